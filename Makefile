@@ -1,0 +1,50 @@
+# The two commands: `make run` (the demo, no network beyond packages) and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run real test check format clean help
+
+run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
+	$(SNAKEMAKE)
+
+real: $(VENV)/installed  ## Run six methods on three public data sets (about an hour on two cores)
+	$(SNAKEMAKE) --configfile config/real.yaml
+
+test: $(VENV)/installed-dev  ## Run every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/installed-dev  ## Check formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
+
+clean:  ## Remove results (published ones stay) and the environment
+	rm -rf $(VENV) .snakemake
+	find results -mindepth 1 -maxdepth 1 ! -name published -exec rm -rf {} +
+
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: envs/requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing packages into $(VENV); this takes some minutes the first time."
+	$(PIP) -r envs/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
+	$(PIP) -r envs/requirements-dev.txt
+	@touch $@

@@ -1,0 +1,70 @@
+# The entry: minimum version, validated configuration, rules by stage, named targets.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A configuration given with --configfile replaces the default one; it is not mixed with it.
+if "name" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/track.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        get_tables(),
+        get_page(),
+        get_tracking_record(),
+
+
+rule data:
+    input:
+        get_features(),
+        get_splits("json"),
+
+
+rule train:
+    input:
+        get_blocks("status.json"),
+
+
+rule tables:
+    input:
+        get_tables(),
+
+
+rule page:
+    input:
+        get_page(),
+
+
+rule track:
+    input:
+        get_tracking_record(),
+
+
+rule strict:
+    input:
+        runs=f"{METRICS}/runs.parquet",
+        everything=rules.all.input,
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/strict.log",
+    threads: 1
+    resources:
+        mem_mb=500,
+    message:
+        "Refusing gaps: every run of {BENCHMARK.name} must be finished"
+    shell:
+        "drugtail check --runs {input.runs} 2>&1 | tee {log}"
+
+
+onsuccess:
+    print(get_summary())

@@ -1,0 +1,71 @@
+"""Fixtures that several test files share: a tiny, easy problem on disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice, product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+# One functional group per class; a molecule is a tail, a linker and the group of its class.
+GROUPS = [
+    "C(=O)O", "N", "S(N)(=O)=O", "C#N", "[N+](=O)[O-]", "Br",
+    "I", "P(=O)(O)O", "B(O)O", "[Si](C)(C)C", "SC", "C(F)(F)F",
+]  # fmt: skip
+TAILS = ["C", "CC", "CCC", "CC(C)", "OCC", "COCC", "C1CC1", "C1CCCC1", "C1CCOCC1", "c1ccccc1"]
+LINKERS = ["C", "CC", "c1ccc(cc1)", "c1cc(sc1)", "CC(C)C", "C(=O)C", "COC", "CCCC", "C1CC(C1)"]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The inputs of training, as the stages before it write them."""
+
+    molecules: Path
+    split: Path
+    atoms: Path
+    morgan: Path
+
+    def inputs(self, features: str = "atoms") -> dict[str, Path]:
+        folder = getattr(self, features)
+        return {"molecules": self.molecules, "split": self.split, "features": folder}
+
+
+def smiles_of_class(label: int, count: int) -> list[str]:
+    molecules = [tail + linker + GROUPS[label] for tail, linker in product(TAILS, LINKERS)]
+    return list(islice(cycle(molecules), count))
+
+
+@pytest.fixture(scope="session")
+def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[int]], Files]:
+    """A factory: class sizes -> files of a problem in which each class has its own group."""
+    from drugtail.data.split import split_dataset
+    from drugtail.features.featurize import featurize
+    from drugtail.runtime.files import write_parquet
+
+    made: dict[tuple[int, ...], Files] = {}
+
+    def make(sizes: Sequence[int]) -> Files:
+        key = tuple(sizes)
+        if key not in made:
+            made[key] = build(key)
+        return made[key]
+
+    def build(sizes: tuple[int, ...]) -> Files:
+        folder = tmp_path_factory.mktemp("-".join(map(str, sizes[:4])))
+        rows: list[dict[str, Any]] = [
+            {"id": f"m{label}-{i}", "smiles": smiles, "scaffold": "", "label": label}
+            for label, size in enumerate(sizes)
+            for i, smiles in enumerate(smiles_of_class(label, size))
+        ]
+        frame = pd.DataFrame(rows).sample(frac=1, random_state=0, ignore_index=True)
+        names = [f"class {label}" for label in range(len(sizes))]
+        molecules = folder / "molecules.parquet"
+        write_parquet(molecules, frame, {"dataset": "tiny", "class_names": names})
+        split_dataset(molecules, "random", 0, folder / "random-0")
+        featurize(molecules, "atoms", folder / "atoms")
+        featurize(molecules, "morgan", folder / "morgan")
+        return Files(molecules, folder / "random-0.parquet", folder / "atoms", folder / "morgan")
+
+    return make

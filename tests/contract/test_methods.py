@@ -1,0 +1,123 @@
+"""What every recipe under config/methods has to do, whoever adds it."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
+from drugtail.methods.recipe import Recipe
+from drugtail.runtime.files import read_parquet
+from drugtail.training.block import train_block
+
+MakeFiles = Callable[[Sequence[int]], Any]
+
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+METHODS = CATALOGUE.names("methods")
+NETWORKS = [name for name in METHODS if CATALOGUE.recipe(name).classifier is None]
+GRAPH = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
+MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")
+# The last class has three molecules, of which the split leaves one for training.
+SIZES = {2: (60, 3), 3: (60, 20, 3), 12: (50, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3)}
+# Recipes that name epochs get a warm-up of one.
+SHORT = Training(epochs=2, batch_size=32, schedule_scale=0.01)
+FEWER_TREES = {"classifier.trees": 10}
+
+
+def recipe_of(method: str) -> Recipe:
+    recipe = CATALOGUE.recipe(method)
+    return recipe if recipe.classifier is None else merged(recipe, FEWER_TREES)
+
+
+def train(
+    files: Any,
+    method: str,
+    output: Path,
+    *,
+    training: Training = SHORT,
+    seeds: Sequence[int] = (0,),
+) -> Path:
+    recipe = recipe_of(method)
+    graph = recipe.classifier is None
+    train_block(
+        **files.inputs("atoms" if graph else "morgan"),
+        recipe=recipe,
+        encoder=GRAPH if graph else MORGAN,
+        training=training,
+        seeds=seeds,
+        output=output,
+        device="cpu",
+        threads=1,
+    )
+    return output
+
+
+def logits(output: Path, seed: int) -> np.ndarray:
+    predictions = read_parquet(output / "predictions.parquet")
+    return predictions[predictions["seed"] == seed].filter(like="logit_").to_numpy()
+
+
+def test_the_folder_of_recipes_holds_the_six_methods_of_the_first_benchmark() -> None:
+    first = {
+        "cross_entropy", "class_balanced_sampling", "cost_sensitive", "balanced_softmax",
+        "class_distance", "random_forest",
+    }  # fmt: skip
+    assert first <= set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recipe_lies_in_the_folder_of_its_family_and_says_what_it_is(method: str) -> None:
+    recipe = CATALOGUE.recipe(method)
+    assert CATALOGUE.path("methods", method).parent.name == recipe.family
+    assert recipe.idea.endswith(".")
+
+
+@pytest.mark.parametrize("classes", SIZES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
+    make_files: MakeFiles, tmp_path: Path, method: str, classes: int
+) -> None:
+    files = make_files(SIZES[classes])
+    first = train(files, method, tmp_path / "a", seeds=(0, 1))
+    status = json.loads((first / "status.json").read_text())
+    assert {run["status"] for run in status["seeds"].values()} == {"finished"}
+
+    table = read_parquet(first / "classes.parquet")
+    assert table["n"].min() == 1, "the hard case is among them"
+    assert sorted(table["label"].unique()) == list(range(classes))
+    if recipe_of(method).classifier is None:
+        history = read_parquet(first / "history.parquet")
+        assert history.groupby("seed")["epoch"].apply(list).tolist() == [[0, 1], [0, 1]]
+        assert np.isfinite(history["loss"]).all()
+        weights = table.groupby(["seed", "epoch"])["weight"].mean()
+        assert weights.to_numpy() == pytest.approx(1, rel=1e-5)
+
+    expected = read_parquet(files.split)["part"].isin(["valid", "test"]).sum()
+    for seed in (0, 1):
+        assert logits(first, seed).shape == (expected, classes)
+        assert np.isfinite(logits(first, seed)).all()
+    assert not np.array_equal(logits(first, 0), logits(first, 1))
+    again = train(files, method, tmp_path / "b", seeds=(0, 1))
+    pd.testing.assert_frame_equal(
+        *(read_parquet(folder / "predictions.parquet") for folder in (first, again)),
+        check_exact=True,
+    )
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_the_loss_of_a_network_falls_on_an_easy_set(
+    make_files: MakeFiles, tmp_path: Path, method: str
+) -> None:
+    longer = merged(SHORT, {"epochs": 12, "learning_rate": 0.005})
+    output = train(make_files((70, 50, 40)), method, tmp_path, training=longer)
+    history = read_parquet(output / "history.parquet")
+    # Epochs of a warm-up have another loss; only epochs that train the classifier compare.
+    losses = history.loc[history["classification_loss"] > 0, "classification_loss"]
+    assert len(losses) >= 10
+    assert losses.iloc[-1] < 0.7 * losses.iloc[0]
+    contrastive = history["contrastive_loss"]
+    if (contrastive > 0).any():
+        assert contrastive.iloc[-1] < contrastive.iloc[1]

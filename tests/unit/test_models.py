@@ -1,0 +1,236 @@
+"""The graph network against PyTorch Geometric's layers and dense matrices."""
+
+import copy
+
+import pytest
+import torch
+from drugtail.config import GraphEncoder
+from drugtail.features.atoms import FEATURES
+from drugtail.features.featurize import pack_atoms
+from drugtail.features.packed import Batch, GraphStore
+from drugtail.models.classifiers import mlp_classifier
+from drugtail.models.encoders import GCN, propagate
+from drugtail.models.network import Network
+from torch import Tensor, nn
+from torch_geometric.nn import GATConv, GCNConv, GINConv, global_add_pool
+
+SMILES = [
+    "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",
+    "CS(C)(=O)=O",
+]  # fmt: skip
+ENCODER = GraphEncoder(name="gcn", kind="gcn", layers=3, width=16, head=[12, 8])
+
+
+@pytest.fixture(scope="module")
+def store() -> GraphStore:
+    return GraphStore(pack_atoms(SMILES), torch.device("cpu"))
+
+
+@pytest.fixture
+def batch(store: GraphStore) -> Batch:
+    return store.batch(torch.tensor([3, 0, 0, 6, 1, 5, 2, 4]))
+
+
+class PlainLayer(nn.Module):
+    """Graph convolution + ReLU of a linear residual, then batch norm, from ready-made parts."""
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.convolution = GCNConv(width_in, width_out)
+        self.residual = nn.Linear(width_in, width_out)
+        self.norm = nn.BatchNorm1d(width_out)
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.norm(self.convolution(x, edge_index) + torch.relu(self.residual(x)))
+
+
+class PlainGCN(nn.Module):
+    """The same network as `GCN`, in float64 and with the same weights."""
+
+    def __init__(self, model: GCN) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for layer in model.layers:
+            width_out, width_in = layer.convolution.weight.shape
+            plain = PlainLayer(width_in, width_out)
+            with torch.no_grad():
+                plain.convolution.lin.weight.copy_(layer.convolution.weight)
+                plain.convolution.bias.copy_(layer.convolution_bias)
+            plain.residual.load_state_dict(layer.residual.state_dict())
+            plain.norm.load_state_dict(layer.norm.state_dict())
+            self.layers.append(plain)
+        self.double()
+
+    def forward(self, x: Tensor, edge_index: Tensor, molecule: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, edge_index)
+        return global_add_pool(x, molecule)
+
+
+def make_gcn() -> GCN:
+    """A GCN whose biases and norms are not at their initial zeros and ones."""
+    torch.manual_seed(0)
+    model = GCN(FEATURES, layers=3, width=16)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
+    store: GraphStore, batch: Batch, training: bool
+) -> None:
+    model = make_gcn().train(training)
+    plain = PlainGCN(model).train(training)
+    features = store.type_features.double()[batch.atom_type]
+
+    found = model(batch, store.type_features)
+    wanted = plain(features, batch.edge_index, batch.molecule)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
+
+    direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    (found * direction).sum().backward()
+    (wanted * direction.double()).sum().backward()
+    for layer, other in zip(model.layers, plain.layers, strict=True):
+        pairs = [
+            (layer.convolution.weight, other.convolution.lin.weight),
+            (layer.convolution_bias, other.convolution.bias),
+            (layer.residual.weight, other.residual.weight),
+            (layer.residual.bias, other.residual.bias),
+            (layer.norm.weight, other.norm.weight),
+            (layer.norm.bias, other.norm.bias),
+        ]
+        for mine, theirs in pairs:
+            torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-3, atol=1e-3)
+
+
+def dense(batch: Batch, weight: Tensor) -> Tensor:
+    size = (len(batch.atom_type),) * 2
+    return torch.zeros(size, dtype=weight.dtype).index_put(
+        (batch.row, batch.column), weight, accumulate=True
+    )
+
+
+def asymmetric_weight(batch: Batch) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(len(batch.norm), generator=generator)
+    assert not torch.equal(weight, weight[batch.reverse])
+    return weight
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_propagate_and_its_gradient_equal_a_dense_matrix_product(
+    batch: Batch, asymmetric: bool
+) -> None:
+    weight = asymmetric_weight(batch) if asymmetric else batch.norm
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(len(batch.atom_type), 5, generator=generator, requires_grad=True)
+    direction = torch.randn(x.shape, generator=generator)
+    matrix = dense(batch, weight.double())
+
+    result = propagate(x, batch, weight)
+    torch.testing.assert_close(result.double(), matrix @ x.double(), rtol=1e-5, atol=1e-6)
+    (result * direction).sum().backward()
+    torch.testing.assert_close(x.grad.double(), matrix.T @ direction.double(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matrix_would(
+    store: GraphStore, batch: Batch
+) -> None:
+    model = make_gcn().eval()
+    weight = asymmetric_weight(batch)
+    x = store.type_features.double()[batch.atom_type]
+    double = copy.deepcopy(model).double()
+    for layer in double.layers:
+        spread = dense(batch, weight.double()) @ x @ layer.convolution.weight.T
+        residual = torch.relu(layer.residual(x))
+        x = layer.norm(spread + layer.convolution_bias + residual)
+    wanted = torch.stack([x[batch.molecule == i].sum(0) for i in range(batch.molecules)])
+    found = model(batch, store.type_features, weight)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_the_embedding_of_a_molecule_does_not_depend_on_its_company(store: GraphStore) -> None:
+    model = make_gcn().eval()
+    together = model(store.batch(torch.arange(len(SMILES))), store.type_features)
+    for i in range(len(SMILES)):
+        alone = model(store.batch(torch.tensor([i])), store.type_features)
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-5, atol=1e-5)
+
+
+def test_the_embedding_does_not_depend_on_how_the_atoms_are_numbered() -> None:
+    pair = GraphStore(
+        pack_atoms(["CC(=O)Nc1ccc(O)cc1", "c1(O)ccc(NC(C)=O)cc1"]), torch.device("cpu")
+    )
+    x = make_gcn().eval()(pair.batch(torch.tensor([0, 1])), pair.type_features)
+    torch.testing.assert_close(x[0], x[1], rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_serves_any_pyg_layer_by_its_edge_index(store: GraphStore, batch: Batch) -> None:
+    features = store.type_features[batch.atom_type]
+    size = (len(features),) * 2
+    neighbours = torch.zeros(size)
+    neighbours[batch.edge_index[1], batch.edge_index[0]] = 1
+    layer = GINConv(nn.Linear(FEATURES, 4), eps=0.5)
+    wanted = layer.nn(1.5 * features + neighbours @ features)
+    torch.testing.assert_close(layer(features, batch.edge_index), wanted)
+    attention = GATConv(FEATURES, 4)(features, batch.edge_index)
+    assert global_add_pool(attention, batch.molecule).shape == (batch.molecules, 4)
+
+
+def test_head_is_linear_norm_relu_blocks_and_a_last_linear_layer() -> None:
+    kinds = [type(layer) for layer in mlp_classifier(16, [12, 8], 3)]
+    block = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
+    assert kinds == [*block, *block, nn.Linear]
+    widths = [m.out_features for m in mlp_classifier(16, [12, 8], 3) if isinstance(m, nn.Linear)]
+    assert widths == [12, 8, 3]
+    assert mlp_classifier(16, [], 3)(torch.zeros(2, 16)).shape == (2, 3)
+
+
+def test_network_gives_embeddings_and_the_logits_of_its_classifier(
+    store: GraphStore, batch: Batch
+) -> None:
+    network = Network(ENCODER, classes=3, seed=0).eval()
+    output = network(batch, store.type_features)
+    assert output.embedding.shape == (8, 16)
+    assert output.logits.shape == (8, 3)
+    assert torch.equal(output.embedding, network.encoder(batch, store.type_features))
+    assert torch.equal(output.logits, network.classifier(output.embedding))
+
+
+def test_weights_depend_on_the_seed_alone_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    first = Network(ENCODER, classes=3, seed=5).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(12)
+    again = Network(ENCODER, classes=3, seed=5).state_dict()
+    other = Network(ENCODER, classes=3, seed=6).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    random = [name for name in first if name.endswith("weight") and "norm" not in name]
+    random = [name for name in random if first[name].dim() == 2]
+    assert len(random) == 9, "two per graph layer and three in the head"
+    assert not any(torch.equal(first[name], other[name]) for name in random)
+
+
+def test_more_classes_leave_the_encoders_first_weights_as_they_are() -> None:
+    two, twelve = (Network(ENCODER, classes=c, seed=5).encoder.state_dict() for c in (2, 12))
+    assert all(torch.equal(two[name], twelve[name]) for name in two)
+
+
+def test_a_molecule_without_bonds_in_training_mode_has_a_finite_gradient(store: GraphStore) -> None:
+    network = Network(ENCODER, classes=2, seed=0).train()
+    output = network(store.batch(torch.tensor([1, 1])), store.type_features)
+    output.logits.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_mixed_precision_stays_close_to_full_precision(store: GraphStore, batch: Batch) -> None:
+    model = make_gcn().eval()
+    full = model(batch, store.type_features)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model(batch, store.type_features)
+    assert not torch.equal(full, mixed)
+    error = (mixed.float() - full).norm(dim=1) / full.norm(dim=1)
+    assert error.max() < 0.03

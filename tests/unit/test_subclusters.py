@@ -1,0 +1,376 @@
+"""Balanced clustering and class geometry against loops and scikit-learn."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from drugtail.methods.subclusters import (
+    Geometry,
+    assign_within_capacity,
+    balanced_kmeans,
+    class_spread,
+    class_temperatures,
+    nearest_other_class,
+    separability,
+    subcluster_counts,
+    take_geometry,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def points(n: int, dimension: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return normalize(torch.randn(n, dimension, generator=generator, dtype=dtype), dim=1)
+
+
+def blobs(sizes: list[int], noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Clouds around random directions, and which cloud a point belongs to."""
+    centres = points(len(sizes), 16, seed + 100)
+    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    x = normalize(centres[labels] + noise * points(len(labels), 16, seed), dim=1)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    return x[order], labels[order]
+
+
+def inertia(x: Tensor, clusters: np.ndarray | Tensor) -> float:
+    values, names = x.double().numpy(), np.asarray(clusters)
+    return sum(
+        float(((values[names == c] - values[names == c].mean(0)) ** 2).sum())
+        for c in np.unique(names)
+    )
+
+
+# ------------------------------------------------------------------------ balanced k-means
+
+
+@given(n=st.integers(1, 120), data=st.data(), seed=st.integers(0, 2**62))
+@settings(max_examples=80, deadline=None)
+def test_no_cluster_exceeds_the_capacity_and_every_point_is_in_one(
+    n: int, data: st.DataObject, seed: int
+) -> None:
+    k = data.draw(st.integers(1, n), label="k")
+    capacity = -(-n // k) + data.draw(st.integers(0, 3), label="slack")
+    different = data.draw(st.integers(1, n), label="different points")
+    x = points(n, 3, dtype=torch.float32)[torch.arange(n) % different]
+    clusters = balanced_kmeans(x, k, capacity=capacity, seed=seed)
+    assert clusters.dtype == torch.int64
+    assert clusters.shape == (n,)
+    assert clusters.min() >= 0
+    sizes = torch.bincount(clusters, minlength=k)
+    assert len(sizes) == k
+    assert sizes.max() <= capacity
+
+
+def test_a_capacity_without_slack_fills_every_cluster() -> None:
+    sizes = torch.bincount(balanced_kmeans(points(60), 6, capacity=10, seed=0))
+    assert sizes.tolist() == [10] * 6
+
+
+def test_same_seed_same_clusters_whatever_the_global_generator() -> None:
+    x = points(200)
+    torch.manual_seed(1)
+    first = balanced_kmeans(x, 12, capacity=17, seed=4)
+    torch.manual_seed(2)
+    assert torch.equal(balanced_kmeans(x, 12, capacity=17, seed=4), first)
+    others = [balanced_kmeans(x, 12, capacity=17, seed=seed) for seed in range(5, 9)]
+    assert any(not torch.equal(a, b) for a, b in pairwise([first, *others]))
+
+
+def test_one_cluster_holds_everything() -> None:
+    assert balanced_kmeans(points(7), 1, capacity=7, seed=0).tolist() == [0] * 7
+
+
+def test_as_many_clusters_as_points_gives_each_its_own() -> None:
+    assert sorted(balanced_kmeans(points(9), 9, capacity=1, seed=0).tolist()) == list(range(9))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_identical_points_are_still_divided_within_the_capacity(dtype: torch.dtype) -> None:
+    x = points(1, dtype=dtype).expand(50, -1)
+    sizes = torch.bincount(balanced_kmeans(x, 5, capacity=11, seed=0), minlength=5)
+    assert sizes.sum() == 50
+    assert sizes.max() <= 11
+
+
+def test_too_small_a_capacity_is_refused() -> None:
+    with pytest.raises(ValueError, match="31 points do not fit into 3 clusters of at most 10"):
+        balanced_kmeans(points(31), 3, capacity=10, seed=0)
+
+
+def test_separate_clouds_of_the_capacitys_size_are_found() -> None:
+    x, clouds = blobs([25] * 6, noise=0.15)
+    clusters = balanced_kmeans(x, 6, capacity=25, seed=0)
+    # The same partition: one cluster per cloud and the other way round.
+    assert len(set(zip(clouds.tolist(), clusters.tolist(), strict=True))) == 6
+
+
+@pytest.mark.parametrize(
+    ("noise", "factor"), [(0.2, 1.05), (1.0, 1.2), (3.0, 1.2)], ids=["clouds", "overlap", "noise"]
+)
+def test_within_cluster_distance_is_close_to_that_of_plain_kmeans(
+    noise: float, factor: float
+) -> None:
+    x, _ = blobs([40] * 10, noise)
+    clusters = balanced_kmeans(x, 10, capacity=44, seed=0)
+    plain = KMeans(10, n_init=5, random_state=0).fit_predict(x.numpy())
+    assert inertia(x, clusters) <= factor * inertia(x, plain)
+
+
+@given(n=st.integers(1, 60), k=st.integers(1, 8), slack=st.integers(0, 5), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_point_misses_a_more_similar_cluster_only_if_that_is_full_of_more_similar_points(
+    n: int, k: int, slack: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    similarity = torch.rand(n, k, generator=generator)
+    capacity = -(-n // k) + slack
+    assigned = assign_within_capacity(similarity, capacity)
+    sizes = torch.bincount(assigned, minlength=k)
+    assert sizes.max() <= capacity
+    for point, own in enumerate(assigned.tolist()):
+        for other in range(k):
+            if similarity[point, other] > similarity[point, own]:
+                assert sizes[other] == capacity
+    # Whoever got a first choice that others were refused is at least as similar to it.
+    best = similarity.argmax(dim=1)
+    for point in range(n):
+        if assigned[point] != best[point]:
+            rivals = (assigned == best[point]) & (best == best[point])
+            assert (similarity[rivals, best[point]] >= similarity[point, best[point]]).all()
+
+
+def test_with_room_for_all_every_point_gets_its_most_similar_cluster() -> None:
+    similarity = torch.rand(100, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(assign_within_capacity(similarity, 100), similarity.argmax(dim=1))
+
+
+# ------------------------------------------------------------------- distances of classes
+
+
+def labelled(sizes: list[int], pieces: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random points, their shuffled classes, and sub-clusters numbered without gaps."""
+    x = points(sum(sizes), 4, seed)
+    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    names = labels * pieces + torch.arange(len(labels)) % pieces
+    return x, labels, torch.unique(names, return_inverse=True)[1]
+
+
+def centroids(x: Tensor, groups: Tensor) -> dict[int, list[float]]:
+    values, names = x.tolist(), groups.tolist()
+    members = {g: [v for v, name in zip(values, names, strict=True) if name == g] for g in names}
+    return {
+        g: [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+        for g, rows in members.items()
+    }
+
+
+PROBLEMS = [([30, 12, 5, 1], 1), ([30, 12, 5, 1], 3), ([9, 9], 2), ([40, 3, 3, 2, 2, 1], 4)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("sizes", "pieces"), PROBLEMS)
+def test_nearest_other_class_equals_loops_over_centroids(
+    sizes: list[int], pieces: int, seed: int
+) -> None:
+    x, labels, subclusters = labelled(sizes, pieces, seed)
+    distance, nearest, subcluster_distance = nearest_other_class(x, labels, subclusters)
+    of_class, of_subcluster = centroids(x, labels), centroids(x, subclusters)
+    owner = dict(zip(subclusters.tolist(), labels.tolist(), strict=True))
+    for c in range(len(sizes)):
+        others = {o: math.dist(of_class[c], of_class[o]) for o in of_class if o != c}
+        closest = min(others, key=lambda o: others[o])
+        assert nearest[c] == closest
+        assert distance[c].item() == pytest.approx(others[closest], abs=1e-9)
+        pairs = [
+            math.dist(of_subcluster[a], of_subcluster[b])
+            for a in of_subcluster
+            for b in of_subcluster
+            if owner[a] == c != owner[b]
+        ]
+        assert subcluster_distance[c].item() == pytest.approx(min(pairs), abs=1e-9)
+
+
+def naive_spread(x: Tensor, labels: Tensor) -> list[float]:
+    centre = centroids(x, labels)
+    raw = []
+    for c in sorted(centre):
+        members = [z for z, label in zip(x.tolist(), labels.tolist(), strict=True) if label == c]
+        mean = sum(math.dist(z, centre[c]) for z in members) / len(members)
+        raw.append(mean / math.log(len(members) + 10))
+    low, high = np.percentile(raw, [20, 80])
+    return [min(max(value, low), high) for value in raw]
+
+
+@pytest.mark.parametrize(("sizes", "pieces"), PROBLEMS)
+def test_class_spread_equals_its_formula_clipped_to_percentiles(
+    sizes: list[int], pieces: int
+) -> None:
+    x, labels, _ = labelled(sizes, pieces, 0)
+    assert class_spread(x, labels).tolist() == pytest.approx(naive_spread(x, labels), rel=1e-6)
+
+
+def geometry_of(spread: list[float], subcluster_count: list[int]) -> Geometry:
+    """A geometry of which only what temperatures read is filled with sense."""
+    nothing = torch.zeros(len(spread))
+    return Geometry(
+        subclusters=torch.zeros(1, dtype=torch.int64),
+        subcluster_count=torch.tensor(subcluster_count),
+        nearest_class=nothing.long(),
+        class_distance=nothing,
+        subcluster_distance=nothing,
+        spread=torch.tensor(spread, dtype=torch.float64),
+        separability=nothing,
+    )
+
+
+def test_class_temperatures_follow_their_formula_and_are_plain_for_single_subclusters() -> None:
+    spread, number = [0.1, 0.3, 0.2, 0.4], [5, 2, 1, 3]
+    found = class_temperatures(geometry_of(spread, number), 0.1)
+    mean = sum(spread) / len(spread)
+    wanted = [
+        0.1 * math.exp(f / mean) if k > 1 else 0.1 for f, k in zip(spread, number, strict=True)
+    ]
+    assert found.tolist() == pytest.approx(wanted)
+
+
+def test_class_temperatures_of_classes_without_any_spread_are_finite_and_positive() -> None:
+    found = class_temperatures(geometry_of([0.0, 0.0], [3, 2]), 0.1)
+    assert found.isfinite().all()
+    assert (found > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("sizes", "pieces"), PROBLEMS)
+def test_separability_equals_a_loop_over_molecules(
+    sizes: list[int], pieces: int, seed: int
+) -> None:
+    x, labels, subclusters = labelled(sizes, pieces, seed)
+    centre = centroids(x, subclusters)
+    owner = dict(zip(subclusters.tolist(), labels.tolist(), strict=True))
+    per_class: dict[int, list[float]] = {c: [] for c in range(len(sizes))}
+    for z, c in zip(x.tolist(), labels.tolist(), strict=True):
+        a = min(math.dist(z, centre[s]) for s in centre if owner[s] == c)
+        b = min(math.dist(z, centre[s]) for s in centre if owner[s] != c)
+        per_class[c].append((b - a) / max(a, b))
+    wanted = [sum(values) / len(values) for values in per_class.values()]
+    assert separability(x, labels, subclusters).tolist() == pytest.approx(wanted, abs=1e-7)
+
+
+def test_separability_is_one_for_points_on_their_centres_and_negative_for_misplaced_ones() -> None:
+    axes = torch.eye(4, dtype=torch.float64)
+    x = axes[torch.tensor([0, 0, 1, 1])]
+    labels = torch.tensor([0, 0, 1, 1])
+    assert separability(x, labels, labels).tolist() == [1.0, 1.0]
+    # The last molecule of class 1 lies on class 0's centre.
+    y = axes[torch.tensor([0, 0, 0, 1, 1, 1, 0])]
+    names = torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    found = separability(y, names, names)
+    assert found[0] == 1
+    # The others lie sqrt(2)/4 from their centre and sqrt(2) from class 0's.
+    assert found[1].item() == pytest.approx((3 * (1 - 1 / 4) - 1) / 4)
+
+
+def test_more_molecules_than_one_block_of_rows_give_the_same_as_one_matrix_of_distances() -> None:
+    x, labels, subclusters = labelled([7000, 1500, 600], 40, 0)
+    centre = centroids(x, subclusters)
+    matrix = cdist(x.numpy(), np.array([centre[s] for s in sorted(centre)]))
+    owner = np.empty(len(centre), dtype=int)
+    owner[subclusters.numpy()] = labels.numpy()
+    same = labels.numpy()[:, None] == owner[None, :]
+    a = np.where(same, matrix, np.inf).min(1)
+    b = np.where(same, np.inf, matrix).min(1)
+    silhouette = (b - a) / np.maximum(a, b)
+    wanted = [silhouette[labels.numpy() == c].mean() for c in range(3)]
+    assert separability(x, labels, subclusters).tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+# ------------------------------------------------------------------------ the whole of it
+
+
+@given(counts=st.lists(st.integers(1, 5000), min_size=1, max_size=12), minimum=st.integers(1, 50))
+@settings(max_examples=60, deadline=None)
+def test_subcluster_counts_follow_their_formula(counts: list[int], minimum: int) -> None:
+    limit = max(min(counts), minimum)
+    wanted = [max(1, n // limit) for n in counts]
+    assert subcluster_counts(torch.tensor(counts), minimum).tolist() == wanted
+
+
+def geometry(x: Tensor, labels: Tensor, seed: int = 0, minimum_size: int = 10) -> Geometry:
+    return take_geometry(x, labels, minimum_size=minimum_size, rounds=50, tolerance=1e-3, seed=seed)
+
+
+def test_geometry_cuts_classes_into_their_own_capacity_limited_subclusters() -> None:
+    sizes = [130, 47, 19, 4]
+    x, labels, _ = labelled(sizes, 1, 0)
+    taken = geometry(x, labels)
+    assert taken.subcluster_count.tolist() == [13, 4, 1, 1]
+    pairs = set(zip(taken.subclusters.tolist(), labels.tolist(), strict=True))
+    assert len(pairs) == len({s for s, _ in pairs}), "a sub-cluster belongs to one class"
+    for c, (n, k) in enumerate(zip(sizes, [13, 4, 1, 1], strict=True)):
+        own = torch.bincount(taken.subclusters[labels == c])
+        assert own.sum() == n
+        assert own.max() <= math.ceil(n / k)
+        assert (own > 0).sum() == k
+
+
+def test_geometry_reports_what_its_parts_compute() -> None:
+    x, labels, _ = labelled([130, 47, 19, 4], 1, 0)
+    taken = geometry(x, labels)
+    distance, nearest, subcluster_distance = nearest_other_class(x, labels, taken.subclusters)
+    assert torch.equal(taken.class_distance, distance)
+    assert torch.equal(taken.nearest_class, nearest)
+    assert torch.equal(taken.subcluster_distance, subcluster_distance)
+    assert torch.equal(taken.spread, class_spread(x, labels))
+    assert torch.equal(taken.separability, separability(x, labels, taken.subclusters))
+
+
+def test_geometry_depends_on_its_seed_alone() -> None:
+    x, labels, _ = labelled([130, 47, 19, 4], 1, 0)
+    torch.manual_seed(1)
+    first = geometry(x, labels, seed=3)
+    torch.manual_seed(2)
+    again = geometry(x, labels, seed=3)
+    assert torch.equal(first.subclusters, again.subclusters)
+    assert torch.equal(first.separability, again.separability)
+    assert not torch.equal(first.subclusters, geometry(x, labels, seed=4).subclusters)
+
+
+def test_a_subcluster_left_empty_does_not_take_part_as_a_centre_at_the_origin() -> None:
+    # The 201 identical molecules of class 0 fill 19 of its 20 places of 11 molecules each.
+    labels = torch.repeat_interleave(torch.arange(3), torch.tensor([201, 10, 30]))
+    taken = geometry(torch.eye(3)[labels], labels)
+    root = math.sqrt(2)
+    assert taken.class_distance.tolist() == pytest.approx([root] * 3, abs=1e-5)
+    assert taken.subcluster_distance.tolist() == pytest.approx([root] * 3, abs=1e-5)
+    assert taken.separability.tolist() == pytest.approx([1.0] * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_identical_molecules_of_several_classes_have_a_finite_geometry(dtype: torch.dtype) -> None:
+    x = points(1, 16, dtype=dtype).expand(60, -1).contiguous()
+    labels = torch.tensor([0] * 40 + [1] * 15 + [2] * 5)
+    taken = geometry(x, labels)
+    for value in (taken.class_distance, taken.subcluster_distance, taken.spread):
+        assert value.isfinite().all()
+        assert value.abs().max() < 1e-2
+    assert (taken.separability.abs() <= 1).all()
+    temperatures = class_temperatures(taken, 0.1)
+    assert temperatures.isfinite().all()
+    assert (temperatures >= 0.1 - 1e-6).all()
+
+
+def test_a_class_of_one_molecule_has_a_finite_geometry() -> None:
+    x, labels, _ = labelled([40, 12, 1], 1, 0)
+    taken = geometry(x.float(), labels, minimum_size=1)
+    assert taken.subcluster_count.tolist() == [40, 12, 1]
+    for value in (taken.class_distance, taken.subcluster_distance, taken.spread):
+        assert value.isfinite().all()
+    assert taken.separability.isfinite().all()

@@ -1,0 +1,423 @@
+"""Reading published tables, and getting them from a mirror or over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from drugtail.config import Dataset
+from drugtail.data.fetch import fetch_dataset
+from drugtail.data.tables import read_table
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# ------------------------------------------------------------------------------------ tables
+
+
+def read(folder: Path, content: bytes, columns: list[str] | None = None, name: str = "t.csv"):
+    path = folder / name
+    path.write_bytes(content)
+    return read_table(path, columns)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"smiles,label\nCC,1\nCO,0\n",
+        b"smiles,label\nCC,1\nCO,0",
+        b"smiles,label\r\nCC,1\r\nCO,0\r\n",
+        b"smiles,label\r\n\nCC,1\r\n\nCO,0\r\n\n",
+        b"\xef\xbb\xbfsmiles,label\nCC,1\nCO,0\n",
+        b'\xef\xbb\xbf"smiles","label"\r\n"CC","1"\r\n"CO","0"\r\n',
+        gzip.compress(b"smiles,label\nCC,1\nCO,0\n"),
+    ],
+    ids=["lf", "no-last-end", "crlf", "moleculenet", "bom", "bom-quotes-crlf", "gzip"],
+)
+def test_same_cells_whatever_the_line_ends_mark_or_packing(tmp_path: Path, content: bytes) -> None:
+    name = "t.csv.gz" if content[:2] == b"\x1f\x8b" else "t.csv"
+    table = read(tmp_path, content, ["smiles", "label"], name)
+    assert table.to_dict("list") == {"smiles": ["CC", "CO"], "label": ["1", "0"]}
+    assert table.index.tolist() == [0, 1]
+
+
+def test_quoted_and_non_ascii_cells_are_kept(tmp_path: Path) -> None:
+    content = 'name,label\n"β-lactam, ""oral""",1\n"zwei\nZeilen",naïve\n'.encode()
+    assert read(tmp_path, content).to_numpy().tolist() == [
+        ['β-lactam, "oral"', "1"],
+        ["zwei\nZeilen", "naïve"],
+    ]
+
+
+def test_cells_stay_text(tmp_path: Path) -> None:
+    content = b"a,b\nNA,007\nnull,1.0\n,True\n"
+    assert read(tmp_path, content).to_numpy().tolist() == [
+        ["NA", "007"],
+        ["null", "1.0"],
+        ["", "True"],
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(2, 4).flatmap(
+        lambda width: st.lists(
+            st.lists(
+                st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12),
+                min_size=width,
+                max_size=width,
+            ),
+            min_size=1,
+            max_size=6,
+        )
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_cells_survive_being_written_as_csv(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[list[str]],
+    end: str,
+    mark: bool,
+    packed: bool,
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow([f"column{i}" for i in range(len(rows[0]))])
+    writer.writerows(rows)
+    content = text.getvalue().encode("utf-8-sig" if mark else "utf-8")
+    folder = tmp_path_factory.getbasetemp()
+    if packed:
+        table = read(folder, gzip.compress(content), name="cells.csv.gz")
+    else:
+        table = read(folder, content, name="cells.csv")
+    assert table.to_numpy().tolist() == rows
+
+
+LONG = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i * 7919 % 10007) for i in range(20_000))
+PACKED = gzip.compress(LONG)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b" \r\n\n", "is empty"),
+        ("t.csv", b"\xef\xbb\xbf", "is empty"),
+        ("t.csv", b"a,b\n", "no rows"),
+        ("t.csv", b"\n <!DOCTYPE html><html>503</html>", "web page"),
+        ("t.csv.gz", b"<HTML><body>gone</body></HTML>", "web page"),
+        ("t.csv", b"<?xml version='1.0'?><Error>NoSuchKey</Error>", "web page"),
+        ("t.csv", b"a,c\n1,2\n", "'b' is missing; the file has: a, c"),
+        ("t.csv", "a,b\n\xe9,1\n".encode("latin-1"), "not UTF-8"),
+        ("t.csv", b'a,b\n"1,2\n3,4\n', "not a proper CSV"),
+        ("t.csv.gz", PACKED[: len(PACKED) // 2], "cut short"),
+        ("t.csv.gz", PACKED[:-4], "cut short"),
+        ("t.csv.gz", PACKED[:20], "cut short|damaged"),
+        ("t.csv.gz", PACKED[:-6] + bytes([PACKED[-6] ^ 255]) + PACKED[-5:], "damaged"),
+        ("t.csv.gz", b"a,b\n1,2\n", "gzip"),
+    ],
+    ids=["empty", "blank", "only-bom", "only-header", "html", "html-gz", "xml", "missing-column",
+         "latin-1", "open-quote", "half-gzip", "gzip-tail", "gzip-head", "gzip-crc",
+         "not-gzip"],
+)  # fmt: skip
+def test_a_faulty_table_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    with pytest.raises(DrugtailError, match=says) as error:
+        read(tmp_path, content, ["a", "b"], name)
+    assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\n1,2\n3\n",
+        b"a,b\n1\n3,4\n",
+        b"a,b\n1,2\n3,4,5\n",
+        b"a,b\n1,2,3\n3,4\n",
+        b"a,b\n1,2,3\n4,5,6\n",
+    ],
+    ids=["short", "short-first", "long", "long-first", "all-long"],
+)
+def test_a_row_of_the_wrong_length_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DrugtailError, match="not a proper CSV"):
+        read(tmp_path, content)
+
+
+def test_an_absent_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DrugtailError, match="gone.csv: no such file"):
+        read_table(tmp_path / "gone.csv")
+
+
+# ------------------------------------------------------------------------------------- fetch
+
+GOOD = b"smiles,label\nCC,1\nCO,0\nCN,0\n"
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+class Server:
+    """Answers each path with a list of answers, one per request, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[tuple[int, bytes, int]]] = {}
+        self.asked: Counter[str] = Counter()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answers = outer.answers[self.path]
+                status, body, cut = answers[min(outer.asked[self.path], len(answers) - 1)]
+                outer.asked[self.path] += 1
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) - cut])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def serve(self, path: str, *answers: tuple[int, bytes] | tuple[int, bytes, int]) -> str:
+        self.answers[path] = [(*answer, 0)[:3] for answer in answers]  # type: ignore[misc]
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running = Server()
+    yield running
+    running.stop()
+
+
+def register(
+    *urls: str, content: bytes | None = None, rows: int | None = None, name: str = "table.csv",
+    counts: dict[str, int] | None = None,
+) -> Dataset:  # fmt: skip
+    digest = hashlib.sha256(content).hexdigest() if content is not None else None
+    return Dataset.model_validate(
+        {
+            "name": "tiny", "title": "t", "task": "t", "licence": "l", "citation": "c",
+            "files": [
+                {
+                    "name": name, "mirror": "tiny/table.csv.gz", "columns": ["smiles", "label"],
+                    "rows": rows, "sources": [{"url": url, "sha256": digest} for url in urls],
+                }
+            ],
+            "columns": {"smiles": "smiles", "label": "label"},
+            "expected": {"class_counts": counts},
+        }
+    )  # fmt: skip
+
+
+def refused(dataset: Dataset, output: Path, mirror: Path | None = None) -> str:
+    """Fetch what cannot be had: whatever was there stays, nothing is added; the message."""
+    output.mkdir()
+    (output / "table.csv").write_text("older")
+    with pytest.raises(DrugtailError) as error:
+        fetch_dataset(dataset, output, mirror=mirror, attempts=2, pause=0.001)
+    assert [path.name for path in output.parent.iterdir() if path != mirror] == [output.name]
+    assert {path.name: path.read_text() for path in output.iterdir()} == {"table.csv": "older"}
+    message = str(error.value)
+    assert "tiny: table.csv could not be fetched" in message
+    for source in dataset.files[0].sources:
+        assert str(source.url) in message
+    return message
+
+
+def test_a_good_file_lands_with_its_record(tmp_path: Path, server: Server) -> None:
+    url = server.serve("/good", (200, GOOD))
+    counts = {"0": 2, "1": 1}
+    fetch_dataset(register(url, content=GOOD, rows=3, counts=counts), tmp_path / "raw")
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+    assert read_json(tmp_path / "raw" / "fetch.json") == {
+        "table.csv": {
+            "source": url,
+            "bytes": len(GOOD),
+            "sha256": hashlib.sha256(GOOD).hexdigest(),
+        }
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_new_fetch_replaces_the_whole_folder(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "old.csv").write_text("old")
+    fetch_dataset(register(server.serve("/good", (200, GOOD))), tmp_path / "raw")
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["fetch.json", "table.csv"]
+
+
+def test_a_wrong_hash_is_refused(tmp_path: Path, server: Server) -> None:
+    changed = GOOD.replace(b"CO", b"CP")
+    dataset = register(server.serve("/changed", (200, changed)), content=GOOD)
+    message = refused(dataset, tmp_path / "raw")
+    assert hashlib.sha256(changed).hexdigest()[:16] in message
+    assert hashlib.sha256(GOOD).hexdigest()[:16] in message
+
+
+def test_a_truncated_transfer_is_tried_again_then_refused(tmp_path: Path, server: Server) -> None:
+    dataset = register(server.serve("/cut", (200, GOOD * 1000, 10)))
+    refused(dataset, tmp_path / "raw")
+    assert server.asked["/cut"] == 2
+
+
+def test_a_truncated_transfer_that_recovers_lands_whole(tmp_path: Path, server: Server) -> None:
+    url = server.serve("/cut", (200, GOOD, 10), (200, GOOD))
+    fetch_dataset(register(url), tmp_path / "raw", pause=0.001)
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+
+
+def test_not_found_goes_to_the_next_address_at_once(tmp_path: Path, server: Server) -> None:
+    missing = server.serve("/missing", (404, b"no"))
+    good = server.serve("/good", (200, GOOD))
+    fetch_dataset(register(missing, good, content=GOOD), tmp_path / "raw", pause=60)
+    assert server.asked == {"/missing": 1, "/good": 1}
+    assert read_json(tmp_path / "raw" / "fetch.json")["table.csv"]["source"] == good
+
+
+def test_an_overloaded_server_is_tried_again_with_growing_pauses(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.serve("/busy", (503, b""), (503, b""), (200, GOOD))
+    fetch_dataset(register(url), tmp_path / "raw", attempts=3, pause=0.01)
+    assert server.asked["/busy"] == 3
+    told = capsys.readouterr().err
+    assert "503" in told
+    assert "again in 0.01 s" in told
+    assert "again in 0.02 s" in told
+
+
+def test_too_many_requests_is_tried_again(tmp_path: Path, server: Server) -> None:
+    url = server.serve("/limit", (429, b""), (200, GOOD))
+    fetch_dataset(register(url), tmp_path / "raw", attempts=2, pause=0.001)
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+
+
+def test_an_address_that_stays_down_is_given_up(tmp_path: Path, server: Server) -> None:
+    message = refused(register(server.serve("/down", (500, b""))), tmp_path / "raw")
+    assert "500" in message
+    assert "2 attempts" in message
+    assert server.asked["/down"] == 2
+
+
+def test_every_address_and_its_answer_is_in_the_message(tmp_path: Path, server: Server) -> None:
+    dataset = register(server.serve("/missing", (404, b"")), server.serve("/page", (200, PAGE)))
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    message = refused(dataset, tmp_path / "raw", mirror)
+    place, missing, page = (line for line in message.splitlines() if line.startswith("  "))
+    assert str(mirror / "tiny" / "table.csv.gz") in place
+    assert "no such file" in place
+    assert "/missing" in missing
+    assert "404" in missing
+    assert "/page" in page
+    assert "web page" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "facts", "says"),
+    [
+        (PAGE, {}, "web page"),
+        (b"", {}, "is empty"),
+        (b"smiles,activity\nCC,1\n", {}, "'label' is missing"),
+        (GOOD, {"rows": 4}, "has 3 rows, expected 4"),
+        (GOOD, {"counts": {"0": 1, "1": 2}}, "class '0' has 2 rows, expected 1"),
+        (GOOD, {"counts": {"0": 2, "1": 1, "2": 5}}, "class '2' has 0 rows, expected 5"),
+    ],
+    ids=["html", "empty", "missing-column", "rows", "class-count", "absent-class"],
+)
+def test_wrong_content_is_refused_where_no_hash_is_known(
+    tmp_path: Path, server: Server, body: bytes, facts: dict, says: str
+) -> None:
+    dataset = register(server.serve("/table", (200, body)), **facts)
+    assert says in refused(dataset, tmp_path / "raw")
+
+
+def test_nothing_listening_is_an_error_with_the_address(tmp_path: Path, server: Server) -> None:
+    url = server.serve("/x", (200, GOOD))
+    server._server.server_close()
+    assert "ConnectionError" in refused(register(url), tmp_path / "raw")
+
+
+def mirrored(folder: Path, content: bytes) -> Path:
+    (folder / "mirror" / "tiny").mkdir(parents=True)
+    (folder / "mirror" / "tiny" / "table.csv.gz").write_bytes(content)
+    return folder / "mirror"
+
+
+def test_the_mirror_comes_first_and_is_unpacked(tmp_path: Path, server: Server) -> None:
+    dataset = register(server.serve("/good", (200, GOOD)), content=GOOD)
+    mirror = mirrored(tmp_path, gzip.compress(GOOD))
+    fetch_dataset(dataset, tmp_path / "raw", mirror=mirror)
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+    assert server.asked == {}
+    record = read_json(tmp_path / "raw" / "fetch.json")["table.csv"]
+    assert record["source"] == str(mirror / "tiny" / "table.csv.gz")
+
+
+def test_a_packed_file_is_mirrored_byte_for_byte(tmp_path: Path) -> None:
+    packed = gzip.compress(GOOD)
+    dataset = register("http://127.0.0.1:9/none", content=packed, name="table.csv.gz")
+    fetch_dataset(dataset, tmp_path / "raw", mirror=mirrored(tmp_path, packed))
+    assert (tmp_path / "raw" / "table.csv.gz").read_bytes() == packed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(GOOD)[:-9], gzip.compress(GOOD[:-7]), b"not gzip at all", None],
+    ids=["truncated", "other-content", "not-gzip", "absent"],
+)
+def test_a_bad_mirror_gives_way_to_the_address(
+    tmp_path: Path, server: Server, content: bytes | None
+) -> None:
+    url = server.serve("/good", (200, GOOD))
+    mirror = tmp_path / "mirror" if content is None else mirrored(tmp_path, content)
+    fetch_dataset(register(url, content=GOOD), tmp_path / "raw", mirror=mirror)
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+    assert read_json(tmp_path / "raw" / "fetch.json")["table.csv"]["source"] == url
+
+
+def test_a_mirror_that_is_a_file_gives_way_to_the_address(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "mirror").write_text("not a folder")
+    dataset = register(server.serve("/good", (200, GOOD)), content=GOOD)
+    fetch_dataset(dataset, tmp_path / "raw", mirror=tmp_path / "mirror")
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+
+
+def test_nothing_lands_when_the_second_file_fails(tmp_path: Path, server: Server) -> None:
+    good, missing = server.serve("/good", (200, GOOD)), server.serve("/missing", (404, b""))
+    one = register(good).files[0]
+    two = one.model_copy(
+        update={"name": "second.csv", "sources": register(missing).files[0].sources}
+    )
+    dataset = register(good).model_copy(update={"files": [one, two]})
+    with pytest.raises(DrugtailError, match=r"second\.csv could not be fetched"):
+        fetch_dataset(dataset, tmp_path / "raw")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_register_may_name_a_file_on_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes(GOOD)
+    value = register("http://unused").model_dump()
+    value["files"][0]["sources"] = [{"path": str(tmp_path / "mine.csv")}]
+    fetch_dataset(Dataset.model_validate(value), tmp_path / "raw")
+    assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD

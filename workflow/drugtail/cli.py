@@ -1,0 +1,449 @@
+"""The command: one verb per stage, with explicit input and output paths."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drugtail import __version__
+from drugtail.runtime.errors import DrugtailError
+
+app = typer.Typer(
+    help="A reproducible benchmark of long-tailed drug classification.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option(help="Folder to write into.")]
+ConfigFolder = Annotated[
+    Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
+CONFIG = Path("config")
+
+
+def main() -> None:
+    """Run the command; bad input ends with a message and status 1, not with a traceback."""
+    try:
+        app()
+    except DrugtailError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        place = error.filename or "a file"
+        hints = {
+            errno.ENOSPC: "the disk is full; free some space and start again",
+            errno.EACCES: "no permission; choose another folder or change its permissions",
+            errno.EROFS: "the file system is read-only; choose another folder",
+            errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
+        }
+        hint = hints.get(error.errno, "mend that and start again")
+        _fail(f"{place}: {error.strerror}: {hint}. Nothing finished so far is lost")
+
+
+def _fail(message: str) -> None:
+    print(f"drugtail: error: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"drugtail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A reproducible benchmark of long-tailed drug classification."""
+
+
+# ---------------------------------------------------------------------------------- data
+
+
+@app.command()
+def fetch(
+    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    output: Folder,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="DRUGTAIL_MIRROR", help="Folder that is tried before any address."),
+    ] = None,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries per address.")] = 4,
+    pause: Annotated[
+        float, typer.Option(min=0, help="Seconds before the second try; doubled for each further.")
+    ] = 1.0,
+) -> None:
+    """Get the published files of a data set; they land only when their content is right."""
+    from drugtail.config import read_dataset
+    from drugtail.data.fetch import fetch_dataset
+
+    fetch_dataset(read_dataset(register), output, mirror=mirror, attempts=attempts, pause=pause)
+
+
+@app.command()
+def generate(
+    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")], output: Folder
+) -> None:
+    """Make the synthetic data of a register instead of fetching any."""
+    from drugtail.config import read_dataset
+    from drugtail.data.generate import generate_reactions
+    from drugtail.runtime.files import atomic_directory
+
+    dataset = read_dataset(register)
+    if dataset.generator is None:
+        raise DrugtailError(f"{register}: has no generator; use `drugtail fetch`")
+    with atomic_directory(output) as folder:
+        table = generate_reactions(seed=dataset.generator.seed)
+        table.to_csv(folder / "generated.csv", index=False)
+
+
+@app.command()
+def prepare(
+    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    raw: Annotated[Path, typer.Option(help="Folder with the raw files.")],
+    output: Folder,
+    workers: Workers = 1,
+) -> None:
+    """Parse, clean and count: molecules.parquet, rejected.csv, dataset.json."""
+    from drugtail.config import read_dataset
+    from drugtail.data.prepare import prepare_dataset
+
+    prepare_dataset(read_dataset(register), raw, output, workers=workers)
+
+
+@app.command()
+def split(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    strategy: Annotated[str, typer.Option(help="random, standard, scaffold or official")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+    seed: Annotated[int, typer.Option(min=0, help="Split seed.")] = 0,
+) -> None:
+    """Cut a data set into train, valid and test, and summarise the cut."""
+    from drugtail.data.split import split_dataset
+
+    split_dataset(molecules, strategy, seed, output)
+
+
+@app.command()
+def featurize(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    featurizer: Annotated[str, typer.Option(help="atoms or morgan")],
+    output: Folder,
+    workers: Workers = 1,
+) -> None:
+    """Turn molecules into packed graphs or fingerprints."""
+    from drugtail.features.featurize import featurize as run
+
+    run(molecules, featurizer, output, workers=workers)
+
+
+# ------------------------------------------------------------------------------- training
+
+
+@app.command()
+def train(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
+    features: Annotated[Path, typer.Option(help="Folder of features.")],
+    method: Annotated[Path, typer.Option(help="config/methods/<family>/<name>.yaml")],
+    encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
+    seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
+    output: Folder,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder to continue from after an interruption.")
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Time between checkpoints; 0: after every epoch.")
+    ] = 60.0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train a block: one data set, split, encoder and method, and a run of seeds."""
+    from drugtail.config import (
+        Training,
+        merged,
+        parse_assignments,
+        parse_seeds,
+        read_encoder,
+        read_recipe,
+    )
+    from drugtail.training.block import train_block
+
+    changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
+    for key, value in parse_assignments(set_ or []).items():
+        kind, _, rest = key.partition(".")
+        if kind not in changes or not rest:
+            raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
+        changes[kind][rest] = value
+    try:
+        block = parse_seeds(seeds)
+    except ValueError as error:
+        raise DrugtailError(f"--seeds: {error}") from None
+    train_block(
+        molecules=molecules,
+        split=split,
+        features=features,
+        recipe=read_recipe(method, changes["method"]),
+        encoder=read_encoder(encoder),
+        training=merged(Training(), changes["training"], where="--set training"),
+        seeds=block,
+        output=output,
+        checkpoints=checkpoints,
+        checkpoint_seconds=checkpoint_seconds,
+        device=device,
+        threads=threads,
+    )
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="model.pt of a block.")],
+    molecules: Annotated[Path, typer.Option(help="CSV with a column of SMILES.")],
+    output: Annotated[Path, typer.Option(help="CSV to write.")],
+    column: Annotated[str, typer.Option(help="Name of the SMILES column.")] = "smiles",
+    seed: Annotated[
+        int | None, typer.Option(help="One seed's network; default: mean of all.")
+    ] = None,
+) -> None:
+    """Classify the molecules of a CSV with a trained network."""
+    from drugtail.predict import predict as run
+
+    run(model, molecules, output, column=column, seed=seed)
+
+
+# ----------------------------------------------------------------------------- evaluation
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="predictions.parquet of a block.")],
+    metrics: Annotated[Path, typer.Option(help="Parquet file for metrics per run.")],
+    classes: Annotated[Path, typer.Option(help="Parquet file for metrics per run and class.")],
+) -> None:
+    """Compute every metric of a block from its predictions alone."""
+    from drugtail.evaluation.evaluate import evaluate_block
+
+    evaluate_block(predictions, metrics, classes)
+
+
+@app.command()
+def collect(
+    output: Folder,
+    blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+) -> None:
+    """Put the metrics of many blocks into one table; what is missing is marked."""
+    from drugtail.evaluation.collect import collect_blocks
+
+    collect_blocks(blocks, output)
+
+
+@app.command()
+def tabulate(
+    runs: Annotated[Path, typer.Option(help="runs.parquet")],
+    table: Annotated[Path, typer.Option(help="config/tables/<name>.yaml")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+    reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
+        "cross_entropy"
+    ),
+) -> None:
+    """Write one table as CSV, Markdown and LaTeX."""
+    from drugtail.config import read_table_definition
+    from drugtail.report.tables import tabulate as run
+
+    run(runs, read_table_definition(table), output, reference=reference)
+
+
+@app.command()
+def plot(
+    figure: Annotated[
+        str, typer.Argument(help="class_sizes, recall_by_class_size or class_history")
+    ],
+    inputs: Annotated[list[Path], typer.Argument(help="Its input files.")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+) -> None:
+    """Draw one figure as SVG and PNG."""
+    from drugtail.report import figures
+
+    if figure == "class_sizes":
+        figures.plot_class_sizes(inputs, output)
+    elif figure == "recall_by_class_size":
+        figures.plot_recall(inputs[0], output)
+    elif figure == "class_history":
+        figures.plot_class_history(inputs[0], output)
+    else:
+        raise DrugtailError(
+            f"{figure!r} is not a figure; use class_sizes, recall_by_class_size or class_history"
+        )
+
+
+@app.command()
+def page(
+    runs: Annotated[Path, typer.Option(help="runs.parquet")],
+    title: Annotated[str, typer.Option(help="Heading.")],
+    output: Annotated[Path, typer.Option(help="HTML file.")],
+    note: Annotated[list[str] | None, typer.Option(help="Paragraph; may be repeated.")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="Markdown table; may be repeated.")
+    ] = None,
+    figure: Annotated[list[Path] | None, typer.Option(help="SVG figure; may be repeated.")] = None,
+    dataset: Annotated[
+        list[Path] | None, typer.Option(help="dataset.json; may be repeated.")
+    ] = None,
+    split: Annotated[
+        list[Path] | None, typer.Option(help="Summary of a split; may be repeated.")
+    ] = None,
+) -> None:
+    """Build one self-contained HTML page from tables and figures."""
+    from drugtail.report.page import build_page
+
+    build_page(
+        title=title,
+        notes=note or [],
+        runs=runs,
+        tables=table or [],
+        figures=figure or [],
+        datasets=dataset or [],
+        splits=split or [],
+        output=output,
+    )
+
+
+@app.command()
+def track(
+    blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+    benchmark: Annotated[str, typer.Option(help="Name of the parent run.")],
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    uri: Annotated[
+        str | None,
+        typer.Option(envvar="MLFLOW_TRACKING_URI", help="Server; default: SQLite in results."),
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Default: the benchmark's name.")] = None,
+    done: Annotated[Path | None, typer.Option(help="File that records what was imported.")] = None,
+) -> None:
+    """Import finished blocks into MLflow; repeating it changes nothing."""
+    from dataclasses import asdict
+
+    from drugtail.runtime.files import write_json
+    from drugtail.tracking.mlflow import default_uri, track_blocks
+
+    imported = track_blocks(
+        blocks,
+        uri=uri or default_uri(results),
+        experiment=experiment or benchmark,
+        benchmark=benchmark,
+        artifacts=None if uri else results / "mlflow" / "artifacts",
+    )
+    if done is not None:
+        write_json(done, {"uri": uri, **asdict(imported)})
+
+
+# --------------------------------------------------------------------------------- people
+
+
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Print how many jobs a benchmark has, how much work they are and how long they take."""
+    from drugtail.config import Catalogue, read_benchmark
+    from drugtail.plan import Plan, describe_plan
+
+    benchmark = read_benchmark(config)
+    print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
+
+
+@app.command()
+def check(
+    config: Annotated[
+        list[Path] | None, typer.Argument(help="Benchmark configurations to validate.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
+    ] = None,
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Validate configurations and everything they name, or refuse gaps in a table of runs."""
+    from drugtail.config import Catalogue, read_benchmark
+    from drugtail.evaluation.collect import check_complete
+    from drugtail.plan import Plan
+
+    for path in config or []:
+        plan = Plan(read_benchmark(path), Catalogue(config_dir))
+        print(f"{path}: good, {sum(1 for _ in plan.blocks())} training jobs")
+    if runs is not None:
+        print(f"{runs}: all {check_complete(runs)} runs are finished")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="methods, datasets, encoders, tables or metrics")],
+    config_dir: ConfigFolder = CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List what there is."""
+    from drugtail.config import Catalogue
+
+    catalogue = Catalogue(config_dir)
+    if kind == "metrics":
+        from drugtail.evaluation.metrics import metric_names
+
+        rows: list[dict[str, Any]] = [{"name": name} for name in metric_names()]
+    elif kind == "methods":
+        recipes = [catalogue.recipe(name) for name in catalogue.names(kind)]
+        rows = [
+            {
+                "name": r.name,
+                "family": r.family,
+                "reads": "fingerprints" if r.classifier else "graphs",
+                "idea": r.idea,
+                "reference": r.reference.model_dump() if r.reference else None,
+            }
+            for r in sorted(recipes, key=lambda r: (r.family, r.name))
+        ]
+    elif kind == "datasets":
+        sets = [catalogue.dataset(name) for name in catalogue.names(kind)]
+        rows = [
+            {"name": d.name, "title": d.title, "task": d.task, "licence": d.licence,
+             "synthetic": d.synthetic}
+            for d in sets
+        ]  # fmt: skip
+    elif kind == "encoders":
+        rows = [catalogue.encoder(name).model_dump() for name in catalogue.names(kind)]
+    elif kind == "tables":
+        tables = [catalogue.table(name) for name in catalogue.names(kind)]
+        rows = [{"name": t.name, "title": t.title} for t in tables]
+    else:
+        raise DrugtailError(
+            f"{kind!r} cannot be listed; use methods, datasets, encoders, tables or metrics"
+        )
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        shown = [_shown(value) for value in row.values() if value is not None]
+        print("\n    ".join(["  ".join(shown[:3]), *shown[3:]]))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['authors']}, {value['venue']} {value['year']}, {value['link']}"
+    if isinstance(value, bool):
+        return "synthetic" if value else "real"
+    return str(value)

@@ -1,0 +1,539 @@
+"""The one reader of configuration: every YAML of the project is read and validated here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from drugtail.methods.recipe import Recipe, Settings
+from drugtail.runtime.errors import DrugtailError
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+]*$"
+SPLIT = re.compile(r"^(?:(random|standard|scaffold)-(\d+)|official)$")
+SEEDS = re.compile(r"^(\d+)-(\d+)$")
+PARTS = ("train", "valid", "test")
+
+# ------------------------------------------------------------------------------ data sets
+
+
+class Source(Settings):
+    """One place a raw file can come from."""
+
+    url: str | None = Field(None, description="Address.")
+    path: str | None = Field(None, description="A file on this machine, instead of an address.")
+    sha256: str | None = Field(None, description="SHA-256 of the bytes served; null if unknown.")
+    bytes: int | None = Field(None, description="Number of bytes served.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+
+class RawFile(Settings):
+    """A file of the published data."""
+
+    name: str = Field(description="Name under results/data/{dataset}/raw/.")
+    mirror: str | None = Field(None, description="Its path inside a local mirror folder.")
+    sources: list[Source] = Field(min_length=1, description="Where to get it, in order.")
+    columns: list[str] = Field(description="Columns that must be there.")
+    rows: int | None = Field(None, description="Number of rows it must have.")
+
+
+class Columns(Settings):
+    """Which column holds what, in the first file of a data set."""
+
+    smiles: str | None = Field(None, description="SMILES of the molecule.")
+    reaction: str | None = Field(
+        None, description="Reaction SMILES; its product is the molecule. Instead of `smiles`."
+    )
+    label: str = Field(description="Class.")
+    id: str | None = Field(None, description="Unique name of the row; null numbers the rows.")
+    split: str | None = Field(
+        None, description="Published split: train, valid (or val) and test. Gives `official`."
+    )
+
+    @model_validator(mode="after")
+    def _one_molecule(self) -> Columns:
+        if (self.smiles is None) == (self.reaction is None):
+            raise ValueError("give either smiles or reaction")
+        return self
+
+
+class OfficialParts(Settings):
+    """A published split given as files of reactions that are to be found in the first file."""
+
+    valid: str = Field(description="File with the validation reactions.")
+    test: str = Field(description="File with the test reactions.")
+    reaction: str = Field(description="Column with the (atom-mapped) reaction SMILES.")
+
+
+class Generated(Settings):
+    """A data set that is made, not fetched."""
+
+    name: Literal["reactions"]
+    seed: int = Field(0, ge=0, description="Seed of the enumeration.")
+
+
+class Expected(Settings):
+    """Facts about the published data that must come out; a difference is an error."""
+
+    unparsable: int | None = Field(None, description="Rows whose SMILES RDKit rejects.")
+    class_counts: dict[str, int] | None = Field(
+        None, description="Rows per class as published, by label."
+    )
+
+
+class Dataset(Settings):
+    """A data set: where it comes from, what is in it, and what is known about it."""
+
+    name: str = Field(pattern=NAME, description="Name; equals the file name.")
+    title: str = Field(description="A line for tables and figures.")
+    task: str = Field(description="What is classified into what.")
+    synthetic: bool = Field(False, description="Generated, not measured; said wherever it shows.")
+    licence: str = Field(description="Licence of the data as publicly stated.")
+    citation: str = Field(description="What to cite.")
+    note: str | None = Field(None, description="What a user should know.")
+    files: list[RawFile] = Field([], description="Published files; the first is the table.")
+    generator: Generated | None = Field(None, description="Makes the data, instead of `files`.")
+    columns: Columns = Field(description="Which column holds what.")
+    official: OfficialParts | None = Field(None, description="Published split, given as files.")
+    classes: dict[str, str] | None = Field(
+        None, description="Label as published -> name, in class order; null takes them as found."
+    )
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep", description="Repeats of a molecule with one label: as published, or first only."
+    )
+    conflicts: Literal["keep", "drop"] = Field(
+        "keep", description="Molecules with several labels: as published, or left out."
+    )
+    expected: Expected = Field(Expected(), description="Facts that must come out.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Dataset:
+        if bool(self.files) == (self.generator is not None):
+            raise ValueError("give either files or generator")
+        if self.official is not None and self.columns.reaction is None:
+            raise ValueError("official needs columns.reaction: parts are matched by reaction")
+        known = {file.name for file in self.files}
+        for part in ("valid", "test"):
+            if self.official is not None and getattr(self.official, part) not in known:
+                raise ValueError(f"official.{part} is not among the files")
+        return self
+
+
+# ------------------------------------------------------------------------------- encoders
+
+
+class GraphEncoder(Settings):
+    """Graph convolutions on the packed molecular graphs, and the head on top."""
+
+    name: str = Field(pattern=NAME, description="Name; equals the file name.")
+    kind: Literal["gcn"] = Field(description="Which encoder.")
+    featurizer: Literal["atoms"] = Field("atoms", description="Features it reads.")
+    layers: int = Field(3, ge=1, description="Graph convolutions.")
+    width: int = Field(128, ge=1, description="Width of each layer.")
+    head: list[int] = Field([128, 128], description="Widths of the head's hidden layers.")
+
+
+class FingerprintEncoder(Settings):
+    """No network: the classifier reads fingerprints."""
+
+    name: str = Field(pattern=NAME, description="Name; equals the file name.")
+    kind: Literal["fingerprint"] = Field(description="No encoder at all.")
+    featurizer: Literal["morgan"] = Field("morgan", description="Features it reads.")
+
+
+class _AnyEncoder(Settings):
+    encoder: GraphEncoder | FingerprintEncoder = Field(discriminator="kind")
+
+
+# ------------------------------------------------------------------------------- training
+
+
+class Training(Settings):
+    """How a network is trained; the same for every method of a benchmark."""
+
+    epochs: int = Field(300, ge=1, description="Passes over the training set.")
+    batch_size: int = Field(128, ge=2, description="Molecules per step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Of Adam, at the first epoch.")
+    learning_rate_decay: float = Field(
+        0.99, gt=0, le=1, description="Factor on the learning rate after each epoch."
+    )
+    weight_decay: float = Field(3e-4, ge=0, description="Of Adam, added to the gradient.")
+    schedule_scale: float = Field(
+        1.0, gt=0, le=1,
+        description="Factor on the epoch counts a recipe names (warm-up, re-clustering), rounded, "
+        "at least 1. A training shortened to a tenth keeps its proportions with 0.1.",
+    )  # fmt: skip
+    mixed_precision: bool = Field(False, description="bfloat16 for the dense products.")
+
+
+# ------------------------------------------------------------------------------ benchmark
+
+
+class MethodChoice(Settings):
+    """A method of a benchmark, with what differs from its recipe."""
+
+    name: str = Field(description="Name of a recipe.")
+    settings: dict[str, Any] = Field(
+        {}, description="Changes to the recipe, for example `classifier.trees: 100`."
+    )
+
+
+class Tracking(Settings):
+    """Import of finished blocks into MLflow."""
+
+    uri: str | None = Field(None, description="Server; null is SQLite under results/mlflow/.")
+    experiment: str | None = Field(None, description="Experiment; null is the benchmark's name.")
+
+
+class Benchmark(Settings):
+    """What to run: data sets x splits x encoders x methods x blocks of seeds."""
+
+    name: str = Field(pattern=NAME, description="Names the tables, figures and the experiment.")
+    title: str = Field(description="Heading of the page.")
+    notes: list[str] = Field([], description="What readers must know, for example reductions.")
+    results: str = Field("results", description="Folder for everything produced.")
+    mirror: str | None = Field(None, description="Folder tried before any address.")
+    datasets: list[str] = Field(min_length=1, description="Names of registered data sets.")
+    splits: list[str] = Field(
+        min_length=1, description="random-S, standard-S, scaffold-S (S: split seed) or official."
+    )
+    encoders: list[str] = Field(["gcn"], min_length=1, description="Names of encoders.")
+    methods: list[MethodChoice] = Field(min_length=1, description="Names of recipes.")
+    seeds: list[str] = Field(
+        min_length=1, description="Blocks of training seeds, first-last, for example [0-2, 3-4]."
+    )
+    training: Training = Field(Training(), description="Training of networks.")
+    training_by_dataset: dict[str, dict[str, Any]] = Field(
+        {}, description="Data set -> settings of `training` that differ there."
+    )
+    tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
+    reference: str = Field(
+        "cross_entropy", description="Method that the trade-off table compares with."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks train.")
+    partial: bool = Field(
+        False, description="Make tables from the blocks that are finished, gaps marked."
+    )
+    tracking: Tracking = Field(Tracking(), description="MLflow.")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names_are_choices(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"name": item} if isinstance(item, str) else item for item in value]
+
+    @field_validator("splits")
+    @classmethod
+    def _known_splits(cls, value: list[str]) -> list[str]:
+        for name in value:
+            parse_split(name)
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _separate_blocks(cls, value: list[str]) -> list[str]:
+        owner: dict[int, str] = {}
+        for block in value:
+            for seed in parse_seeds(block):
+                if seed in owner:
+                    raise ValueError(
+                        f"block {block!r} overlaps block {owner[seed]!r} at seed {seed}; "
+                        "give each seed to one block"
+                    )
+                owner[seed] = block
+        return value
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Benchmark:
+        lists = {
+            "datasets": self.datasets,
+            "splits": self.splits,
+            "encoders": self.encoders,
+            "methods": [method.name for method in self.methods],
+            "tables": self.tables,
+        }
+        for key, names in lists.items():
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{key}: {name!r} is named twice; name it once")
+        for name in self.training_by_dataset:
+            if name not in self.datasets:
+                raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
+            self.training_for(name)
+        return self
+
+    def training_for(self, dataset: str) -> Training:
+        """Return the training settings of one data set."""
+        return merged(self.training, self.training_by_dataset.get(dataset, {}))
+
+
+class TableColumn(Settings):
+    """One column of a table."""
+
+    metric: str = Field(description="Name of a metric, for example balanced_accuracy.")
+    title: str = Field(description="Heading.")
+    scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
+    digits: int = Field(1, ge=0, description="Digits after the point.")
+
+
+class Table(Settings):
+    """A table: methods down, metrics across, one block of rows per data set and split."""
+
+    name: str = Field(pattern=NAME, description="Name; equals the file name.")
+    title: str = Field(description="Caption.")
+    part: Literal["valid", "test"] = Field("test", description="Which predictions it is about.")
+    columns: list[TableColumn] = Field(min_length=1, description="Metrics, in order.")
+    difference: bool = Field(
+        False, description="Show the change against the benchmark's reference, paired by seed."
+    )
+
+
+# -------------------------------------------------------------------------------- reading
+
+Model = TypeVar("Model", bound=Settings)
+Named = TypeVar("Named", Dataset, Recipe, GraphEncoder | FingerprintEncoder, Table)
+
+
+class Catalogue:
+    """The folder of configuration: data sets, methods, encoders and tables by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of one data set."""
+        return read_dataset(self.path("datasets", name))
+
+    def table(self, name: str) -> Table:
+        """Return the definition of one table."""
+        return read_table_definition(self.path("tables", name))
+
+    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+        """Return the settings of one encoder."""
+        return read_encoder(self.path("encoders", name))
+
+    def recipe(self, name: str) -> Recipe:
+        """Return the recipe of one method."""
+        return read_recipe(self.path("methods", name))
+
+    def path(self, kind: str, name: str) -> Path:
+        """File that describes `name`; searched in subfolders too.
+
+        Raises
+        ------
+        DrugtailError
+            If there is none; the message lists what there is.
+        """
+        found = [path for path in self.paths(kind) if path.stem == name]
+        if not found:
+            known = ", ".join(self.names(kind))
+            raise DrugtailError(
+                f"{kind}: {name!r} is unknown; known are: {known}. "
+                f"Add {self.folder / kind / name}.yaml or correct the name"
+            )
+        return found[0]
+
+    def paths(self, kind: str) -> list[Path]:
+        """All files of one kind, sorted."""
+        return sorted((self.folder / kind).rglob("*.yaml"))
+
+    def names(self, kind: str) -> list[str]:
+        """All names of one kind, sorted."""
+        return sorted(path.stem for path in self.paths(kind))
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read one register of a data set."""
+    return _same_name(validated(Dataset, read_yaml(path), path), path)
+
+
+def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Read one recipe, with `changes` such as ``{"classifier.trees": 100}``."""
+    recipe = _same_name(validated(Recipe, read_yaml(path), path), path)
+    return merged(recipe, changes or {}, where=str(path))
+
+
+def read_table_definition(path: Path) -> Table:
+    """Read the definition of one table."""
+    return _same_name(validated(Table, read_yaml(path), path), path)
+
+
+def read_encoder(path: Path) -> GraphEncoder | FingerprintEncoder:
+    """Read one encoder."""
+    wrapped = validated(_AnyEncoder, {"encoder": read_yaml(path)}, path)
+    return _same_name(wrapped.encoder, path)
+
+
+def read_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark configuration."""
+    return validated(Benchmark, read_yaml(path), path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    DrugtailError
+        If the file is absent, is not YAML, repeats a key, or is not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise DrugtailError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
+    except IsADirectoryError:
+        raise DrugtailError(f"{path}: is a folder; name a YAML file") from None
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise DrugtailError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise DrugtailError(f"{path}: expected keys and values, found {type(value).__name__}")
+    return value
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def validated(model: type[Model], value: Any, where: Path | str) -> Model:
+    """Validate `value` as `model`.
+
+    Raises
+    ------
+    DrugtailError
+        One line per fault: the file, the key, what was found and what is allowed.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [_explain(model, item) for item in error.errors()]
+        raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") -> Model:
+    """Return `model` with dotted `changes`, validated anew.
+
+    ``merged(recipe, {"classifier.trees": 100})`` changes one setting of one part.
+    """
+    if not changes:
+        return model
+    value = model.model_dump(exclude_unset=True)
+    for dotted, new in changes.items():
+        target = value
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise DrugtailError(f"{where}: {dotted!r}: {parent!r} has no settings of its own")
+        target[last] = new
+    return validated(type(model), value, where)
+
+
+def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
+    """Turn ``["classifier.trees=100"]`` into ``{"classifier.trees": 100}``; values are YAML."""
+    changes: dict[str, Any] = {}
+    for item in items:
+        key, sign, text = item.partition("=")
+        if not sign or not key:
+            raise DrugtailError(f"--set {item!r}: write it as key=value")
+        changes[key] = yaml.safe_load(text)
+    return changes
+
+
+def parse_split(name: str) -> tuple[str, int]:
+    """Return strategy and seed of a split's name; ``official`` has seed 0."""
+    match = SPLIT.match(name)
+    if not match:
+        raise ValueError(
+            f"{name!r} is not a split; use random-S, standard-S or scaffold-S with a split seed S "
+            "(for example random-0), or official"
+        )
+    return (match[1], int(match[2])) if match[1] else ("official", 0)
+
+
+def parse_seeds(block: str) -> range:
+    """Return the seeds of a block such as ``0-2``, both ends included."""
+    match = SEEDS.match(block)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f"{block!r} is not a block of seeds; write first-last, for example 0-2")
+    return range(int(match[1]), int(match[2]) + 1)
+
+
+def _same_name(value: Named, path: Path) -> Named:
+    if value.name != path.stem:
+        raise DrugtailError(
+            f"{path}: key name: found {value.name!r}, but the file is called {path.stem!r}; "
+            "make them equal"
+        )
+    return value
+
+
+def _explain(model: type[Settings], item: Any) -> str:
+    """One line for one pydantic error."""
+    location = [str(part) for part in item["loc"]]
+    key = ".".join(location) or "(whole file)"
+    if item["type"] == "extra_forbidden":
+        allowed = _keys_at(model, location[:-1])
+        hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
+        return f"key {key}: unknown key{hint}"
+    if item["type"] == "missing":
+        return f"key {key}: is required; add it"
+    message = item["msg"].removeprefix("Value error, ")
+    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+    return f"key {key}: {message}{found}"
+
+
+def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
+    """Names of the fields at a place inside `model`, as far as it can be followed."""
+    current: Any = model
+    for part in location:
+        models = _models_in(current)
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if fields:
+            current = fields[0]
+        else:
+            # List positions and union tags do not change the set of models but may narrow it.
+            tagged = [m for m in models if _tag(m) == part]
+            current = tagged[0] if tagged else current
+    names = {name for m in _models_in(current) for name in m.model_fields}
+    return sorted(names)
+
+
+def _models_in(annotation: Any) -> list[type[Settings]]:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    inner = getattr(annotation, "__args__", ())
+    return [found for argument in inner for found in _models_in(argument)]
+
+
+def _tag(model: type[Settings]) -> str | None:
+    for field in ("name", "kind"):
+        annotation = getattr(model.model_fields.get(field), "annotation", None)
+        values: tuple[Any, ...] = getattr(annotation, "__args__", ())
+        if len(values) == 1:
+            return str(values[0])
+    return None

@@ -1,0 +1,1 @@
+"""From published files to clean molecules and their splits."""

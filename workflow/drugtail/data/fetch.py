@@ -1,0 +1,185 @@
+"""Getting published files: mirror first, then the addresses; a file lands only when it is right."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import time
+import zlib
+from pathlib import Path
+
+import requests
+
+from drugtail.config import Dataset, RawFile, Source
+from drugtail.data.tables import read_table
+from drugtail.runtime.digest import file_digest
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import atomic_directory, write_json
+from drugtail.runtime.logging import Pace, say
+
+CHUNK = 1 << 16
+SECONDS_WITHOUT_DATA = 60
+
+
+class _Refused(Exception):
+    """One place did not give the file; the next is tried."""
+
+
+def fetch_dataset(
+    dataset: Dataset,
+    output: Path,
+    *,
+    mirror: Path | None = None,
+    attempts: int = 4,
+    pause: float = 1.0,
+) -> None:
+    """Fetch every file of a data set into the folder `output`, or leave nothing new there.
+
+    Parameters
+    ----------
+    dataset
+        The register.
+    output
+        Folder for the raw files and ``fetch.json`` (per file: where it came from, bytes, SHA-256).
+    mirror
+        Folder that is tried before any address.
+    attempts
+        How often an address is tried.
+    pause
+        Seconds before the second attempt; doubled for each further one.
+
+    Raises
+    ------
+    DrugtailError
+        If a file cannot be had from any place; the message says what each one answered.
+    """
+    with atomic_directory(output) as folder:
+        record = {}
+        for index, file in enumerate(dataset.files):
+            source = _fetch_file(file, folder, mirror, attempts, pause, dataset, index == 0)
+            path = folder / file.name
+            record[file.name] = {
+                "source": source,
+                "bytes": path.stat().st_size,
+                "sha256": file_digest(path),
+            }
+        write_json(folder / "fetch.json", record)
+
+
+def _fetch_file(
+    file: RawFile,
+    folder: Path,
+    mirror: Path | None,
+    attempts: int,
+    pause: float,
+    dataset: Dataset,
+    is_table: bool,
+) -> str:
+    """Try every place in turn; return the name of the one that gave the right file."""
+    target = folder / file.name
+    answers = []
+    places: list[Source | Path] = [*file.sources]
+    if mirror is not None and file.mirror is not None:
+        places.insert(0, mirror / file.mirror)
+    for place in places:
+        name = str(place) if isinstance(place, Path) else str(place.url or place.path)
+        try:
+            if isinstance(place, Path):
+                _copy(place, target)
+                # A mirror may hold any of the registered versions of a file.
+                _check_hash(target, file.sources)
+            elif place.path is not None:
+                _copy(Path(place.path), target)
+                _check_hash(target, [place])
+            else:
+                _download(place, target, attempts, pause)
+                _check_hash(target, [place])
+            _check_content(target, file, dataset if is_table else None)
+        except (_Refused, DrugtailError) as error:
+            answers.append(f"  {name}: {error}")
+            target.unlink(missing_ok=True)
+            continue
+        say(f"{dataset.name}: {file.name} from {name}")
+        return name
+    raise DrugtailError(
+        f"{dataset.name}: {file.name} could not be fetched:\n" + "\n".join(answers) + "\n"
+        "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR)"
+        + (f", as {file.mirror}" if file.mirror else "")
+    )
+
+
+def _copy(origin: Path, target: Path) -> None:
+    """Copy a file, unpacking it when it is stored gzipped and the target is not."""
+    try:
+        unpack = origin.suffix == ".gz" and target.suffix != ".gz"
+        with (
+            gzip.open(origin) if unpack else origin.open("rb") as source,
+            target.open("wb") as sink,
+        ):
+            shutil.copyfileobj(source, sink)
+    except FileNotFoundError:
+        raise _Refused("no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _Refused(f"damaged or cut short ({error})") from None
+
+
+def _download(source: Source, target: Path, attempts: int, pause: float) -> None:
+    """Download with retries; errors that another attempt cannot mend end it at once."""
+    for attempt in range(attempts):
+        try:
+            _download_once(str(source.url), target)
+            return
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            if status < 500 and status != 429:
+                raise _Refused(f"answered {status} {error.response.reason}") from None
+            problem = f"answered {status} {error.response.reason}"
+        except (requests.RequestException, EOFError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        if attempt + 1 < attempts:
+            wait = pause * 2**attempt
+            say(f"{source.url}: {problem}; trying again in {wait:g} s")
+            time.sleep(wait)
+    raise _Refused(f"{problem} ({attempts} attempts)")
+
+
+def _download_once(url: str, target: Path) -> None:
+    pace = Pace(5)
+    with requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA) as answer:
+        answer.raise_for_status()
+        packed = answer.headers.get("Content-Encoding")
+        total = 0 if packed else int(answer.headers.get("Content-Length", 0))
+        done = 0
+        with target.open("wb") as sink:
+            for chunk in answer.iter_content(CHUNK):
+                sink.write(chunk)
+                done += len(chunk)
+                if pace.due():
+                    say(f"{url}: {done:,} of {total:,} bytes" if total else f"{url}: {done:,}")
+    if total and done != total:
+        raise EOFError(f"cut short at {done:,} of {total:,} bytes")
+
+
+def _check_hash(target: Path, sources: list[Source]) -> None:
+    wanted = [source for source in sources if source.sha256]
+    if not wanted:
+        return
+    found = file_digest(target)
+    if found not in {source.sha256 for source in wanted}:
+        size = target.stat().st_size
+        raise _Refused(
+            f"wrong content: {size:,} bytes with SHA-256 {found[:16]}…, expected "
+            f"{wanted[0].bytes or 'unknown'} bytes with {str(wanted[0].sha256)[:16]}…"
+        )
+
+
+def _check_content(target: Path, file: RawFile, dataset: Dataset | None) -> None:
+    """Rows, columns and classes: what a hash cannot say when it is unknown."""
+    frame = read_table(target, file.columns)
+    if file.rows is not None and len(frame) != file.rows:
+        raise _Refused(f"has {len(frame):,} rows, expected {file.rows:,}")
+    if dataset is not None and dataset.expected.class_counts is not None:
+        found = frame[dataset.columns.label].value_counts().to_dict()
+        for label, count in dataset.expected.class_counts.items():
+            if found.get(label, 0) != count:
+                raise _Refused(f"class {label!r} has {found.get(label, 0)} rows, expected {count}")

@@ -1,0 +1,143 @@
+"""One table of runs and one of classes from many blocks; what is missing is a row that says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from drugtail.config import parse_seeds
+from drugtail.evaluation.evaluate import KEYS
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json, read_parquet, write_parquet
+
+SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
+
+
+class Block(NamedTuple):
+    """A block by the names in its path."""
+
+    dataset: str
+    split: str
+    encoder: str
+    method: str
+    seeds: str
+    folder: Path
+
+
+def parse_block(folder: Path) -> Block:
+    """Read data set, split, encoder, method and seeds off a block's folder.
+
+    Raises
+    ------
+    DrugtailError
+        If the path does not end in dataset/split/encoder/method/seeds{first}-{last}.
+    """
+    parts = folder.parts[-5:]
+    match = SEEDS_FOLDER.match(folder.name)
+    if len(parts) < 5 or not match:
+        raise DrugtailError(
+            f"{folder}: is not a block; its path must end in "
+            "dataset/split/encoder/method/seeds{first}-{last}"
+        )
+    return Block(parts[0], parts[1], parts[2], parts[3], match[1], folder)
+
+
+def collect_blocks(folders: Sequence[Path], output: Path) -> None:
+    """Write ``runs.parquet``, ``classes.parquet`` and ``class_history.parquet`` into `output`.
+
+    Parameters
+    ----------
+    folders
+        Folders of blocks. A folder without status.json counts as runs that are ``missing``.
+    output
+        Folder. ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or
+        missing), ``epochs``, ``best_epoch``, ``seconds`` and every metric.
+
+    Raises
+    ------
+    DrugtailError
+        If a run stands in two blocks.
+    """
+    blocks = [parse_block(folder) for folder in folders]
+    _refuse_overlap(blocks)
+    runs, classes, history = [], [], []
+    for block in blocks:
+        states = _states(block)
+        if (block.folder / "status.json").is_file():
+            metrics = read_parquet(block.folder / "metrics.parquet")
+            states = states.merge(metrics, on=KEYS, how="left")
+            classes.append(read_parquet(block.folder / "class_metrics.parquet"))
+            names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
+                     "method": block.method}  # fmt: skip
+            history.append(read_parquet(block.folder / "classes.parquet").assign(**names))
+        runs.append(states)
+    write_parquet(output / "runs.parquet", _stacked(runs))
+    write_parquet(output / "classes.parquet", _stacked(classes))
+    write_parquet(output / "class_history.parquet", _stacked(history))
+
+
+def check_complete(runs: Path) -> int:
+    """Return the number of runs, all of them finished.
+
+    Raises
+    ------
+    DrugtailError
+        If any diverged or is missing; the message names up to ten of them.
+    """
+    frame = read_parquet(runs, [*KEYS, "status"])
+    gaps = frame[frame["status"] != "finished"]
+    if len(gaps):
+        named = [
+            f"  {'/'.join(str(row[key]) for key in KEYS)}: {row['status']}"
+            for _, row in gaps.head(10).iterrows()
+        ]
+        raise DrugtailError(
+            f"{runs}: {len(gaps)} of {len(frame)} runs are not finished:\n" + "\n".join(named)
+        )
+    return len(frame)
+
+
+def _states(block: Block) -> pd.DataFrame:
+    """Status of every run of a block."""
+    path = block.folder / "status.json"
+    found = read_json(path)["seeds"] if path.is_file() else {}
+    rows = []
+    for seed in parse_seeds(block.seeds):
+        state = found.get(str(seed), {"status": "missing"})
+        rows.append(
+            {
+                "dataset": block.dataset,
+                "split": block.split,
+                "encoder": block.encoder,
+                "method": block.method,
+                "seed": seed,
+                "status": state["status"],
+                "epochs": state.get("epochs"),
+                "best_epoch": state.get("best_epoch"),
+                "seconds": state.get("seconds"),
+            }
+        )
+    types = {"epochs": "Int64", "best_epoch": "Int64", "seconds": "float64"}
+    return pd.DataFrame(rows).astype(types)
+
+
+def _refuse_overlap(blocks: Sequence[Block]) -> None:
+    owner: dict[tuple[object, ...], Block] = {}
+    for block in blocks:
+        for seed in parse_seeds(block.seeds):
+            run = (*block[:4], seed)
+            if run in owner:
+                raise DrugtailError(
+                    f"{block.folder}: seed {seed} stands in {owner[run].folder} too; name only "
+                    "one of the two blocks, or give them different seeds"
+                )
+            owner[run] = block
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if not frame.empty]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=KEYS)

@@ -1,0 +1,64 @@
+"""Metrics of one block, from its predictions alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from drugtail.data.groups import class_groups
+from drugtail.evaluation.metrics import class_metrics, metric_names, run_metrics
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
+
+KEYS = ["dataset", "split", "encoder", "method", "seed"]
+
+
+def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
+    """Write all metrics of the finished runs of a block.
+
+    Parameters
+    ----------
+    predictions
+        ``predictions.parquet``; its header names data set, split, encoder, method, classes and
+        their training counts.
+    metrics
+        Gets one row per run: `KEYS` and ``{part}_{metric}`` for part valid and test.
+    class_table
+        Gets one row per run, part and class: n_train, group, n, recall, precision, f1,
+        balanced_f1, auroc, auprc.
+    """
+    frame = read_parquet(predictions)
+    header = read_parquet_metadata(predictions)
+    names = header["class_names"]
+    columns = [f"logit_{c}" for c in range(len(names))]
+    if not {"id", "part", "label", "seed", *columns} <= set(frame.columns):
+        raise DrugtailError(f"{predictions}: is not a predictions file; train the block again")
+    groups = class_groups(header["train_counts"])
+    key = {name: header[name] for name in KEYS[:-1]}
+    runs: dict[int, dict[str, object]] = {}
+    classes = []
+    for (seed, part), rows in frame.groupby(["seed", "part"], sort=True):
+        labels = rows["label"].to_numpy(dtype=np.int64)
+        logits = rows[columns].to_numpy()
+        run = runs.setdefault(int(str(seed)), {**key, "seed": seed})
+        run |= {f"{part}_{name}": v for name, v in run_metrics(labels, logits, groups).items()}
+        classes.append(
+            pd.DataFrame(
+                {
+                    **key,
+                    "seed": seed,
+                    "part": part,
+                    "label": range(len(names)),
+                    "label_name": names,
+                    "group": groups,
+                    "n_train": header["train_counts"],
+                    **class_metrics(labels, logits),
+                }
+            )
+        )
+    wide = [*KEYS, *(f"{part}_{name}" for part in ("valid", "test") for name in metric_names())]
+    write_parquet(metrics, pd.DataFrame(list(runs.values()), columns=wide), header)
+    empty = pd.DataFrame(columns=[*KEYS, "part", "label"])
+    write_parquet(class_table, pd.concat(classes) if classes else empty, header)

@@ -1,0 +1,1 @@
+"""From molecules to arrays a model can read."""

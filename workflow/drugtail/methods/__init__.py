@@ -1,0 +1,1 @@
+"""The orthogonal parts that recipes combine."""

@@ -1,0 +1,105 @@
+"""Contrastive losses over two views per molecule."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+    """Supervised contrastive loss (Khosla et al., NeurIPS 2020, equation 2).
+
+    For anchor i with positives P_i (all other views of its class) and V_i (all other views):
+    −1/|P_i| Σ_{p∈P_i} log( exp(z_i·z_p/τ) / Σ_{a∈V_i} exp(z_i·z_a/τ) ), averaged over anchors.
+
+    Parameters
+    ----------
+    views
+        L2-normalised embeddings of two views per molecule, [B, 2, D].
+    labels
+        Class of each molecule, int64 [B].
+    temperature
+        τ > 0.
+
+    Returns
+    -------
+    Tensor
+        The loss, a scalar.
+    """
+    similarity, others = _pairs(views)
+    positive = _equal(labels) & others
+    return _mean_log_ratio(similarity / temperature, positive, others)
+
+
+def subcluster_contrastive(
+    views: Tensor,
+    labels: Tensor,
+    subclusters: Tensor,
+    *,
+    temperature: float,
+    class_temperature: Tensor,
+    beta: float,
+) -> Tensor:
+    """Two-level contrastive loss: within the sub-cluster, and between classes.
+
+    For anchor i, M_i are the other views in its sub-cluster, P_i those of its class, V_i all:
+
+    - −1/|M_i| Σ_{p∈M_i} log( exp(z_i·z_p/τ1) / Σ_{a∈V_i} exp(z_i·z_a/τ1) )
+    - + β · −1/|P_i∖M_i| Σ_{p∈P_i∖M_i} log( exp(z_i·z_p/τ2) / Σ_{a∈V_i∖M_i} exp(z_i·z_a/τ2) )
+
+    Either term is the mean over the anchors whose positive set is not empty; without any such
+    anchor it is 0. Su, Li, Wang (arXiv:2504.04647), two levels as in Hou et al. (SBCL, ICCV 2023).
+
+    Parameters
+    ----------
+    views
+        L2-normalised embeddings of two views per molecule, [B, 2, D].
+    labels
+        Class of each molecule, int64 [B].
+    subclusters
+        Sub-cluster of each molecule, int64 [B], numbered over all classes.
+    temperature
+        τ1 > 0.
+    class_temperature
+        τ2 of each class, [C].
+    beta
+        β, weight of the class-level term.
+
+    Returns
+    -------
+    Tensor
+        The loss, a scalar.
+    """
+    similarity, others = _pairs(views)
+    same_subcluster = _equal(subclusters) & others
+    rest = others & ~same_subcluster
+    same_class = _equal(labels) & rest
+    within = _mean_log_ratio(similarity / temperature, same_subcluster, others)
+    anchor_temperature = class_temperature[labels].repeat(2)[:, None]
+    between = _mean_log_ratio(similarity / anchor_temperature, same_class, rest)
+    return within + beta * between
+
+
+def _pairs(views: Tensor) -> tuple[Tensor, Tensor]:
+    """Similarities of all 2B views, [2B, 2B] (all first views, then all second), and i != j."""
+    flat = views.transpose(0, 1).flatten(0, 1)
+    others = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
+    return flat @ flat.T, others
+
+
+def _equal(names: Tensor) -> Tensor:
+    """Which of the 2B views share a name, [2B, 2B]."""
+    doubled = names.repeat(2)
+    return doubled[:, None] == doubled[None, :]
+
+
+def _mean_log_ratio(logits: Tensor, positive: Tensor, compared: Tensor) -> Tensor:
+    """Mean over anchors with positives of −mean over positives of log softmax over `compared`."""
+    # A finite floor, not −inf: an anchor compared with nothing must not give NaN gradients.
+    floor = torch.finfo(logits.dtype).min
+    log_sum = torch.logsumexp(logits.masked_fill(~compared, floor), dim=1, keepdim=True)
+    ratios = (logits - log_sum).where(positive, 0.0)
+    count = positive.sum(dim=1)
+    has_positive = count > 0
+    per_anchor = -ratios.sum(dim=1) / count.clamp(min=1)
+    return per_anchor.sum() / has_positive.sum().clamp(min=1)

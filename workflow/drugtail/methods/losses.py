@@ -1,0 +1,62 @@
+"""Classification losses, per molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from drugtail.methods.registry import Registry
+
+Loss = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+LOSSES: Registry[Loss] = Registry("loss")
+
+
+@LOSSES.register("cross_entropy")
+def cross_entropy(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Cross-entropy, −log softmax(s)_y.
+
+    Parameters
+    ----------
+    settings
+        Unused; losses share a signature.
+    logits
+        s, [B, C].
+    labels
+        y, int64 [B].
+    counts
+        Training molecules per class n, [C].
+
+    Returns
+    -------
+    Tensor
+        Loss per molecule, [B].
+    """
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+@LOSSES.register("balanced_softmax")
+def balanced_softmax(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Cross-entropy of s + log n (Ren et al., NeurIPS 2020, equation 4).
+
+    Parameters and result as in `cross_entropy`. A class without training molecules takes no part.
+    """
+    return F.cross_entropy(logits + counts.to(logits.dtype).log(), labels, reduction="none")
+
+
+def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Mean over molecules of w_y times the loss.
+
+    Class weights have mean 1 over classes, so the sum is divided by the number of molecules and
+    not by the sum of their weights.
+
+    Parameters
+    ----------
+    losses, labels
+        [B].
+    weights
+        Class weights w, [C].
+    """
+    return (weights[labels] * losses).mean()

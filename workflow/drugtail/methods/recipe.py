@@ -1,0 +1,204 @@
+"""A method is a recipe: orthogonal parts, chosen by name, each with its settings.
+
+This module describes the parts (and imports nothing heavy, so that a workflow can validate every
+recipe in milliseconds); the modules beside it implement them. A new part is a class here and a
+function registered under the same name there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Family = Literal[
+    "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
+    "experts", "classical", "proposed",
+]  # fmt: skip
+
+
+class Settings(BaseModel):
+    """Base of everything read from YAML: unknown keys and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Reference(Settings):
+    """Where a method was published."""
+
+    authors: str = Field(description="Authors as they are usually cited.")
+    year: int = Field(description="Year of publication.")
+    venue: str = Field(description="Journal, conference or preprint server.")
+    link: str | None = Field(None, description="DOI or arXiv number.")
+
+
+# ------------------------------------------------------------------------------- samplers
+
+
+class InstanceSampler(Settings):
+    """Every molecule once per epoch, in random order."""
+
+    name: Literal["instance"] = "instance"
+
+
+class ClassBalancedSampler(Settings):
+    """A class uniformly, then one of its molecules uniformly, with replacement; N draws."""
+
+    name: Literal["class_balanced"]
+
+
+Sampler = Annotated[InstanceSampler | ClassBalancedSampler, Field(discriminator="name")]
+
+# ------------------------------------------------------------------------- class weights
+
+
+class UniformWeights(Settings):
+    """Every class weighs 1."""
+
+    name: Literal["uniform"] = "uniform"
+
+
+class CostSensitiveWeights(Settings):
+    """w_c = (n_min / n_c)^gamma (ImDrug, 2022)."""
+
+    name: Literal["cost_sensitive"]
+    gamma: float = Field(1.0, ge=0, description="Exponent; 0 gives uniform weights.")
+
+
+class ClassDistanceWeights(Settings):
+    """Softmax of negative distances between class centres, renewed at each re-clustering.
+
+    Su, Li, Wang, arXiv:2504.04647, with the distances of classes and of sub-clusters averaged.
+    """
+
+    name: Literal["class_distance"]
+
+
+ClassWeights = Annotated[
+    UniformWeights | CostSensitiveWeights | ClassDistanceWeights, Field(discriminator="name")
+]
+
+# ---------------------------------------------------------------------------------- loss
+
+
+class CrossEntropy(Settings):
+    """Cross-entropy of the logits."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+
+class BalancedSoftmax(Settings):
+    """Cross-entropy of s + log n (Ren et al., NeurIPS 2020); plain s at prediction."""
+
+    name: Literal["balanced_softmax"]
+
+
+Loss = Annotated[CrossEntropy | BalancedSoftmax, Field(discriminator="name")]
+
+# --------------------------------------------------------------- contrastive term and views
+
+
+class SubclusterContrastive(Settings):
+    """Two-level contrastive loss: within the sub-cluster, and between classes."""
+
+    name: Literal["subcluster"]
+    temperature: float = Field(0.1, gt=0, description="Temperature within a sub-cluster.")
+    beta: float = Field(0.25, ge=0, description="Weight of the class-level term.")
+
+
+class EdgeDrop(Settings):
+    """Two views of each molecule with edges dropped, rather those that lead to low-degree atoms."""
+
+    name: Literal["edge_drop"] = "edge_drop"
+    rates: list[float] = Field(
+        [0.15, 0.10], min_length=2, max_length=2, description="Mean drop rate of either view."
+    )
+    cap: float = Field(0.7, gt=0, le=1, description="Largest probability of dropping an edge.")
+
+
+class BalancedKMeans(Settings):
+    """Capacity-limited k-means that cuts classes into sub-clusters of about the tail's size."""
+
+    name: Literal["balanced_kmeans"] = "balanced_kmeans"
+    minimum_size: int = Field(
+        10, ge=1, description="delta: the size limit is max(n_min, delta) molecules."
+    )
+    rounds: int = Field(50, ge=1, description="Most rounds of k-means.")
+    tolerance: float = Field(1e-3, ge=0, description="Stop when no centre moves further.")
+
+
+class Schedule(Settings):
+    """When the geometry of the embeddings is taken, in epochs of the full-length training."""
+
+    warmup_epochs: int = Field(
+        10, ge=1, description="Epochs of plain supervised contrastive loss before anything else."
+    )
+    refresh_epochs: int = Field(10, ge=1, description="Epochs between two re-clusterings.")
+
+
+# ----------------------------------------------------------------------------- classical
+
+
+class RandomForest(Settings):
+    """scikit-learn's RandomForestClassifier."""
+
+    name: Literal["random_forest"]
+    trees: int = Field(300, ge=1, description="Number of trees.")
+    class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
+        None, description="As in scikit-learn; null weighs all molecules alike."
+    )
+
+
+# -------------------------------------------------------------------------------- recipe
+
+
+class Recipe(Settings):
+    """One method: what it is, and the parts it is made of."""
+
+    name: str = Field(description="Name of the method; equals the file name.")
+    family: Family = Field(description="Family in the survey's sense; equals the folder name.")
+    idea: str = Field(description="One sentence on the idea.")
+    reference: Reference | None = Field(None, description="Where it was published.")
+    sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
+    class_weights: ClassWeights = Field(UniformWeights(), description="Weights in the loss.")
+    loss: Loss = Field(CrossEntropy(), description="Classification loss.")
+    contrastive: SubclusterContrastive | None = Field(
+        None, description="Contrastive term, added to the classification loss."
+    )
+    views: EdgeDrop | None = Field(None, description="Two augmented views per molecule.")
+    subclusters: BalancedKMeans | None = Field(None, description="Sub-clusters of classes.")
+    schedule: Schedule | None = Field(None, description="Warm-up and re-clustering.")
+    classifier: RandomForest | None = Field(
+        None, description="An estimator on fingerprints instead of a network."
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Recipe:
+        if self.classifier is not None:
+            # A class default (uniform weights, ...) is what a forest ignores; a choice is not.
+            foreign = self.model_fields_set - {
+                "name", "family", "idea", "reference", "classifier",
+            }  # fmt: skip
+            if foreign:
+                raise ValueError(
+                    f"a classical classifier takes no {', '.join(sorted(foreign))}; remove them"
+                )
+            return self
+        together = {
+            "contrastive": self.contrastive,
+            "views": self.views,
+            "subclusters": self.subclusters,
+            "schedule": self.schedule,
+        }
+        given = [name for name, part in together.items() if part is not None]
+        if given and len(given) < len(together):
+            missing = [name for name in together if name not in given]
+            raise ValueError(f"{', '.join(given)} also needs: {', '.join(missing)}")
+        if self.class_weights.name == "class_distance" and self.subclusters is None:
+            raise ValueError("class_weights class_distance also needs: subclusters, schedule")
+        return self
+
+    @property
+    def needs_geometry(self) -> bool:
+        """Whether the method looks at the embeddings of the whole training set."""
+        return self.subclusters is not None

@@ -1,0 +1,1 @@
+"""Encoders, classifiers and the network that joins them."""

@@ -1,0 +1,196 @@
+"""What a benchmark consists of: its blocks, and how much work they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drugtail.config import (
+    Benchmark,
+    Catalogue,
+    FingerprintEncoder,
+    GraphEncoder,
+    MethodChoice,
+    merged,
+    parse_seeds,
+)
+from drugtail.methods.recipe import Recipe
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
+
+
+@dataclass(frozen=True)
+class PlannedBlock:
+    """One job of training."""
+
+    dataset: str
+    split: str
+    encoder: str
+    method: str
+    seeds: str
+    epochs: int
+
+    @property
+    def path(self) -> str:
+        """Its folder below results/runs/."""
+        return "/".join([self.dataset, self.split, self.encoder, self.method, f"seeds{self.seeds}"])
+
+
+class Plan:
+    """A benchmark with everything it names, read and checked.
+
+    Parameters
+    ----------
+    benchmark
+        The configuration.
+    catalogue
+        Where names are looked up.
+
+    Raises
+    ------
+    DrugtailError
+        If it names something unknown or a setting does not fit.
+    """
+
+    def __init__(self, benchmark: Benchmark, catalogue: Catalogue) -> None:
+        self.benchmark = benchmark
+        self.catalogue = catalogue
+        self.datasets = {name: catalogue.dataset(name) for name in benchmark.datasets}
+        self.tables = {name: catalogue.table(name) for name in benchmark.tables}
+        self.recipes: dict[str, Recipe] = {
+            choice.name: merged(
+                catalogue.recipe(choice.name),
+                choice.settings,
+                where=f"benchmark {benchmark.name}: methods: {choice.name}",
+            )
+            for choice in benchmark.methods
+        }
+        chosen = {name: catalogue.encoder(name) for name in benchmark.encoders}
+        classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
+        if classical and not any(e.kind == "fingerprint" for e in chosen.values()):
+            # Classical methods read fingerprints whatever the networks read.
+            chosen["morgan"] = catalogue.encoder("morgan")
+        self.encoders: dict[str, GraphEncoder | FingerprintEncoder] = chosen
+        for name, dataset in self.datasets.items():
+            has_official = dataset.official is not None or dataset.columns.split is not None
+            if "official" in benchmark.splits and not has_official:
+                raise DrugtailError(
+                    f"benchmark {benchmark.name}: splits: official: data set {name!r} has no "
+                    "published split; use random-0, standard-0 or scaffold-0"
+                )
+        if any(t.difference for t in self.tables.values()) and (
+            benchmark.reference not in self.recipes
+        ):
+            raise DrugtailError(
+                f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is not among its "
+                f"methods ({', '.join(self.recipes)}); add it or name another"
+            )
+
+    def choice(self, method: str) -> MethodChoice:
+        """What the benchmark says of a method."""
+        return next(c for c in self.benchmark.methods if c.name == method)
+
+    def blocks(self) -> Iterator[PlannedBlock]:
+        """All blocks, in the order of the tables."""
+        for dataset in self.benchmark.datasets:
+            epochs = self.benchmark.training_for(dataset).epochs
+            for split in self.benchmark.splits:
+                for method, recipe in self.recipes.items():
+                    for name, encoder in self.encoders.items():
+                        if (encoder.kind == "fingerprint") != (recipe.classifier is not None):
+                            continue
+                        for seeds in self.benchmark.seeds:
+                            yield PlannedBlock(
+                                dataset, split, name, method, seeds,
+                                1 if recipe.classifier else epochs,
+                            )  # fmt: skip
+
+    def assignments(self, block_dataset: str, method: str) -> list[str]:
+        """What differs from the files, as ``--set`` options of ``drugtail train``."""
+        items: dict[str, Any] = {
+            f"method.{key}": value for key, value in self.choice(method).settings.items()
+        }
+        if self.recipes[method].classifier is None:
+            training = self.benchmark.training_for(block_dataset)
+            items |= {
+                f"training.{key}": value
+                for key, value in training.model_dump(exclude_defaults=True).items()
+            }
+        return [f"{key}={_yaml_scalar(value)}" for key, value in items.items()]
+
+
+def describe_plan(plan: Plan, results: Path) -> str:
+    """Say how many jobs, molecules x epochs and, from earlier blocks, how long.
+
+    Times come from the manifests of blocks of the same data set, encoder and method, scaled by
+    epochs and seeds; where there is none, from the mean rate of all others of that kind.
+    """
+    blocks = list(plan.blocks())
+    rates = _measured_rates(results)
+    done = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
+    rest = [b for b in blocks if b not in done]
+    work, seconds, unknown = 0, 0.0, 0
+    for block in rest:
+        seeds = len(parse_seeds(block.seeds))
+        molecules = _train_molecules(plan, results, block)
+        amount = molecules * block.epochs * seeds
+        work += amount
+        rate = rates.get((block.encoder, block.method)) or rates.get((block.encoder, ""))
+        if rate is None:
+            unknown += 1
+        else:
+            seconds += amount / rate
+    lines = [
+        f"benchmark {plan.benchmark.name}: {plan.benchmark.title}",
+        f"  data sets {', '.join(plan.datasets)}; splits {', '.join(plan.benchmark.splits)}; "
+        f"methods {', '.join(plan.recipes)}; seeds {', '.join(plan.benchmark.seeds)}",
+        f"  training jobs: {len(blocks)}, of which {len(done)} are finished",
+        f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}",
+        f"  work left: {work:,} molecules x epochs",
+    ]
+    if not rest:
+        lines.append("  time left: none")
+    elif unknown == len(rest):
+        lines.append("  time left: unknown; no block has been measured on this machine yet")
+    else:
+        text = f"  time left: about {seconds / 60:,.1f} minutes of one core"
+        lines.append(text + (f", and {unknown} jobs without a measurement" if unknown else ""))
+    return "\n".join(lines)
+
+
+def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
+    """Training molecules x epochs per second of wall time, by encoder and method."""
+    sums: dict[tuple[str, str], list[float]] = {}
+    for path in (results / "runs").glob("*/*/*/*/seeds*/manifest.json"):
+        manifest, status = read_json(path), read_json(path.parent / "status.json")
+        epochs = sum(run["epochs"] for run in status["seeds"].values())
+        amount = _split_size(results, *path.parts[-6:-4]) * epochs
+        for key in ((path.parts[-4], path.parts[-3]), (path.parts[-4], "")):
+            total = sums.setdefault(key, [0.0, 0.0])
+            total[0] += amount
+            total[1] += manifest["wall_seconds"]
+    return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
+
+
+def _train_molecules(plan: Plan, results: Path, block: PlannedBlock) -> int:
+    """Training molecules of a block: from its split if there, else 70 % of the known rows."""
+    size = _split_size(results, block.dataset, block.split)
+    if size:
+        return size
+    dataset = plan.datasets[block.dataset]
+    rows = dataset.files[0].rows if dataset.files else 6000
+    return round(0.7 * (rows or 0))
+
+
+def _split_size(results: Path, dataset: str, split: str) -> int:
+    path = results / "splits" / dataset / f"{split}.json"
+    return sum(read_json(path)["train_counts"]) if path.is_file() else 0
+
+
+def _yaml_scalar(value: Any) -> str:
+    """A value as YAML on one line, readable by `parse_assignments`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

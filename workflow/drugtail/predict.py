@@ -1,0 +1,69 @@
+"""Classifying new molecules with a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from drugtail.config import GraphEncoder
+from drugtail.data.prepare import parse_molecules
+from drugtail.data.tables import read_table
+from drugtail.features.featurize import pack_atoms
+from drugtail.features.packed import GraphStore
+from drugtail.models.network import Network
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import atomic_path
+from drugtail.training.checkpoints import load_model
+from drugtail.training.engine import predict_logits
+
+
+def predict(
+    model: Path, molecules: Path, output: Path, *, column: str = "smiles", seed: int | None = None
+) -> None:
+    """Write class probabilities of the molecules of a CSV.
+
+    Parameters
+    ----------
+    model
+        ``model.pt`` of a block.
+    molecules
+        CSV with a column of SMILES.
+    output
+        CSV: row, smiles (canonical), predicted (class name), one probability per class, and
+        ``reason`` where a row is no molecule.
+    column
+        Name of the SMILES column.
+    seed
+        Which seed's network; None averages the probabilities of all.
+    """
+    saved = load_model(model)
+    weights = saved["weights"]
+    if seed is not None:
+        if str(seed) not in weights:
+            raise DrugtailError(f"{model}: has no seed {seed}; there are {', '.join(weights)}")
+        weights = {str(seed): weights[str(seed)]}
+    if not weights:
+        raise DrugtailError(f"{model}: every run of this block diverged; there is no network")
+    table = read_table(molecules, [column])
+    parsed = parse_molecules(table[column], is_reaction=False)
+    good = (parsed["reason"] == "").to_numpy()
+    names = saved["class_names"]
+    probabilities = np.full((len(parsed), len(names)), np.nan)
+    if good.any():
+        store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
+        everything = torch.arange(len(store))
+        network = Network(GraphEncoder(**saved["encoder"]), len(names), seed=0)
+        mean = torch.zeros(len(store), len(names))
+        for state in weights.values():
+            network.load_state_dict(state)
+            mean += predict_logits(network, store, everything).softmax(1) / len(weights)
+        probabilities[good] = mean.numpy()
+    frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1), "smiles": parsed["smiles"]})
+    frame["predicted"] = ""
+    frame.loc[good, "predicted"] = np.array(names)[probabilities[good].argmax(1)]
+    frame = frame.join(pd.DataFrame(probabilities, columns=names)).assign(reason=parsed["reason"])
+    with atomic_path(output) as temporary:
+        frame.to_csv(temporary, index=False)

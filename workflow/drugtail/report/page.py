@@ -1,0 +1,93 @@
+"""A self-contained HTML page of a benchmark: tables and figures in one file."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from drugtail.runtime.files import read_json, read_parquet, write_text
+
+UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
+
+
+def build_page(
+    *,
+    title: str,
+    notes: Sequence[str],
+    runs: Path,
+    tables: Sequence[Path],
+    figures: Sequence[Path],
+    datasets: Sequence[Path],
+    splits: Sequence[Path],
+    output: Path,
+) -> None:
+    """Write one HTML file that opens from disk, with everything inside.
+
+    Parameters
+    ----------
+    title, notes
+        Heading, and paragraphs that readers must know.
+    runs
+        ``runs.parquet``.
+    tables
+        Markdown files of `drugtail tabulate`.
+    figures
+        SVG files of `drugtail plot`.
+    datasets
+        ``dataset.json`` of each data set.
+    splits
+        JSON summaries of the splits.
+    output
+        The HTML file.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("drugtail", "report"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    states = read_parquet(runs)["status"].value_counts()
+    text = environment.get_template("page.html").render(
+        title=title,
+        notes=notes,
+        datasets=[read_json(path) for path in datasets],
+        splits=[_split_row(read_json(path)) for path in splits],
+        states=states.to_dict(),
+        expected=int(states.sum()),
+        tables=[_table(path) for path in tables],
+        figures=[_figure(path) for path in figures],
+    )
+    write_text(output, text)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """A Markdown table of ours as its parts."""
+    title, body, notes = path.read_text(encoding="utf-8").split("\n\n", 2)
+    head, _, *rows = [
+        [cell.strip().replace("\\|", "|") for cell in UNESCAPED_BAR.split(line.strip()[1:-1])]
+        for line in body.splitlines()
+    ]
+    return {"name": path.stem, "title": title, "head": head, "rows": rows, "notes": notes}
+
+
+def _figure(path: Path) -> dict[str, str]:
+    """A figure as a data address: an image element keeps its styles apart from the page's."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    captions = {
+        "class_sizes": "Training molecules per class.",
+        "recall_by_class_size": "Test recall of each class against its training size; mean and "
+        "standard deviation over seeds.",
+        "class_history": "Distance of each class's centroid to the nearest other one, and the "
+        "class weight made from it, at each re-clustering; mean over seeds.",
+    }
+    caption = captions.get(path.stem, path.stem)
+    return {"source": f"data:image/svg+xml;base64,{data}", "caption": caption}
+
+
+def _split_row(summary: dict[str, Any]) -> dict[str, Any]:
+    sizes = {part: sum(counts) for part, counts in summary["classes"].items()}
+    smallest = {part: min(summary["classes"][part]) for part in ("train", "valid", "test")}
+    return {**summary, "sizes": sizes, "smallest": smallest}

@@ -1,0 +1,1 @@
+"""What every stage needs: files, digests, seeds, devices, provenance."""

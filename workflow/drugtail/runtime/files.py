@@ -1,0 +1,125 @@
+"""Atomic, typed files: a temporary name in the same folder, then a rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from drugtail.runtime.errors import DrugtailError
+
+METADATA_KEY = b"drugtail"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the body succeeds.
+
+    A body that raises leaves nothing behind, and an existing `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; it replaces `path` if the body succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN is refused: JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DrugtailError
+        If the file is absent or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DrugtailError(
+            f"{path}: not a JSON file ({error}); delete it and run the stage that makes it again"
+        ) from None
+
+
+def write_parquet(
+    path: Path, frame: pd.DataFrame, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a frame atomically, with `metadata` (JSON-able) in the file's own header."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    extra = {METADATA_KEY: json.dumps(metadata or {}).encode()}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    DrugtailError
+        If the file is absent, damaged, or lacks one of `columns`.
+    """
+    try:
+        table = pq.read_table(path, columns=columns)
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DrugtailError(
+            f"{path}: cannot be read as Parquet ({error}); delete it and run its stage again"
+        ) from None
+    missing = [c for c in columns or [] if c not in table.column_names]
+    if missing:
+        raise DrugtailError(f"{path}: column {missing[0]!r} is missing; make the file again")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def read_parquet_metadata(path: Path) -> dict[str, Any]:
+    """Return what `write_parquet` was given as `metadata`; empty if there is none."""
+    try:
+        header = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise DrugtailError(f"{path}: cannot be read as Parquet ({error})") from None
+    metadata: dict[str, Any] = json.loads(header.get(METADATA_KEY, b"{}"))
+    return metadata

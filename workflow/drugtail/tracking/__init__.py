@@ -1,0 +1,1 @@
+"""Views of finished blocks in tracking systems."""

@@ -1,0 +1,207 @@
+"""Importing finished blocks into MLflow: a view of the files that can be deleted and rebuilt."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
+from mlflow.tracking import MlflowClient
+
+from drugtail.evaluation.collect import Block, parse_block
+from drugtail.runtime.digest import file_digest, text_digest
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.logging import say
+
+KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
+CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",
+          "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
+MOST_METRICS = 1000
+MOST_PARAMETERS = 100
+FILES = ("manifest.json", "status.json", "history.parquet", "classes.parquet", "metrics.parquet")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `track_blocks` did: runs added, runs renewed because their files changed, runs kept."""
+
+    added: int
+    renewed: int
+    kept: int
+
+
+def default_uri(results: Path) -> str:
+    """Address of the SQLite store under ``results/mlflow``."""
+    return f"sqlite:///{(results / 'mlflow' / 'mlflow.db').resolve()}"
+
+
+def track_blocks(
+    folders: Sequence[Path], *, uri: str, experiment: str, benchmark: str, artifacts: Path | None
+) -> Imported:
+    """Import finished blocks; a second import of the same files changes nothing.
+
+    There is one parent run per benchmark and one child per run (block and seed) with parameters,
+    per-epoch curves at the times they were measured, every metric, tags (method, data set, split,
+    its hash, git commit, code digest, device, status) and the block's small files as artifacts.
+
+    Parameters
+    ----------
+    folders
+        Folders of blocks; those without status.json are left out.
+    uri
+        Tracking server or database.
+    experiment
+        Name of the experiment.
+    benchmark
+        Name of the parent run.
+    artifacts
+        Folder for artifacts of a new experiment; None leaves it to the server.
+
+    Raises
+    ------
+    DrugtailError
+        If the server does not answer.
+    """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(uri)
+    try:
+        experiment_id = _experiment(client, experiment, artifacts)
+    except mlflow.exceptions.MlflowException as error:
+        raise DrugtailError(f"{uri}: MLflow does not answer ({error.message})") from None
+    known = {run.data.tags[KEY]: run for run in _runs(client, experiment_id)}
+    parent = _parent(client, experiment_id, benchmark, known)
+    added = renewed = kept = 0
+    for folder in folders:
+        if not (folder / "status.json").is_file():
+            continue
+        block = parse_block(folder)
+        content = text_digest("".join(file_digest(folder / name) for name in FILES))
+        for seed, state in read_json(folder / "status.json")["seeds"].items():
+            key = "/".join([*block[:4], f"seed{seed}"])
+            old = known.get(key)
+            if old is not None and old.data.tags.get(CONTENT) == content:
+                kept += 1
+                continue
+            if old is not None:
+                client.delete_run(old.info.run_id)
+            _import_run(client, experiment_id, parent, block, int(seed), state, key, content)
+            added, renewed = added + (old is None), renewed + (old is not None)
+    say(f"MLflow experiment {experiment!r}: {added} runs added, {renewed} renewed, {kept} kept")
+    return Imported(added, renewed, kept)
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    location = artifacts.resolve().as_uri() if artifacts is not None else None
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
+    """All living runs of ours, page by page."""
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], f"tags.`{KEY}` != ''", page_token=token)
+        # A run that was cut off while it was imported has no content tag; it is imported anew.
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _parent(client: MlflowClient, experiment_id: str, benchmark: str, known: dict[str, Run]) -> str:
+    key = f"benchmark/{benchmark}"
+    if key not in known:
+        tags = {KEY: key, "mlflow.runName": benchmark}
+        run = client.create_run(experiment_id, tags=tags, run_name=benchmark)
+        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FINISHED))
+        return str(run.info.run_id)
+    return str(known[key].info.run_id)
+
+
+def _import_run(
+    client: MlflowClient,
+    experiment_id: str,
+    parent: str,
+    block: Block,
+    seed: int,
+    state: dict[str, Any],
+    key: str,
+    content: str,
+) -> None:
+    manifest = read_json(block.folder / "manifest.json")
+    history = read_parquet(block.folder / "history.parquet")
+    history = history[history["seed"] == seed]
+    metrics = read_parquet(block.folder / "metrics.parquet")
+    metrics = metrics[metrics["seed"] == seed]
+    times = (history["finished_at"] * 1000).astype("int64")
+    start = int(times.iloc[0] - history["seconds"].iloc[0] * 1000) if len(times) else None
+    end = int(times.iloc[-1]) if len(times) else None
+    name = f"{block.dataset} {block.split} {block.method} seed {seed}"
+    tags = {
+        KEY: key,
+        PARENT: parent,
+        "dataset": block.dataset,
+        "split": block.split,
+        "encoder": block.encoder,
+        "method": block.method,
+        "family": manifest["settings"]["recipe"]["family"],
+        "seed": str(seed),
+        "status": state["status"],
+        "device": manifest["device"],
+        "split_sha256": manifest["inputs"]["split"]["sha256"],
+        "git_commit": manifest["git_commit"] or "unknown",
+        "code_digest": manifest["code_digest"],
+    }
+    run = client.create_run(experiment_id, start_time=start, tags=tags, run_name=name)
+    run_id = run.info.run_id
+    parameters = [
+        Param(name, str(value)[:500]) for name, value in _flat(manifest["settings"]).items()
+    ]
+    for first in range(0, len(parameters), MOST_PARAMETERS):
+        client.log_batch(run_id, params=parameters[first : first + MOST_PARAMETERS])
+    points = [*_curves(history, times), *_finals(metrics, end)]
+    for first in range(0, len(points), MOST_METRICS):
+        client.log_batch(run_id, metrics=points[first : first + MOST_METRICS])
+    for file in FILES:
+        client.log_artifact(run_id, str(block.folder / file))
+    # Last: only a run that is wholly imported counts as known.
+    client.log_batch(run_id, tags=[RunTag(CONTENT, content)])
+    ended = RunStatus.FINISHED if state["status"] == "finished" else RunStatus.FAILED
+    client.set_terminated(run_id, RunStatus.to_string(ended), end_time=end)
+
+
+def _curves(history: pd.DataFrame, times: pd.Series) -> Iterator[Metric]:
+    for curve in CURVES:
+        for value, time, epoch in zip(history[curve], times, history["epoch"], strict=True):
+            if pd.notna(value):
+                yield Metric(curve, float(value), int(time), int(epoch))
+
+
+def _finals(metrics: pd.DataFrame, time: int | None) -> Iterator[Metric]:
+    for _, row in metrics.iterrows():
+        for column, value in row.items():
+            if str(column).startswith(("valid_", "test_")) and pd.notna(value):
+                # A curve may have the same name; MLflow keeps the last value of each.
+                yield Metric(f"final_{column}", float(value), time or 0, 0)
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names; lists and nothing as JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value)
+    return flat

@@ -1,0 +1,266 @@
+"""Training a block: one data set, split, encoder and method, and a run of seeds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from drugtail.features.fingerprints import load_fingerprints
+from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.methods.classical import CLASSIFIERS, log_probabilities
+from drugtail.runtime.devices import device_name, resolve_device
+from drugtail.runtime.digest import code_digest, file_digest, text_digest
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import atomic_path, write_json, write_parquet
+from drugtail.runtime.logging import say
+from drugtail.runtime.manifest import Manifest
+from drugtail.runtime.seeds import derive_seed
+from drugtail.training.checkpoints import Checkpoint
+from drugtail.training.engine import SeedResult, train_seed
+from drugtail.training.problem import (
+    TEST,
+    TRAIN,
+    VALID,
+    Problem,
+    prediction_frame,
+    read_problem,
+)
+
+if TYPE_CHECKING:
+    from drugtail.config import FingerprintEncoder, GraphEncoder, Training
+    from drugtail.methods.recipe import Recipe
+
+MODULES = ("drugtail.training.block",)
+HISTORY = {
+    "seed": "int64", "epoch": "int64", "loss": "float64", "classification_loss": "float64",
+    "contrastive_loss": "float64", "learning_rate": "float64", "valid_loss": "float64",
+    "valid_balanced_accuracy": "float64", "valid_accuracy": "float64",
+    "molecules_per_second": "float64", "seconds": "float64", "finished_at": "float64",
+}  # fmt: skip
+CLASSES = {
+    "seed": "int64", "epoch": "int64", "label": "int64", "n": "int64", "weight": "float64",
+    "nearest_class": "Int64", "class_distance": "float64", "subclusters": "Int64",
+    "subcluster_distance": "float64", "separability": "float64",
+}  # fmt: skip
+
+
+def train_block(
+    *,
+    molecules: Path,
+    split: Path,
+    features: Path,
+    recipe: Recipe,
+    encoder: GraphEncoder | FingerprintEncoder,
+    training: Training,
+    seeds: Sequence[int],
+    output: Path,
+    checkpoints: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    device: str = "auto",
+    threads: int = 1,
+) -> None:
+    """Train every seed of a block and write its files into `output`.
+
+    Writes predictions.parquet, history.parquet, classes.parquet, status.json, manifest.json and,
+    for networks, model.pt. A seed whose loss is no longer a number is recorded as ``diverged``
+    and the others go on.
+
+    Parameters
+    ----------
+    molecules, split, features
+        ``molecules.parquet``, the split's Parquet file, and the folder of features.
+    recipe, encoder, training
+        The method, the encoder and the training settings.
+    seeds
+        Training seeds.
+    output
+        Folder.
+    checkpoints
+        Folder for the state of unfinished seeds; removed when the block is finished.
+    checkpoint_seconds
+        Time between two checkpoints; 0 writes one after every epoch.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    threads
+        CPU threads. Sums are taken in another order with another number, so results are equal
+        only to rounding.
+    """
+    manifest = Manifest(MODULES)
+    torch.set_num_threads(threads)
+    problem = read_problem(molecules, split)
+    inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
+    settings = {
+        "dataset": problem.dataset,
+        "split": problem.split,
+        "recipe": recipe.model_dump(),
+        "encoder": encoder.model_dump(),
+        "training": training.model_dump(),
+        "seeds": list(seeds),
+        "threads": threads,
+    }
+    key = text_digest(
+        json.dumps({**settings, "seeds": None}, sort_keys=True)
+        + code_digest(*MODULES)
+        + "".join(file_digest(path) for path in inputs.values())
+    )
+    if recipe.classifier is not None:
+        place = torch.device("cpu")
+        results = _fit_classical(problem, features, recipe, seeds, threads)
+    else:
+        if encoder.kind == "fingerprint":
+            raise DrugtailError(
+                f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} only "
+                "reads fingerprints; use a graph encoder such as gcn"
+            )
+        place = resolve_device(device)
+        results = _train_networks(
+            problem, features, recipe, encoder, training, seeds, place,
+            [Checkpoint(checkpoints and checkpoints / f"seed{seed}.pt", key, checkpoint_seconds)
+             for seed in seeds],
+        )  # fmt: skip
+
+    _write_results(output, problem, recipe, encoder, dict(zip(seeds, results, strict=True)))
+    peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
+    write_json(
+        output / "manifest.json",
+        manifest.finish(
+            settings=settings,
+            inputs=inputs,
+            device=device_name(place),
+            device_peak_memory_bytes=peak,
+        ),
+    )
+    # Last, so that a block with status.json is a whole block.
+    write_json(output / "status.json", _status(dict(zip(seeds, results, strict=True))))
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _train_networks(
+    problem: Problem,
+    features: Path,
+    recipe: Recipe,
+    encoder: GraphEncoder,
+    training: Training,
+    seeds: Sequence[int],
+    device: torch.device,
+    checkpoints: Sequence[Checkpoint],
+) -> list[SeedResult]:
+    arrays = load_arrays(features)
+    if len(arrays["atom_counts"]) != len(problem.ids):
+        raise DrugtailError(
+            f"{features}: holds {len(arrays['atom_counts'])} molecules, the data set has "
+            f"{len(problem.ids)}; run `drugtail featurize` again"
+        )
+    store = GraphStore(arrays, device)
+    return [
+        train_seed(problem, store, recipe, encoder, training, seed, checkpoint)
+        for seed, checkpoint in zip(seeds, checkpoints, strict=True)
+    ]
+
+
+def _fit_classical(
+    problem: Problem, features: Path, recipe: Recipe, seeds: Sequence[int], threads: int
+) -> list[SeedResult]:
+    settings = recipe.classifier
+    assert settings is not None
+    x = {part: load_fingerprints(features, problem.parts[part]) for part in (TRAIN, VALID, TEST)}
+    y = problem.labels[problem.parts[TRAIN]]
+    results = []
+    for seed in seeds:
+        started = time.monotonic()
+        stream = derive_seed("weights", problem.dataset, problem.split, seed, settings.name)
+        classifier = CLASSIFIERS[settings.name](settings, stream % 2**32, threads)
+        classifier.fit(x[TRAIN], y)
+        seconds = time.monotonic() - started
+        say(
+            f"{problem.dataset} {problem.split} {recipe.name} seed {seed}: fitted in "
+            f"{seconds:.1f} s, {len(y) / seconds:,.0f} molecules/s"
+        )
+        logits = {
+            part: log_probabilities(classifier, x[part], problem.classes) for part in (VALID, TEST)
+        }
+        row = {
+            "epoch": 0,
+            "seconds": seconds,
+            "molecules_per_second": len(y) / seconds,
+            "finished_at": time.time(),
+        }
+        classes = [
+            {"epoch": 0, "label": c, "n": int(n)} for c, n in enumerate(problem.train_counts)
+        ]
+        results.append(SeedResult("finished", 1, 0, [row], classes, None, logits))
+    return results
+
+
+def _write_results(
+    output: Path,
+    problem: Problem,
+    recipe: Recipe,
+    encoder: GraphEncoder | FingerprintEncoder,
+    results: dict[int, SeedResult],
+) -> None:
+    header = {
+        "dataset": problem.dataset,
+        "split": problem.split,
+        "encoder": encoder.name,
+        "method": recipe.name,
+        "class_names": problem.class_names,
+        "train_counts": problem.train_counts.tolist(),
+        "seeds": list(results),
+    }
+    frames = [
+        prediction_frame(problem, part, seed, logits)
+        for seed, result in results.items()
+        for part, logits in result.logits.items()
+    ]
+    if not frames:
+        empty = np.empty((0, problem.classes), dtype=np.float32)
+        frames = [prediction_frame(problem, VALID, 0, empty).head(0)]
+    write_parquet(output / "predictions.parquet", pd.concat(frames, ignore_index=True), header)
+    histories = _rows((seed, r.history) for seed, r in results.items())
+    write_parquet(output / "history.parquet", _typed(histories, HISTORY), header)
+    classes = _rows((seed, r.classes) for seed, r in results.items())
+    write_parquet(output / "classes.parquet", _typed(classes, CLASSES), header)
+    weights = {str(s): r.weights for s, r in results.items() if r.weights is not None}
+    if recipe.classifier is None:
+        with atomic_path(output / "model.pt") as temporary:
+            torch.save(
+                {
+                    "encoder": encoder.model_dump(),
+                    "class_names": problem.class_names,
+                    "method": recipe.name,
+                    "weights": weights,
+                },
+                temporary,
+            )
+
+
+def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
+    runs = {
+        str(seed): {
+            "status": result.status,
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "seconds": round(sum(row["seconds"] for row in result.history), 3),
+        }
+        for seed, result in results.items()
+    }
+    whole = all(run["status"] == "finished" for run in runs.values())
+    return {"status": "finished" if whole else "failed", "seeds": runs}
+
+
+def _rows(groups: Iterable[tuple[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    return [{"seed": seed, **row} for seed, rows in groups for row in rows]
+
+
+def _typed(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows).reindex(columns=list(types)).astype(types)

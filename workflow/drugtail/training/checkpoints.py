@@ -1,0 +1,75 @@
+"""Checkpoints of single seeds: a block that was cut off continues to the same result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import atomic_path
+from drugtail.runtime.logging import say
+
+
+class Checkpoint:
+    """One file with the state of one seed.
+
+    Parameters
+    ----------
+    path
+        The file; None keeps nothing.
+    key
+        Digest of everything the result depends on. A file with another key is not used.
+    seconds
+        Time between two writes; 0 writes after every epoch. It does not change results.
+    """
+
+    def __init__(self, path: Path | None, key: str, seconds: float) -> None:
+        self.path = path
+        self.key = key
+        self.seconds = seconds
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the saved state, or None if there is none that fits.
+
+        A damaged file is put aside with a word: it can cost time, never a result.
+        """
+        if self.path is None or not self.path.is_file():
+            return None
+        try:
+            saved: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+        except Exception as error:
+            say(f"{self.path}: damaged checkpoint ({error}); this seed starts from the beginning")
+            self.path.unlink()
+            return None
+        if saved.get("key") != self.key:
+            say(f"{self.path}: checkpoint of other settings, inputs or code; not used")
+            return None
+        state: dict[str, Any] = saved["state"]
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state atomically."""
+        if self.path is not None:
+            with atomic_path(self.path) as temporary:
+                torch.save({"key": self.key, "state": state}, temporary)
+
+
+def load_model(path: Path) -> dict[str, Any]:
+    """Read ``model.pt``: settings of the encoder, class names and weights per seed.
+
+    Raises
+    ------
+    DrugtailError
+        If it is absent or damaged.
+    """
+    try:
+        model: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file; train the block first") from None
+    except Exception as error:
+        raise DrugtailError(
+            f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
+        ) from None
+    return model

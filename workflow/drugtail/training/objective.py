@@ -1,0 +1,190 @@
+"""What a recipe minimises: its parts put together, and the state they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from drugtail.features.packed import GraphStore
+from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
+from drugtail.methods.losses import LOSSES, weighted_mean
+from drugtail.methods.subclusters import Geometry, class_temperatures, take_geometry
+from drugtail.methods.views import VIEWS
+from drugtail.methods.weights import CLASS_WEIGHTS
+from drugtail.models.network import Network
+
+if TYPE_CHECKING:
+    from drugtail.methods.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Loss of one step and what it consists of; scalars."""
+
+    total: Tensor
+    classification: Tensor
+    contrastive: Tensor
+
+
+class Objective:
+    """The loss of a recipe, with the geometry and weights of the last re-clustering.
+
+    Parameters
+    ----------
+    recipe
+        The method.
+    labels
+        Classes of the training molecules, int64 [N].
+    classes
+        Number of classes C.
+    schedule_scale
+        Factor on the recipe's epoch counts.
+    """
+
+    def __init__(self, recipe: Recipe, labels: Tensor, classes: int, schedule_scale: float) -> None:
+        self.recipe = recipe
+        self.labels = labels
+        self.counts = torch.bincount(labels, minlength=classes)
+        self.geometry: Geometry | None = None
+        self.weights = self._weights()
+        schedule = recipe.schedule
+        if schedule is not None:
+            self.warmup = _scaled(schedule.warmup_epochs, schedule_scale)
+            self.refresh = _scaled(schedule.refresh_epochs, schedule_scale)
+        else:
+            self.warmup = self.refresh = 0
+
+    def trains_classifier(self, epoch: int) -> bool:
+        """Whether the classification loss counts in this epoch (counted from 0)."""
+        return epoch >= self.warmup
+
+    def refresh_due(self, epoch: int) -> bool:
+        """Whether the training set is to be embedded and clustered before this epoch."""
+        return (
+            self.recipe.needs_geometry
+            and epoch >= self.warmup
+            and (epoch - self.warmup) % self.refresh == 0
+        )
+
+    def refresh_geometry(self, embeddings: Tensor, seed: int) -> None:
+        """Cluster the embeddings of the training set, [N, D], and renew the weights."""
+        settings = self.recipe.subclusters
+        assert settings is not None
+        self.geometry = take_geometry(
+            F.normalize(embeddings, dim=1),
+            self.labels,
+            minimum_size=settings.minimum_size,
+            rounds=settings.rounds,
+            tolerance=settings.tolerance,
+            seed=seed,
+        )
+        self.weights = self._weights()
+
+    def __call__(
+        self,
+        network: Network,
+        store: GraphStore,
+        molecules: Tensor,
+        drawn: Tensor,
+        epoch: int,
+        generator: torch.Generator,
+    ) -> Losses:
+        """Loss of one batch.
+
+        Parameters
+        ----------
+        network
+            In training mode.
+        store
+            All molecules.
+        molecules
+            Positions of the batch in `store`, int64 [B].
+        drawn
+            Positions of the batch among the training molecules, int64 [B].
+        epoch
+            Counted from 0.
+        generator
+            Source of randomness of the views.
+        """
+        labels = self.labels[drawn]
+        if self.recipe.views is None:
+            output = network(store.batch(molecules), store.type_features)
+            classification = self._classification(output.logits, labels)
+            return Losses(classification, classification, torch.zeros_like(classification))
+
+        # Both views go through the network as one batch of 2B molecules.
+        batch = store.batch(molecules.repeat(2))
+        weight = VIEWS[self.recipe.views.name](self.recipe.views, batch, generator)
+        output = network(batch, store.type_features, weight)
+        views = F.normalize(output.embedding.float(), dim=1).view(2, len(drawn), -1).transpose(0, 1)
+        contrastive = self._contrastive(views, labels, drawn)
+        if not self.trains_classifier(epoch):
+            return Losses(contrastive, torch.zeros_like(contrastive), contrastive)
+        # The paper does not say which view the classifier sees; it sees both.
+        classification = self._classification(output.logits, labels.repeat(2))
+        return Losses(classification + contrastive, classification, contrastive)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold to continue: tensors only."""
+        geometry = self.geometry
+        return (
+            {}
+            if geometry is None
+            else {f.name: getattr(geometry, f.name) for f in fields(geometry)}
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        if state:
+            self.geometry = Geometry(**state)
+            self.weights = self._weights()
+
+    def class_rows(self, epoch: int) -> list[dict[str, Any]]:
+        """One row per class: size, weight and, if the method has them, distances."""
+        geometry = self.geometry
+        rows = []
+        for c, (n, weight) in enumerate(
+            zip(self.counts.tolist(), self.weights.tolist(), strict=True)
+        ):
+            row: dict[str, Any] = {"epoch": epoch, "label": c, "n": n, "weight": weight}
+            if geometry is not None:
+                row |= {
+                    "nearest_class": int(geometry.nearest_class[c]),
+                    "class_distance": float(geometry.class_distance[c]),
+                    "subclusters": int(geometry.subcluster_count[c]),
+                    "subcluster_distance": float(geometry.subcluster_distance[c]),
+                    "separability": float(geometry.separability[c]),
+                }
+            rows.append(row)
+        return rows
+
+    def _weights(self) -> Tensor:
+        settings = self.recipe.class_weights
+        return CLASS_WEIGHTS[settings.name](settings, self.counts, self.geometry)
+
+    def _classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+        settings = self.recipe.loss
+        losses = LOSSES[settings.name](settings, logits.float(), labels, self.counts)
+        return weighted_mean(losses, labels, self.weights)
+
+    def _contrastive(self, views: Tensor, labels: Tensor, drawn: Tensor) -> Tensor:
+        settings = self.recipe.contrastive
+        assert settings is not None
+        if self.geometry is None:
+            return supervised_contrastive(views, labels, temperature=settings.temperature)
+        return subcluster_contrastive(
+            views,
+            labels,
+            self.geometry.subclusters[drawn],
+            temperature=settings.temperature,
+            class_temperature=class_temperatures(self.geometry, settings.temperature),
+            beta=settings.beta,
+        )
+
+
+def _scaled(epochs: int, factor: float) -> int:
+    return max(1, round(epochs * factor))

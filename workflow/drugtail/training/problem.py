@@ -1,0 +1,96 @@
+"""What is to be learned: molecules, classes and parts, as positions and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_parquet, read_parquet_metadata
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set under one split.
+
+    Attributes
+    ----------
+    dataset, split : str
+        Names; they enter the seeds.
+    class_names : list of str
+        Length C.
+    ids : numpy.ndarray
+        Name of each molecule, [N].
+    labels : numpy.ndarray
+        Class of each molecule, int64 [N].
+    parts : dict
+        Part -> positions of its molecules, int64, ascending.
+    """
+
+    dataset: str
+    split: str
+    class_names: list[str]
+    ids: NDArray[Any]
+    labels: NDArray[np.int64]
+    parts: dict[str, NDArray[np.int64]]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return len(self.class_names)
+
+    @property
+    def train_counts(self) -> NDArray[np.int64]:
+        """Training molecules per class, int64 [C]."""
+        return np.bincount(self.labels[self.parts[TRAIN]], minlength=self.classes)
+
+
+def read_problem(molecules: Path, split: Path) -> Problem:
+    """Join the molecules of a data set with one split of it.
+
+    Raises
+    ------
+    DrugtailError
+        If the two files do not belong together, or a class has no training molecule.
+    """
+    frame = read_parquet(molecules, ["id", "label"])
+    table = read_parquet(split, ["id", "part"])
+    header = read_parquet_metadata(split)
+    if not frame["id"].equals(table["id"]):
+        raise DrugtailError(
+            f"{split}: its molecules are not those of {molecules}; run `drugtail split` again"
+        )
+    parts = {
+        part: np.flatnonzero((table["part"] == part).to_numpy()) for part in (TRAIN, VALID, TEST)
+    }
+    problem = Problem(
+        dataset=header["dataset"],
+        split=split.stem,
+        class_names=header["class_names"],
+        ids=frame["id"].to_numpy(),
+        labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
+        parts=parts,
+    )
+    empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
+    if empty:
+        raise DrugtailError(f"{split}: class {empty[0]!r} has no training molecule; split anew")
+    return problem
+
+
+def prediction_frame(
+    problem: Problem, part: str, seed: int, logits: NDArray[np.float32]
+) -> pd.DataFrame:
+    """Predictions of one part as rows: id, part, label, seed and a logit per class."""
+    rows = problem.parts[part]
+    frame = pd.DataFrame(
+        {"id": problem.ids[rows], "part": part, "label": problem.labels[rows], "seed": seed}
+    )
+    columns = [f"logit_{c}" for c in range(problem.classes)]
+    return frame.join(pd.DataFrame(logits, columns=columns))

@@ -1,0 +1,192 @@
+# Configuration, and the functions that say which files a benchmark consists of.
+import json
+import os
+import sys
+from pathlib import Path
+
+from drugtail.config import Benchmark, Catalogue, parse_split, validated
+from drugtail.plan import Plan
+from drugtail.runtime.digest import code_digest
+from drugtail.runtime.errors import DrugtailError
+from snakemake.exceptions import WorkflowError
+
+# The command of the environment that runs the workflow, also when that is not activated.
+BIN = os.path.relpath(Path(sys.executable).parent)
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+# Relative where that is the same place, so that logged commands can be copied as they stand.
+HOME = Path(workflow.basedir)
+CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
+
+try:
+    CATALOGUE = Catalogue(CONFIG)
+    FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
+    BENCHMARK = validated(Benchmark, dict(config), FILES)
+    PLAN = Plan(BENCHMARK, CATALOGUE)
+except DrugtailError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = BENCHMARK.results
+METRICS = f"{RESULTS}/metrics/{BENCHMARK.name}"
+TABLES = f"{RESULTS}/tables/{BENCHMARK.name}"
+FIGURES = f"{RESULTS}/figures/{BENCHMARK.name}"
+BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}/seeds{{seeds}}"
+BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}/seeds{seeds}"
+PLOTS = ["class_sizes", "recall_by_class_size", "class_history"]
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    split=r"[^/]+",
+    encoder=r"[^/]+",
+    method=r"[^/]+",
+    featurizer="atoms|morgan",
+    seeds=r"\d+-\d+",
+
+
+def get_code(*modules):
+    """Digest of the code a stage uses, so that changing it runs the stage again."""
+    return code_digest(*modules)
+
+
+def get_names(keep):
+    """A pattern of the data sets that a rule is for."""
+    return (
+        "|".join(name for name, value in PLAN.datasets.items() if keep(value)) or "(?!)"
+    )
+
+
+def get_blocks(file):
+    """A file of every block; with `partial: true` of the finished ones."""
+    blocks = [f"{RESULTS}/runs/{block.path}" for block in PLAN.blocks()]
+    if BENCHMARK.partial:
+        blocks = [path for path in blocks if Path(path, "status.json").is_file()]
+    return [f"{path}/{file}" for path in blocks]
+
+
+def get_block_folders():
+    """The folders of all blocks, finished or not."""
+    return [f"{RESULTS}/runs/{block.path}" for block in PLAN.blocks()]
+
+
+def get_encoders(kind):
+    """A pattern of the encoders that are fingerprints, or that are not."""
+    names = [
+        n
+        for n, e in PLAN.encoders.items()
+        if (e.kind == "fingerprint") == (kind == "fingerprint")
+    ]
+    return "|".join(names) or "(?!)"
+
+
+def get_raw_table(wildcards):
+    """The first raw file of a data set, which stands for all of them."""
+    dataset = PLAN.datasets[wildcards.dataset]
+    name = "fetch.json" if dataset.files else "generated.csv"
+    return f"{RESULTS}/data/{wildcards.dataset}/raw/{name}"
+
+
+def get_block_features(wildcards):
+    """The features that a block's encoder reads."""
+    featurizer = PLAN.encoders[wildcards.encoder].featurizer
+    return f"{RESULTS}/features/{wildcards.dataset}/{featurizer}"
+
+
+def get_features():
+    """The features of all data sets that some encoder reads."""
+    kinds = {encoder.featurizer for encoder in PLAN.encoders.values()}
+    return [
+        f"{RESULTS}/features/{name}/{kind}"
+        for name in PLAN.datasets
+        for kind in sorted(kinds)
+    ]
+
+
+def get_splits(extension):
+    """The splits of all data sets."""
+    return [
+        f"{RESULTS}/splits/{name}/{split}.{extension}"
+        for name in PLAN.datasets
+        for split in BENCHMARK.splits
+    ]
+
+
+def get_dataset_summaries():
+    """dataset.json of all data sets."""
+    return [f"{RESULTS}/data/{name}/dataset.json" for name in PLAN.datasets]
+
+
+def get_register_part(wildcards, *fields):
+    """The part of a data set's register that a rule depends on, as text."""
+    register = PLAN.datasets[wildcards.dataset].model_dump(mode="json")
+    return json.dumps({name: register[name] for name in fields}, sort_keys=True)
+
+
+def get_split_part(wildcards, part):
+    """Strategy or seed of a split."""
+    strategy, seed = parse_split(wildcards.split)
+    return {"strategy": strategy, "seed": seed}[part]
+
+
+def get_block_settings(wildcards):
+    """Everything of the configuration that the result of a block depends on, as text."""
+    recipe = PLAN.recipes[wildcards.method]
+    settings = {
+        "recipe": recipe.model_dump(mode="json", exclude={"idea", "reference"}),
+        "encoder": PLAN.encoders[wildcards.encoder].model_dump(mode="json"),
+    }
+    if recipe.classifier is None:
+        settings["training"] = BENCHMARK.training_for(wildcards.dataset).model_dump(
+            mode="json"
+        )
+    return json.dumps(settings, sort_keys=True)
+
+
+def get_assignments(wildcards):
+    """What differs from the files, as --set options."""
+    items = PLAN.assignments(wildcards.dataset, wildcards.method)
+    return " ".join(f"--set '{item}'" for item in items)
+
+
+def get_tables():
+    """Tables and figures."""
+    tables = [
+        f"{TABLES}/{name}.{kind}"
+        for name in PLAN.tables
+        for kind in ("csv", "md", "tex")
+    ]
+    return tables + [
+        f"{FIGURES}/{name}.{kind}" for name in PLOTS for kind in ("svg", "png")
+    ]
+
+
+def get_page():
+    """The page."""
+    return f"{RESULTS}/page/{BENCHMARK.name}/index.html"
+
+
+def get_tracking_record():
+    """The file that says what was imported into MLflow."""
+    return f"{RESULTS}/mlflow/{BENCHMARK.name}.json"
+
+
+def get_tracking_uri():
+    """The MLflow store, for people."""
+    return BENCHMARK.tracking.uri or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
+
+
+def get_summary():
+    """What to look at after a run."""
+    table = Path(f"{TABLES}/{BENCHMARK.tables[0]}.md")
+    if not table.is_file():
+        return ""
+    lines = ["", table.read_text(encoding="utf-8")]
+    if any(dataset.synthetic for dataset in PLAN.datasets.values()):
+        lines.append("The demo data are synthetic and say nothing about real drugs.\n")
+    lines += [
+        f"page    {get_page()}",
+        f"tables  {TABLES}/   figures  {FIGURES}/",
+        f"MLflow  {get_tracking_uri()}",
+        f"        open it with: {BIN}/mlflow ui --backend-store-uri {get_tracking_uri()}",
+    ]
+    return "\n".join(lines)

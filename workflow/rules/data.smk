@@ -1,0 +1,128 @@
+# From published files to features and splits.
+
+
+rule fetch_dataset:
+    output:
+        ensure(f"{RESULTS}/data/{{dataset}}/raw/fetch.json", non_empty=True),
+    log:
+        f"{RESULTS}/logs/fetch/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fetch/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=get_names(lambda dataset: dataset.files),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        folder=subpath(output[0], parent=True),
+        mirror=f"--mirror '{BENCHMARK.mirror}'" if BENCHMARK.mirror else "",
+        settings=lambda w: get_register_part(w, "files", "columns", "expected"),
+    message:
+        "Fetching {wildcards.dataset}"
+    shell:
+        "drugtail fetch --register {params.register} {params.mirror} --output {params.folder} "
+        "2>&1 | tee {log}"
+
+
+rule generate_dataset:
+    output:
+        ensure(f"{RESULTS}/data/{{dataset}}/raw/generated.csv", non_empty=True),
+    log:
+        f"{RESULTS}/logs/generate/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/generate/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=get_names(lambda dataset: dataset.generator),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        folder=subpath(output[0], parent=True),
+        settings=lambda w: get_register_part(w, "generator"),
+        code=get_code("drugtail.data.generate"),
+    message:
+        "Generating the synthetic data set {wildcards.dataset}"
+    shell:
+        "drugtail generate --register {params.register} --output {params.folder} 2>&1 | tee {log}"
+
+
+rule prepare_dataset:
+    input:
+        get_raw_table,
+    output:
+        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+        rejected=f"{RESULTS}/data/{{dataset}}/rejected.csv",
+        summary=f"{RESULTS}/data/{{dataset}}/dataset.json",
+    log:
+        f"{RESULTS}/logs/prepare/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare/{{dataset}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        raw=subpath(input[0], parent=True),
+        folder=subpath(output.molecules, parent=True),
+        settings=lambda w: get_register_part(
+            w, "columns", "official", "classes", "duplicates", "conflicts", "expected"
+        ),
+        code=get_code("drugtail.data.prepare"),
+    message:
+        "Parsing and cleaning the molecules of {wildcards.dataset}"
+    shell:
+        "drugtail prepare --register {params.register} --raw {params.raw} "
+        "--output {params.folder} --workers {threads} 2>&1 | tee {log}"
+
+
+rule split_dataset:
+    input:
+        f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+    output:
+        parts=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        summary=f"{RESULTS}/splits/{{dataset}}/{{split}}.json",
+    log:
+        f"{RESULTS}/logs/split/{{dataset}}/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/split/{{dataset}}/{{split}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        stem=subpath(output.parts, strip_suffix=".parquet"),
+        strategy=lambda w: get_split_part(w, "strategy"),
+        seed=lambda w: get_split_part(w, "seed"),
+        code=get_code("drugtail.data.split"),
+    message:
+        "Cutting {wildcards.dataset} into train, valid and test: {wildcards.split}"
+    shell:
+        "drugtail split --molecules {input} --strategy {params.strategy} --seed {params.seed} "
+        "--output {params.stem} 2>&1 | tee {log}"
+
+
+rule featurize_dataset:
+    input:
+        f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+    output:
+        directory(f"{RESULTS}/features/{{dataset}}/{{featurizer}}"),
+    log:
+        f"{RESULTS}/logs/featurize/{{dataset}}/{{featurizer}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/featurize/{{dataset}}/{{featurizer}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=get_code("drugtail.features.featurize"),
+    message:
+        "Featurizing {wildcards.dataset}: {wildcards.featurizer}"
+    shell:
+        "drugtail featurize --molecules {input} --featurizer {wildcards.featurizer} "
+        "--output {output} --workers {threads} 2>&1 | tee {log}"

@@ -1,0 +1,51 @@
+# From predictions to one table of runs.
+
+
+rule evaluate_block:
+    input:
+        predictions=f"{BLOCK}/predictions.parquet",
+        status=f"{BLOCK}/status.json",
+    output:
+        metrics=f"{BLOCK}/metrics.parquet",
+        classes=f"{BLOCK}/class_metrics.parquet",
+    log:
+        f"{RESULTS}/logs/evaluate/{BLOCK_NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{BLOCK_NAME}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=get_code("drugtail.evaluation.evaluate"),
+    message:
+        "Evaluating {wildcards.method} on {wildcards.dataset} {wildcards.split}"
+    shell:
+        "drugtail evaluate --predictions {input.predictions} --metrics {output.metrics} "
+        "--classes {output.classes} 2>&1 | tee {log}"
+
+
+rule collect_metrics:
+    input:
+        metrics=get_blocks("metrics.parquet"),
+        status=get_blocks("status.json"),
+    output:
+        runs=f"{METRICS}/runs.parquet",
+        classes=f"{METRICS}/classes.parquet",
+        history=f"{METRICS}/class_history.parquet",
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/collect.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{BENCHMARK.name}/collect.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        blocks=get_block_folders(),
+        folder=METRICS,
+        code=get_code("drugtail.evaluation.collect"),
+    message:
+        "Collecting the metrics of {BENCHMARK.name}"
+    shell:
+        "drugtail collect --output {params.folder} {params.blocks} 2>&1 | tee {log}"

@@ -1,0 +1,97 @@
+# From metrics to tables, figures and the page.
+
+
+def get_plot_inputs(wildcards):
+    """What a figure is drawn from."""
+    return {
+        "class_sizes": get_splits("json"),
+        "recall_by_class_size": [f"{METRICS}/classes.parquet"],
+        "class_history": [f"{METRICS}/class_history.parquet"],
+    }[wildcards.figure]
+
+
+rule tabulate_results:
+    input:
+        f"{METRICS}/runs.parquet",
+    output:
+        multiext(f"{TABLES}/{{table}}", csv=".csv", md=".md", tex=".tex"),
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/tabulate/{{table}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{BENCHMARK.name}/tabulate/{{table}}.tsv"
+    wildcard_constraints:
+        table="|".join(PLAN.tables),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        table=lambda w: CATALOGUE.path("tables", w.table),
+        stem=subpath(output.csv, strip_suffix=".csv"),
+        reference=BENCHMARK.reference,
+        settings=lambda w: PLAN.tables[w.table].model_dump_json(),
+        code=get_code("drugtail.report.tables"),
+    message:
+        "Writing the table {wildcards.table}"
+    shell:
+        "drugtail tabulate --runs {input} --table {params.table} --reference {params.reference} "
+        "--output {params.stem} 2>&1 | tee {log}"
+
+
+rule plot_figure:
+    input:
+        get_plot_inputs,
+    output:
+        multiext(f"{FIGURES}/{{figure}}", svg=".svg", png=".png"),
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/plot/{{figure}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{BENCHMARK.name}/plot/{{figure}}.tsv"
+    wildcard_constraints:
+        figure="|".join(PLOTS),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        stem=subpath(output.svg, strip_suffix=".svg"),
+        code=get_code("drugtail.report.figures"),
+    message:
+        "Drawing {wildcards.figure}"
+    shell:
+        "drugtail plot {wildcards.figure} {input} --output {params.stem} 2>&1 | tee {log}"
+
+
+rule build_page:
+    input:
+        runs=f"{METRICS}/runs.parquet",
+        tables=[f"{TABLES}/{name}.md" for name in PLAN.tables],
+        figures=[f"{FIGURES}/{name}.svg" for name in PLOTS],
+        datasets=get_dataset_summaries(),
+        splits=get_splits("json"),
+    output:
+        get_page(),
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{BENCHMARK.name}/page.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        title=BENCHMARK.title,
+        notes=BENCHMARK.notes,
+        options=lambda w, input: [
+            word
+            for kind in ("table", "figure", "dataset", "split")
+            for path in input.get(f"{kind}s")
+            for word in (f"--{kind}", path)
+        ],
+        note_options=[word for note in BENCHMARK.notes for word in ("--note", note)],
+        template=get_code("drugtail.report.page"),
+    message:
+        "Building the page {output}"
+    shell:
+        "drugtail page --runs {input.runs} --title {params.title:q} {params.note_options:q} "
+        "{params.options} --output {output} 2>&1 | tee {log}"

@@ -1,0 +1,28 @@
+# MLflow is a view of the files: nothing depends on it.
+
+
+rule track_runs:
+    input:
+        metrics=get_blocks("metrics.parquet"),
+        status=get_blocks("status.json"),
+    output:
+        get_tracking_record(),
+    log:
+        f"{RESULTS}/logs/{BENCHMARK.name}/track.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{BENCHMARK.name}/track.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        blocks=lambda w, input: [str(Path(path).parent) for path in input.status],
+        name=BENCHMARK.name,
+        results=RESULTS,
+        uri=f"--uri '{BENCHMARK.tracking.uri}'" if BENCHMARK.tracking.uri else "",
+        experiment=BENCHMARK.tracking.experiment or BENCHMARK.name,
+    message:
+        "Importing the runs of {BENCHMARK.name} into MLflow"
+    shell:
+        "drugtail track {params.blocks} --benchmark {params.name} --results {params.results} "
+        "{params.uri} --experiment {params.experiment} --done {output} 2>&1 | tee {log}"

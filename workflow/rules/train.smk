@@ -1,0 +1,78 @@
+# Training: one job is a block of seeds of one method.
+
+
+rule train_network:
+    input:
+        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+        split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        features=get_block_features,
+    output:
+        f"{BLOCK}/predictions.parquet",
+        f"{BLOCK}/history.parquet",
+        f"{BLOCK}/classes.parquet",
+        f"{BLOCK}/manifest.json",
+        f"{BLOCK}/model.pt",
+        status=f"{BLOCK}/status.json",
+    log:
+        f"{RESULTS}/logs/train/{BLOCK_NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
+    wildcard_constraints:
+        encoder=get_encoders("graph"),
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=720,
+    params:
+        method=lambda w: CATALOGUE.path("methods", w.method),
+        encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
+        assignments=get_assignments,
+        folder=subpath(output.status, parent=True),
+        checkpoints=f"{RESULTS}/checkpoints/{BLOCK_NAME}",
+        device=BENCHMARK.device,
+        settings=get_block_settings,
+        code=get_code("drugtail.training.block"),
+    message:
+        "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+    shell:
+        "drugtail train --molecules {input.molecules} --split {input.split} "
+        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--seeds {wildcards.seeds} {params.assignments} --checkpoints {params.checkpoints} "
+        "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
+
+
+rule train_classical:
+    input:
+        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+        split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        features=get_block_features,
+    output:
+        f"{BLOCK}/predictions.parquet",
+        f"{BLOCK}/history.parquet",
+        f"{BLOCK}/classes.parquet",
+        f"{BLOCK}/manifest.json",
+        status=f"{BLOCK}/status.json",
+    log:
+        f"{RESULTS}/logs/train/{BLOCK_NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
+    wildcard_constraints:
+        encoder=get_encoders("fingerprint"),
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        method=lambda w: CATALOGUE.path("methods", w.method),
+        encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
+        assignments=get_assignments,
+        folder=subpath(output.status, parent=True),
+        settings=get_block_settings,
+        code=get_code("drugtail.training.block"),
+    message:
+        "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+    shell:
+        "drugtail train --molecules {input.molecules} --split {input.split} "
+        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--seeds {wildcards.seeds} {params.assignments} --device cpu --threads {threads} "
+        "--output {params.folder} 2>&1 | tee {log}"
