@@ -13,7 +13,7 @@ import pytest
 import torch
 from drugtail.features.atoms import FEATURES, FIELDS, expand, feature_matrix
 from drugtail.features.featurize import featurize, pack_atoms
-from drugtail.features.fingerprints import load_fingerprints
+from drugtail.features.fingerprints import unpack_fingerprints
 from drugtail.features.packed import BONDS, GraphStore, load_arrays
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_parquet
@@ -36,7 +36,7 @@ HYBRIDIZATIONS = ["SP", "SP2", "SP3", "SP3D", "SP3D2"]
 VARIED = [
     "C", "CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "N#N", "[Xe]", "[He]", "[NH4+].[Cl-]",
     "C[N+](C)(C)C", "[O-][n+]1ccccc1", "[CH3]", "[CH2]", "[C]", "[O][O]", "[N]=O", "[H][H]",
-    "[2H]C([2H])[2H]", "[H+]", "[Na+]", "[Na+2]", "[Ca+2]", "[Al+3]", "[Fe]", "[Fe+3]", "[Fe+8]",
+    "[2H]C([2H])[2H]", "[H+]", "[Na+]", "[Ca+2]", "[Al+3]", "[Fe]", "[Fe+3]", "[Fe+8]",
     "[C-4]", "Cl[Pt](Cl)([NH3])[NH3]", "O=[Os](=O)(=O)=O", "FS(F)(F)(F)(F)F", "FP(F)(F)(F)F",
     "FI(F)(F)(F)F", "F[Si-2](F)(F)(F)(F)F", "[BH4-]", "[SiH4]", "C->[Fe]", "[Mn]", "[Og]", "*CC",
     "[U](F)(F)(F)(F)(F)(F)(F)(F)(F)F", "[U](F)(F)(F)(F)(F)(F)(F)(F)(F)(F)F", "C[Hg]C",
@@ -94,6 +94,13 @@ def molecules_file(folder: Path, smiles: Sequence[str]) -> Path:
 @pytest.mark.parametrize("smiles", VARIED)
 def test_expanded_codes_equal_the_canonical_features_atom_by_atom(smiles: str) -> None:
     np.testing.assert_array_equal(expand(pack_atoms([smiles])["atoms"]), naive_features(smiles))
+
+
+@pytest.mark.parametrize(("smiles", "electrons"), [("[Na+2]", 9), ("[Mg+3]", 9), ("[Al+8]", 13)])
+def test_any_number_of_radical_electrons_is_kept_as_a_number(smiles: str, electrons: int) -> None:
+    expected = naive_features(smiles)
+    assert expected[0][62] == electrons
+    np.testing.assert_array_equal(expand(pack_atoms([smiles])["atoms"]), expected)
 
 
 @pytest.mark.parametrize("smiles", ["[Fe+9]", "[U+15]", "[C-9]", "[Fe+100]", "[Fe-100]"])
@@ -199,7 +206,7 @@ def test_morgan_bits_equal_those_of_rdkits_older_interface(tmp_path: Path) -> No
     smiles = [*VARIED, *real_smiles()]
     featurize(molecules_file(tmp_path, smiles), "morgan", tmp_path / "f")
     rows = np.array([len(smiles) - 1, *range(len(smiles)), 3, 3])
-    bits = load_fingerprints(tmp_path / "f", rows)
+    bits = unpack_fingerprints(load_arrays(tmp_path / "f", ("bits",))["bits"][rows])
     assert bits.shape == (len(rows), 2048)
     assert bits.dtype == np.float32
     with rdBase.BlockLogs():

@@ -156,7 +156,7 @@ def test_a_row_of_the_wrong_length_is_refused(tmp_path: Path, content: bytes) ->
 
 
 def test_an_absent_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DrugtailError, match="gone.csv: no such file"):
+    with pytest.raises(DrugtailError, match=r"gone\.csv: no such file"):
         read_table(tmp_path / "gone.csv")
 
 

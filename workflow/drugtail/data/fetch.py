@@ -117,8 +117,8 @@ def _copy(origin: Path, target: Path) -> None:
             target.open("wb") as sink,
         ):
             shutil.copyfileobj(source, sink)
-    except FileNotFoundError:
-        raise _Refused("no such file") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise _Refused((error.strerror or "cannot be read").lower()) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _Refused(f"damaged or cut short ({error})") from None
 

@@ -21,6 +21,8 @@ from drugtail.runtime.files import atomic_path, write_json, write_parquet
 PART_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid",
               "test": "test"}  # fmt: skip
 CHUNK = 500
+# A drug is smaller by far, and the scaffold of a chain of 10,000 atoms takes minutes.
+MOST_ATOMS = 1000
 
 
 def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int = 1) -> None:
@@ -58,7 +60,7 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         table[str(columns.smiles or columns.reaction)], columns.reaction is not None, workers
     )
     frame = pd.DataFrame(
-        {"id": ids, "row": table["row"], "published": table[columns.label].str.strip()}
+        {"id": ids, "row": table["row"], "published": _published_labels(table, dataset)}
     ).join(parsed)
     frame["label"], label_reasons = _labels(frame["published"], dataset)
     reasons = frame["reason"].where(frame["reason"] != "", label_reasons)
@@ -189,8 +191,11 @@ def _parsed(text: str) -> Parsed:
     molecule = Chem.MolFromSmiles(text)
     if molecule is None:
         return Parsed("", "", "", "", "unparsable SMILES")
-    if molecule.GetNumAtoms() == 0:
+    atoms = molecule.GetNumAtoms()
+    if atoms == 0:
         return Parsed("", "", "", "", "molecule without atoms")
+    if atoms > MOST_ATOMS:
+        return Parsed("", "", "", "", f"too large: {atoms} atoms, at most {MOST_ATOMS}")
     scaffold = Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(molecule), isomericSmiles=False)
     return Parsed(Chem.MolToSmiles(molecule), scaffold, "", "", "")
 
@@ -209,16 +214,26 @@ def _canonical_side(text: str) -> str | None:
 # ---------------------------------------------------------------------- labels and parts
 
 
+def _published_labels(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
+    """Labels as published; with declared classes 1.0 means 1.
+
+    A column of whole numbers with missing values is often written with decimals.
+    """
+    labels = table[dataset.columns.label].str.strip()
+    if not dataset.classes:
+        return labels
+    whole = labels.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+    return labels.where(labels.isin(list(dataset.classes)), whole)
+
+
 def _labels(published: pd.Series, dataset: Dataset) -> tuple[pd.Series, pd.Series]:
     """Class number per row (NaN where there is none) and the reason where a row has none."""
     reasons = pd.Series("", index=published.index)
     reasons[published == ""] = "missing label"
     if not dataset.classes:
         return pd.Series(np.nan, index=published.index), reasons
-    # A column with missing values is often written as 1.0 instead of 1.
-    whole = published.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
     codes = {label: code for code, label in enumerate(dataset.classes)}
-    labels = whole.map(codes)
+    labels = published.map(codes)
     unknown = labels.isna() & (reasons == "")
     reasons[unknown] = (
         "unknown label: " + published[unknown] + " is not among " + ", ".join(dataset.classes)

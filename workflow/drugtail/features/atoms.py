@@ -15,8 +15,9 @@ ELEMENTS = (
     "Ni Cd In Mn Zr Cr Pt Hg Pb"
 ).split()
 HYBRIDIZATIONS = ("SP", "SP2", "SP3", "SP3D", "SP3D2")
-CHARGES = range(-8, 9)
-RADICALS = range(9)
+# All that RDKit can store, one byte each.
+CHARGES = range(-128, 128)
+RADICALS = range(256)
 
 # Field -> number of codes. Code 0 of an enumerated field says "none of the listed".
 FIELDS = {

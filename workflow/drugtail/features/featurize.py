@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
-from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS, RADICALS
+from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS
 from drugtail.features.packed import ARRAYS, BONDS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_parquet, write_json
@@ -43,6 +43,8 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     if featurizer not in ("atoms", "morgan"):
         raise DrugtailError(f"--featurizer {featurizer!r}: use atoms or morgan")
     smiles = read_parquet(molecules, ["smiles"])["smiles"].tolist()
+    if not smiles:
+        raise DrugtailError(f"{molecules}: holds no molecule; run `drugtail prepare` again")
     work = pack_atoms if featurizer == "atoms" else morgan_bits
     with atomic_directory(output) as folder:
         shapes = _append_all(folder, _chunks(work, smiles, workers))
@@ -72,10 +74,10 @@ def pack_atoms(smiles: Sequence[str]) -> Chunk:
             codes += bytes(
                 (
                     ELEMENT_CODE.get(atom.GetSymbol(), 0),
-                    min(atom.GetDegree(), 11) + 1 if atom.GetDegree() <= 10 else 0,
+                    d + 1 if (d := atom.GetDegree()) <= 10 else 0,
                     (v + 1 if (v := atom.GetValence(IMPLICIT)) <= 6 else 0),
                     CHARGE_CODE[atom.GetFormalCharge()],
-                    min(atom.GetNumRadicalElectrons(), RADICALS[-1]),
+                    atom.GetNumRadicalElectrons(),
                     HYBRIDIZATION_CODE.get(atom.GetHybridization(), 0),
                     atom.GetIsAromatic(),
                     h + 1 if (h := atom.GetTotalNumHs()) <= 4 else 0,

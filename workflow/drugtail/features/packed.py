@@ -34,7 +34,13 @@ def load_arrays(folder: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, NDAr
     DrugtailError
         If one is absent, damaged, or of another length than ``features.json`` says.
     """
-    shapes = read_json(folder / "features.json")["arrays"]
+    description = read_json(folder / "features.json")
+    shapes = description.get("arrays") if isinstance(description, dict) else None
+    if not isinstance(shapes, dict) or not set(names) <= set(shapes):
+        raise DrugtailError(
+            f"{folder / 'features.json'}: does not describe {', '.join(names)}; name the folder of "
+            "the features that the encoder reads, or featurize again"
+        )
     arrays = {}
     for name in names:
         path = folder / f"{name}.npy"
@@ -42,7 +48,7 @@ def load_arrays(folder: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, NDAr
             # An empty array cannot be mapped: a data set may have no bond at all.
             mode: Literal["r"] | None = "r" if np.prod(shapes[name]) else None
             arrays[name] = np.load(path, mmap_mode=mode, allow_pickle=False)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DrugtailError(
                 f"{path}: cannot be read ({error}); delete {folder} and featurize again"
             ) from None

@@ -75,6 +75,10 @@ def take_geometry(
             x[members], k, capacity=capacity, seed=seed, rounds=rounds, tolerance=tolerance
         )
         first += k
+    # Identical molecules can leave a place empty; an empty sub-cluster has no centre.
+    used, subclusters = torch.unique(subclusters, return_inverse=True)
+    owner = torch.arange(len(number), device=x.device).repeat_interleave(number)
+    number = torch.bincount(owner[used], minlength=len(number))
     distance, nearest, subcluster_distance = nearest_other_class(x, labels, subclusters)
     return Geometry(
         subclusters=subclusters,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
-from drugtail.features.fingerprints import load_fingerprints
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.fingerprints import unpack_fingerprints
+from drugtail.features.packed import ARRAYS, GraphStore, load_arrays
 from drugtail.methods.classical import CLASSIFIERS, log_probabilities
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
@@ -96,6 +97,7 @@ def train_block(
     manifest = Manifest(MODULES)
     torch.set_num_threads(threads)
     problem = read_problem(molecules, split)
+    arrays = _read_features(features, problem, recipe, encoder)
     inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
     settings = {
         "dataset": problem.dataset,
@@ -113,16 +115,12 @@ def train_block(
     )
     if recipe.classifier is not None:
         place = torch.device("cpu")
-        results = _fit_classical(problem, features, recipe, seeds, threads)
+        results = _fit_classical(problem, arrays, recipe, seeds, threads)
     else:
-        if encoder.kind == "fingerprint":
-            raise DrugtailError(
-                f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} only "
-                "reads fingerprints; use a graph encoder such as gcn"
-            )
+        assert encoder.kind != "fingerprint"
         place = resolve_device(device)
         results = _train_networks(
-            problem, features, recipe, encoder, training, seeds, place,
+            problem, arrays, recipe, encoder, training, seeds, place,
             [Checkpoint(checkpoints and checkpoints / f"seed{seed}.pt", key, checkpoint_seconds)
              for seed in seeds],
         )  # fmt: skip
@@ -144,9 +142,33 @@ def train_block(
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
+def _read_features(
+    features: Path, problem: Problem, recipe: Recipe, encoder: GraphEncoder | FingerprintEncoder
+) -> dict[str, NDArray[Any]]:
+    """Map the arrays that the encoder reads, after checking that everything fits together."""
+    if recipe.classifier is None and encoder.kind == "fingerprint":
+        raise DrugtailError(
+            f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} only reads "
+            "fingerprints; use a graph encoder such as gcn"
+        )
+    if recipe.classifier is not None and encoder.kind != "fingerprint":
+        raise DrugtailError(
+            f"method {recipe.name!r} reads fingerprints, but encoder {encoder.name!r} makes graph "
+            "embeddings; use the encoder morgan"
+        )
+    arrays = load_arrays(features, ("bits",) if encoder.kind == "fingerprint" else ARRAYS)
+    held = len(arrays["bits" if encoder.kind == "fingerprint" else "atom_counts"])
+    if held != len(problem.ids):
+        raise DrugtailError(
+            f"{features}: holds {held} molecules, the data set has {len(problem.ids)}; run "
+            "`drugtail featurize` again"
+        )
+    return arrays
+
+
 def _train_networks(
     problem: Problem,
-    features: Path,
+    arrays: dict[str, NDArray[Any]],
     recipe: Recipe,
     encoder: GraphEncoder,
     training: Training,
@@ -154,12 +176,6 @@ def _train_networks(
     device: torch.device,
     checkpoints: Sequence[Checkpoint],
 ) -> list[SeedResult]:
-    arrays = load_arrays(features)
-    if len(arrays["atom_counts"]) != len(problem.ids):
-        raise DrugtailError(
-            f"{features}: holds {len(arrays['atom_counts'])} molecules, the data set has "
-            f"{len(problem.ids)}; run `drugtail featurize` again"
-        )
     store = GraphStore(arrays, device)
     return [
         train_seed(problem, store, recipe, encoder, training, seed, checkpoint)
@@ -168,11 +184,15 @@ def _train_networks(
 
 
 def _fit_classical(
-    problem: Problem, features: Path, recipe: Recipe, seeds: Sequence[int], threads: int
+    problem: Problem,
+    arrays: dict[str, NDArray[Any]],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    threads: int,
 ) -> list[SeedResult]:
     settings = recipe.classifier
     assert settings is not None
-    x = {part: load_fingerprints(features, problem.parts[part]) for part in (TRAIN, VALID, TEST)}
+    x = {part: unpack_fingerprints(arrays["bits"][rows]) for part, rows in problem.parts.items()}
     y = problem.labels[problem.parts[TRAIN]]
     results = []
     for seed in seeds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +39,12 @@ class Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return None
-        try:
-            saved: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-        except Exception as error:
-            say(f"{self.path}: damaged checkpoint ({error}); this seed starts from the beginning")
+        saved = self._read(device)
+        if saved is None:
+            say(f"{self.path}: damaged checkpoint; this seed starts from the beginning")
             self.path.unlink()
             return None
-        if saved.get("key") != self.key:
+        if saved["key"] != self.key:
             say(f"{self.path}: checkpoint of other settings, inputs or code; not used")
             return None
         state: dict[str, Any] = saved["state"]
@@ -54,6 +55,21 @@ class Checkpoint:
         if self.path is not None:
             with atomic_path(self.path) as temporary:
                 torch.save({"key": self.key, "state": state}, temporary)
+
+    def _read(self, device: torch.device) -> dict[str, Any] | None:
+        """The file's content, or None if it is not what `save` wrote.
+
+        PyTorch does not notice a changed byte inside a tensor; the archive's own checksums do.
+        """
+        assert self.path is not None
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                if archive.testzip() is not None:
+                    return None
+            saved = torch.load(self.path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError):
+            return None
+        return saved if isinstance(saved, dict) and {"key", "state"} <= set(saved) else None
 
 
 def load_model(path: Path) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def load_model(path: Path) -> dict[str, Any]:
         model: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; train the block first") from None
-    except Exception as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise DrugtailError(
             f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
         ) from None

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from drugtail.features.packed import GraphStore
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.models.network import Network
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import Pace, say
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
@@ -132,6 +133,12 @@ class _Run:
         self.objective = Objective(
             recipe, self.labels[self.parts[TRAIN]], problem.classes, training.schedule_scale
         )
+        if self.objective.warmup >= training.epochs:
+            raise DrugtailError(
+                f"method {recipe.name!r}: its warm-up takes {self.objective.warmup} epochs, but "
+                f"the training has {training.epochs}; raise training.epochs or lower "
+                "training.schedule_scale"
+            )
         self.epoch = 0
         self.diverged = False
         self.best_score = -1.0
@@ -170,7 +177,11 @@ class _Run:
             self._diverge(started, row)
             return
         if self.objective.trains_classifier(self.epoch):
-            row |= self._validate()
+            logits = self._predict(self.parts[VALID])
+            if not bool(logits.isfinite().all()):
+                self._diverge(started, row)
+                return
+            row |= self._validate(logits)
         self._note_epoch(started, row)
         self.epoch += 1
 
@@ -193,9 +204,8 @@ class _Run:
             total += parts.detach() * len(batch)
         return (total / len(drawn)).tolist(), len(drawn)
 
-    def _validate(self) -> dict[str, Any]:
+    def _validate(self, logits: Tensor) -> dict[str, Any]:
         """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
-        logits = self._predict(self.parts[VALID])
         labels = self.labels[self.parts[VALID]]
         correct = logits.argmax(1) == labels
         counts = torch.bincount(labels, minlength=self.problem.classes)

@@ -81,6 +81,9 @@ def read_problem(molecules: Path, split: Path) -> Problem:
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:
         raise DrugtailError(f"{split}: class {empty[0]!r} has no training molecule; split anew")
+    bare = [part for part, rows in parts.items() if len(rows) == 0]
+    if bare:
+        raise DrugtailError(f"{split}: has no {bare[0]} molecules; split anew")
     return problem
 
 
