@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
 
-real: $(VENV)/installed  ## Run six methods on three public data sets (about an hour on two cores)
-	$(SNAKEMAKE) --configfile config/real.yaml
+real: $(VENV)/installed  ## Run six methods on three public data sets; MIRROR=folder is tried first
+	$(SNAKEMAKE) --configfile config/real.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.files import read_parquet

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
 from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
 
 Loss = Callable[[Tensor], Tensor]
 LABELS = [0, 0, 0, 0, 1, 1, 1, 3, 3, 2]

@@ -11,12 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugtail.features.atoms import FEATURES, FIELDS, expand, feature_matrix
-from drugtail.features.featurize import featurize, pack_atoms
-from drugtail.features.fingerprints import unpack_fingerprints
-from drugtail.features.packed import BONDS, GraphStore, load_arrays
-from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import write_parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
@@ -24,6 +18,13 @@ from rdkit.Chem import AllChem
 from torch_geometric.data import Batch as GeometricBatch
 from torch_geometric.data import Data
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from drugtail.features.atoms import FEATURES, FIELDS, expand, feature_matrix
+from drugtail.features.featurize import featurize, pack_atoms
+from drugtail.features.fingerprints import unpack_fingerprints
+from drugtail.features.packed import BONDS, GraphStore, load_arrays
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import write_parquet
 
 # DGL-LifeSci, CanonicalAtomFeaturizer: atom_type_one_hot's default list.
 ELEMENTS = [

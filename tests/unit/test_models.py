@@ -4,6 +4,9 @@ import copy
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GATConv, GCNConv, GINConv, global_add_pool
+
 from drugtail.config import GraphEncoder
 from drugtail.features.atoms import FEATURES
 from drugtail.features.featurize import pack_atoms
@@ -11,8 +14,6 @@ from drugtail.features.packed import Batch, GraphStore
 from drugtail.models.classifiers import mlp_classifier
 from drugtail.models.encoders import GCN, propagate
 from drugtail.models.network import Network
-from torch import Tensor, nn
-from torch_geometric.nn import GATConv, GCNConv, GINConv, global_add_pool
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",

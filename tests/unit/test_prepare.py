@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import drugtail
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+
+import drugtail
 from drugtail.config import Dataset
 from drugtail.data.prepare import canonical_reaction, parse_molecules, prepare_dataset
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rdkit import Chem
 
 YES_NO = {"0": "no", "1": "yes"}
 ENOUGH = [["CCO", "0"], ["CCN", "1"]]

@@ -5,6 +5,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import Tensor
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
 from drugtail.methods.losses import LOSSES, weighted_mean
@@ -13,11 +19,6 @@ from drugtail.methods.registry import Registry
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.methods.views import VIEWS, drop_probability
 from drugtail.methods.weights import CLASS_WEIGHTS, class_distance_weights
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import chisquare
-from torch import Tensor
-from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 0)
 

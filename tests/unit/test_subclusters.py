@@ -6,6 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from drugtail.methods.subclusters import (
     Geometry,
     assign_within_capacity,
@@ -17,12 +24,6 @@ from drugtail.methods.subclusters import (
     subcluster_counts,
     take_geometry,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
-from torch import Tensor
-from torch.nn.functional import normalize
 
 
 def points(n: int, dimension: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

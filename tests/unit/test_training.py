@@ -13,11 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import drugtail
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+from torch import Tensor
+
+import drugtail
 from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.recipe import Recipe
@@ -29,10 +34,6 @@ from drugtail.training.checkpoints import Checkpoint, load_model
 from drugtail.training.engine import SeedResult, batches, predict_logits, train_seed
 from drugtail.training.objective import Objective
 from drugtail.training.problem import Problem, read_problem
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
-from torch import Tensor
 
 MakeFiles = Callable[[Sequence[int]], Any]
 

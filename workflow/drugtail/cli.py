@@ -393,7 +393,9 @@ def check(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="methods, datasets, encoders, tables or metrics")],
+    kind: Annotated[
+        str, typer.Argument(help="methods, datasets, encoders, tables, metrics or reference")
+    ],
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -401,6 +403,11 @@ def list_(
     from drugtail.config import Catalogue
 
     catalogue = Catalogue(config_dir)
+    if kind == "reference":
+        from drugtail.reference import settings_reference
+
+        print(settings_reference(), end="")
+        return
     if kind == "metrics":
         from drugtail.evaluation.metrics import metric_names
 
@@ -425,13 +432,23 @@ def list_(
             for d in sets
         ]  # fmt: skip
     elif kind == "encoders":
-        rows = [catalogue.encoder(name).model_dump() for name in catalogue.names(kind)]
+        encoders = [catalogue.encoder(name) for name in catalogue.names(kind)]
+        rows = [
+            {
+                "name": encoder.name,
+                "kind": encoder.kind,
+                "reads": encoder.featurizer,
+                "settings": json.dumps(encoder.model_dump(exclude={"name", "kind", "featurizer"})),
+            }
+            for encoder in encoders
+        ]
     elif kind == "tables":
         tables = [catalogue.table(name) for name in catalogue.names(kind)]
         rows = [{"name": t.name, "title": t.title} for t in tables]
     else:
         raise DrugtailError(
-            f"{kind!r} cannot be listed; use methods, datasets, encoders, tables or metrics"
+            f"{kind!r} cannot be listed; use methods, datasets, encoders, tables, metrics or "
+            "reference (of all settings)"
         )
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))

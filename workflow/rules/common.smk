@@ -26,6 +26,10 @@ try:
 except DrugtailError as error:
     raise WorkflowError(str(error))
 
+# Not an option of the rule: where a file comes from is no reason to fetch it again.
+if BENCHMARK.mirror:
+    os.environ["DRUGTAIL_MIRROR"] = BENCHMARK.mirror
+
 RESULTS = BENCHMARK.results
 METRICS = f"{RESULTS}/metrics/{BENCHMARK.name}"
 TABLES = f"{RESULTS}/tables/{BENCHMARK.name}"

@@ -17,12 +17,11 @@ rule fetch_dataset:
     params:
         register=lambda w: CATALOGUE.path("datasets", w.dataset),
         folder=subpath(output[0], parent=True),
-        mirror=f"--mirror '{BENCHMARK.mirror}'" if BENCHMARK.mirror else "",
         settings=lambda w: get_register_part(w, "files", "columns", "expected"),
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "drugtail fetch --register {params.register} {params.mirror} --output {params.folder} "
+        "drugtail fetch --register {params.register} --output {params.folder} "
         "2>&1 | tee {log}"
 
 

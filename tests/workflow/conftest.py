@@ -1,0 +1,140 @@
+"""A copy of the project with a tiny data set, in which real Snakemake runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+COPIED = ("Snakefile", "workflow", "config", "profiles", "Makefile", "pyproject.toml")
+# Three classes that differ by a substituent, 40 : 20 : 8.
+SCAFFOLDS = ["C" * n for n in range(1, 21)] + ["c1ccccc1" + "C" * n for n in range(1, 21)]
+TINY_DATASET = """\
+name: tiny
+title: Tiny molecules for tests
+task: molecule -> substituent
+synthetic: true
+licence: none
+citation: none
+files:
+  - name: tiny.csv
+    columns: [smiles, label]
+    sources: [{path: tiny.csv}]
+columns: {smiles: smiles, label: label}
+"""
+TINY_BENCHMARK = """\
+name: tiny
+title: Tiny benchmark
+datasets: [tiny]
+splits: [random-0]
+methods: [cross_entropy, class_distance, {name: random_forest, settings: {classifier.trees: 10}}]
+seeds: [0-1]
+training: {epochs: 4, schedule_scale: 0.1, batch_size: 16}
+tables: [head_tail, trade_off]
+"""
+
+
+@dataclass
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        # The copy's own package comes first, so that a test may change its code.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        clean = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        return {**clean, "PYTHONPATH": str(self.folder / "workflow"), "PATH": path}
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of the project's environment in the copy; both outputs in stdout."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the tiny benchmark."""
+        return self.run(
+            "snakemake", *arguments, "--cores", "2", "--configfile", "config/tiny.yaml", check=check
+        )
+
+    def jobs_to_run(self) -> dict[str, int]:
+        """Rule -> number of jobs that a dry run names."""
+        lines = self.snakemake("--dry-run").stdout.splitlines()
+        if "Job stats:" not in lines:
+            assert any("Nothing to be done" in line for line in lines)
+            return {}
+        start = lines.index("Job stats:") + 3
+        counts = [line.split() for line in lines[start : lines.index("", start)]]
+        return {rule: int(n) for rule, n in counts if rule not in ("all", "total")}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace a text that stands once in a file."""
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        path.write_text(text.replace(old, new))
+
+
+def make_project(folder: Path) -> Project:
+    """Copy the project and add the tiny data set."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in COPIED:
+        source = PROJECT / name
+        if source.is_symlink():
+            (folder / name).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, folder / name, ignore=ignored, symlinks=True)
+        else:
+            shutil.copy(source, folder / name)
+    rows = [f"{s}O,alcohol" for s in SCAFFOLDS]
+    rows += [f"{s}N,amine" for s in SCAFFOLDS[:20]]
+    rows += [f"{s}Br,bromide" for s in SCAFFOLDS[:8]]
+    (folder / "tiny.csv").write_text("\n".join(["smiles,label", *rows]) + "\n")
+    (folder / "config/datasets/tiny.yaml").write_text(TINY_DATASET)
+    (folder / "config/tiny.yaml").write_text(TINY_BENCHMARK)
+    return Project(folder)
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Callable[[str], Project]:
+    """Make further copies."""
+
+    def make(name: str = "project") -> Project:
+        folder = tmp_path / name
+        folder.mkdir()
+        return make_project(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which the tiny benchmark has been run to the end; not to be changed."""
+    project = make_project(tmp_path_factory.mktemp("finished"))
+    (project.folder / "first-run.log").write_text(project.snakemake().stdout)
+    return project
+
+
+@pytest.fixture
+def changeable(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project that a test may change."""
+    folder = tmp_path / "changeable"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Project(folder)

@@ -1,0 +1,316 @@
+"""The workflow as a user runs it: real Snakemake, real files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import mlflow
+import pandas as pd
+import pytest
+from conftest import Project
+
+from drugtail.runtime.files import read_json
+
+
+def metrics(project: Project) -> pd.DataFrame:
+    runs = pd.read_parquet(project.folder / "results/metrics/tiny/runs.parquet")
+    # How long a run took is the one thing that may differ.
+    return runs.drop(columns="seconds").sort_values(["method", "seed"], ignore_index=True)
+
+
+def test_one_command_gives_tables_figures_page_and_tracking(finished: Project) -> None:
+    log = (finished.folder / "first-run.log").read_text()
+    assert "100%) done" in log
+    assert re.search(r"tiny random-0 class_distance seed 0: epoch 4/4 .* molecules/s", log)
+    assert "| tiny     | random-0 | class_distance" in log
+    assert "page    results/page/tiny/index.html" in log
+    assert "mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db" in log
+    results = finished.folder / "results"
+    for name in ("head_tail.csv", "head_tail.md", "head_tail.tex", "trade_off.md"):
+        assert (results / "tables/tiny" / name).stat().st_size > 0
+    for name in ("class_sizes", "recall_by_class_size", "class_history"):
+        assert (results / f"figures/tiny/{name}.svg").read_text().startswith("<?xml")
+        assert (results / f"figures/tiny/{name}.png").read_bytes().startswith(b"\x89PNG")
+    runs = metrics(finished)
+    assert len(runs) == 6
+    assert set(runs["status"]) == {"finished"}
+    assert runs["test_balanced_accuracy"].between(0, 1).all()
+
+
+def test_a_second_start_has_nothing_to_do(finished: Project) -> None:
+    assert finished.jobs_to_run() == {}
+
+
+def test_every_rule_leaves_a_log_and_a_benchmark(finished: Project) -> None:
+    results = finished.folder / "results"
+    block = "tiny/random-0/gcn/cross_entropy/seeds0-1"
+    for stage in ("fetch/tiny", "prepare/tiny", "featurize/tiny/atoms", f"train/{block}"):
+        assert (results / f"logs/{stage}.log").is_file()
+        assert (results / f"benchmarks/{stage}.tsv").read_text().startswith("s\t")
+
+
+def test_the_page_is_one_file_that_needs_nothing_from_outside(finished: Project) -> None:
+    page = (finished.folder / "results/page/tiny/index.html").read_text()
+    assert "tiny is synthetic" in page
+    assert page.count("data:image/svg+xml;base64,") == 3
+    outside = [a for a in re.findall(r'(?:src|href)="([^"]*)"', page)
+               if not a.startswith(("#", "data:"))]  # fmt: skip
+    assert outside == []
+    head = (finished.folder / "results/tables/tiny/head_tail.md").read_text()
+    cell = re.search(r"\d+\.\d ± \d+\.\d", head)
+    assert cell is not None
+    assert cell[0] in page
+
+
+def test_the_manifest_says_where_a_block_came_from(finished: Project) -> None:
+    folder = finished.folder / "results/runs/tiny/random-0/gcn/class_distance/seeds0-1"
+    manifest = read_json(folder / "manifest.json")
+    assert manifest["command"].startswith("drugtail train --molecules results/data/tiny/")
+    assert manifest["settings"]["training"]["epochs"] == 4
+    assert manifest["settings"]["recipe"]["contrastive"]["beta"] == 0.25
+    assert len(manifest["inputs"]["molecules"]["sha256"]) == 64
+    assert manifest["packages"]["torch"]
+    assert manifest["wall_seconds"] > 0
+    assert manifest["peak_memory_bytes"] > 1e7
+
+
+def test_a_logged_command_can_be_run_by_hand(changeable: Project) -> None:
+    folder = changeable.folder / "results/runs/tiny/random-0/gcn/cross_entropy/seeds0-1"
+    before = pd.read_parquet(folder / "predictions.parquet")
+    command = read_json(folder / "manifest.json")["command"].split()
+    (folder / "predictions.parquet").unlink()
+    changeable.run(*command)
+    pd.testing.assert_frame_equal(before, pd.read_parquet(folder / "predictions.parquet"))
+
+
+# ------------------------------------------------------------------- what runs again, and when
+
+
+def test_a_methods_setting_runs_that_method_again_and_no_other(changeable: Project) -> None:
+    changeable.edit("config/methods/proposed/class_distance.yaml", "beta: 0.25", "beta: 0.5")
+    jobs = changeable.jobs_to_run()
+    assert jobs["train_network"] == 1
+    assert jobs["evaluate_block"] == 1
+    assert "train_classical" not in jobs
+    assert "featurize_dataset" not in jobs
+    log = changeable.snakemake("--dry-run").stdout
+    assert "Training class_distance" in log
+    assert "Training cross_entropy" not in log
+
+
+def test_a_methods_description_runs_nothing_again(changeable: Project) -> None:
+    changeable.edit("config/methods/baseline/cross_entropy.yaml", "idea: Every", "idea: Each")
+    assert changeable.jobs_to_run() == {}
+
+
+def test_more_seeds_are_another_block(changeable: Project) -> None:
+    changeable.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1, 2-2]")
+    jobs = changeable.jobs_to_run()
+    assert jobs["train_network"] == 2
+    assert jobs["train_classical"] == 1
+
+
+def test_changing_a_loss_trains_again(changeable: Project) -> None:
+    file = "workflow/drugtail/methods/losses.py"
+    changeable.edit(
+        file, "return (weights[labels] * losses).mean()", "return (weights[labels] * losses).sum()"
+    )
+    jobs = changeable.jobs_to_run()
+    assert jobs["train_network"] == 2
+    assert "prepare_dataset" not in jobs
+
+
+def test_changing_a_plot_only_plots_again(changeable: Project) -> None:
+    changeable.edit("workflow/drugtail/report/figures.py", '"font.size": 9', '"font.size": 10')
+    assert changeable.jobs_to_run() == {"plot_figure": 3, "build_page": 1}
+
+
+def test_a_comment_runs_nothing_again(changeable: Project) -> None:
+    file = changeable.folder / "workflow/drugtail/methods/losses.py"
+    file.write_text(file.read_text() + "\n# A remark.\n")
+    assert changeable.jobs_to_run() == {}
+
+
+# --------------------------------------------------------------------------- reproducibility
+
+
+def test_deleting_the_results_and_running_again_gives_the_same_metrics(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    again = new_project("again")
+    again.snakemake("tables")
+    pd.testing.assert_frame_equal(metrics(finished), metrics(again), check_exact=True)
+
+
+# ---------------------------------------------------------------------------- targets, gaps
+
+
+def test_strict_is_content_with_a_whole_benchmark(finished: Project) -> None:
+    assert "all 6 runs are finished" in finished.snakemake("strict").stdout
+
+
+def test_a_diverged_run_is_a_gap_that_tables_mark_and_strict_refuses(changeable: Project) -> None:
+    changeable.edit(
+        "config/tiny.yaml", "training: {epochs: 4,", "training: {learning_rate: 1.0e+30, epochs: 4,"
+    )
+    log = changeable.snakemake().stdout
+    assert "Gaps: 4 runs diverged" in log
+    table = (changeable.folder / "results/tables/tiny/head_tail.md").read_text()
+    row = next(line for line in table.splitlines() if "cross_entropy" in line)
+    assert "0 of 2" in row
+    assert "—" in row
+    page = (changeable.folder / "results/page/tiny/index.html").read_text()
+    assert "The tables have gaps" in page
+    refused = changeable.snakemake("strict", check=False)
+    assert refused.returncode != 0
+    assert "tiny/random-0/gcn/cross_entropy/0: diverged" in refused.stdout
+
+
+def test_partial_tables_are_made_from_what_is_finished(
+    new_project: Callable[[str], Project],
+) -> None:
+    project = new_project("partial")
+    block = "results/runs/tiny/random-0/morgan/random_forest/seeds0-1/status.json"
+    project.snakemake(block)
+    project.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1]\npartial: true")
+    log = project.snakemake("tables").stdout
+    assert "Training" not in log
+    assert "4 are missing" in log
+
+
+# ---------------------------------------------------------------------------------- tracking
+
+
+def test_tracking_has_a_parent_children_curves_metrics_and_tags(finished: Project) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{finished.folder}/results/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert [parent.info.run_name for parent in parents] == ["tiny"]
+    assert len(children) == 6
+    assert {c.data.tags["mlflow.parentRunId"] for c in children} == {parents[0].info.run_id}
+    child = next(c for c in children if c.data.tags["method"] == "class_distance")
+    curve = client.get_metric_history(child.info.run_id, "loss")
+    assert [point.step for point in curve] == [0, 1, 2, 3]
+    assert curve[0].timestamp < curve[-1].timestamp
+    assert child.data.params["training.epochs"] == "4"
+    assert len(child.data.tags["split_sha256"]) == 64
+    assert child.data.tags["status"] == "finished"
+    seed = int(child.data.tags["seed"])
+    table = metrics(finished).set_index(["method", "seed"]).loc["class_distance", seed]
+    assert child.data.metrics["final_test_balanced_accuracy_tail"] == pytest.approx(
+        table["test_balanced_accuracy_tail"]
+    )
+    assert {a.path for a in client.list_artifacts(child.info.run_id)} >= {"manifest.json"}
+
+
+def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable: Project) -> None:
+    blocks = sorted(str(p.parent) for p in changeable.folder.glob("results/runs/**/status.json"))
+    track = ["drugtail", "track", *blocks, "--benchmark", "tiny", "--results", "results"]
+    # The copied store names the folder of the finished project for its artifacts.
+    (changeable.folder / "results/mlflow/mlflow.db").unlink()
+    assert "6 runs added, 0 renewed, 0 kept" in changeable.run(*track).stdout
+    assert "0 runs added, 0 renewed, 6 kept" in changeable.run(*track).stdout
+    changeable.edit("config/tiny.yaml", "epochs: 4", "epochs: 5")
+    changeable.snakemake("train", "tables")
+    assert "0 runs added, 4 renewed, 2 kept" in changeable.run(*track).stdout
+
+
+# ------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("cross_entropy,", "cros_entropy,", r"'cros_entropy' is unknown; known are: balanced_"),
+        ("datasets: [tiny]", "datasets: [tyni]", r"datasets: 'tyni' is unknown; known are: demo"),
+        ("epochs: 4", "epochs: four", r"tiny\.yaml: key training\.epochs: .*integer.*'four'"),
+        ("epochs: 4", "epohcs: 4", r"key training\.epohcs: unknown key; allowed here: batch_size"),
+        ("seeds: [0-1]", "seeds: [0-2, 2-4]", r"block '2-4' overlaps block '0-2' at seed 2"),
+        ("random-0", "rando-0", r"'rando-0' is not a split; use random-S"),
+        ("classifier.trees", "classifier.tree", r"classifier\.tree: unknown key; allowed here"),
+        ("random-0]", "official]", r"data set 'tiny' has no published split"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_before_anything_runs(
+    new_project: Callable[[str], Project], old: str, new: str, says: str
+) -> None:
+    project = new_project("wrong")
+    project.edit("config/tiny.yaml", old, new)
+    refused = project.snakemake(check=False)
+    assert refused.returncode != 0
+    assert re.search(says, refused.stdout), refused.stdout
+    assert "Traceback" not in refused.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_a_bad_row_stops_nothing_and_a_bad_file_is_named(
+    new_project: Callable[[str], Project],
+) -> None:
+    project = new_project("bad")
+    table = project.folder / "tiny.csv"
+    good = table.read_text()
+    table.write_text(good + "not a molecule,amine\nCCO,\n")
+    project.snakemake("results/data/tiny/dataset.json")
+    rejected = pd.read_csv(project.folder / "results/data/tiny/rejected.csv")
+    assert rejected["row"].tolist() == [69, 70]
+    assert rejected["reason"].tolist() == ["unparsable SMILES", "missing label"]
+    table.write_text("<html><body>404</body></html>")
+    refused = project.snakemake("--forcerun", "fetch_dataset", "--", "data", check=False)
+    assert refused.returncode != 0
+    assert "is a web page, not a table" in refused.stdout
+    # What was there stays.
+    assert (project.folder / "results/data/tiny/molecules.parquet").is_file()
+
+
+# ------------------------------------------------------------------- the project's own files
+
+
+@pytest.mark.parametrize("config", ["config/config.yaml", "config/real.yaml"])
+def test_the_shipped_configurations_are_sound(finished: Project, config: str) -> None:
+    log = finished.run("snakemake", "--dry-run", "--configfile", config).stdout
+    assert "train_network" in log
+    assert "good" in finished.run("drugtail", "check", config).stdout
+
+
+def test_the_catalogues_entry_builds_the_same_jobs(finished: Project) -> None:
+    log = finished.run("snakemake", "--dry-run", "-s", "workflow/Snakefile").stdout
+    assert "train_network" in log
+    assert "track_runs" in log
+
+
+def test_the_reference_of_settings_is_up_to_date(finished: Project) -> None:
+    made = finished.run("drugtail", "list", "reference").stdout
+    assert made == (finished.folder / "config/README.md").read_text(), (
+        "config/README.md is out of date; run: drugtail list reference > config/README.md"
+    )
+
+
+def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    done = finished.run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
+    assert "training jobs: 3, of which 3 are finished" in done
+    assert "time left: none" in done
+    new = new_project("new").run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
+    assert "runs: 6" in new
+    assert "time left: unknown" in new
+    later = finished.folder / "config/later.yaml"
+    later.write_text((finished.folder / "config/tiny.yaml").read_text().replace("0-1", "2-9"))
+    estimate = finished.run("drugtail", "plan", "--config", "config/later.yaml").stdout
+    assert re.search(r"time left: about [\d.]+ minutes of one core", estimate)
+
+
+def test_predict_classifies_new_molecules(finished: Project) -> None:
+    (finished.folder / "new.csv").write_text("smiles\nCCCCCCO\nnonsense\n")
+    model = "results/runs/tiny/random-0/gcn/cross_entropy/seeds0-1/model.pt"
+    finished.run(
+        "drugtail", "predict", "--model", model, "--molecules", "new.csv", "--output", "out.csv"
+    )
+    out = pd.read_csv(finished.folder / "out.csv", keep_default_na=False)
+    assert out["predicted"][0] in ("alcohol", "amine", "bromide")
+    probabilities = out.loc[0, ["alcohol", "amine", "bromide"]].astype(float)
+    assert probabilities.sum() == pytest.approx(1)
+    assert out["reason"].tolist() == ["", "unparsable SMILES"]
