@@ -1,5 +1,6 @@
-"""Fixtures that several test files share: a tiny, easy problem on disk."""
+"""Fixtures that several test files share: a tiny problem on disk, and a project that runs it."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, product
@@ -8,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from project import Project, make_project
 
 # One functional group per class; a molecule is a tail, a linker and the group of its class.
 GROUPS = [
@@ -69,3 +71,31 @@ def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[i
         return Files(molecules, folder / "random-0.parquet", folder / "atoms", folder / "morgan")
 
     return make
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Callable[[str], Project]:
+    """Make further copies."""
+
+    def make(name: str = "project") -> Project:
+        folder = tmp_path / name
+        folder.mkdir()
+        return make_project(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which the tiny benchmark has been run to the end; not to be changed."""
+    project = make_project(tmp_path_factory.mktemp("finished"))
+    (project.folder / "first-run.log").write_text(project.snakemake().stdout)
+    return project
+
+
+@pytest.fixture
+def changeable(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project that a test may change."""
+    folder = tmp_path / "changeable"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Project(folder)

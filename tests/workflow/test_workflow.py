@@ -8,7 +8,7 @@ from collections.abc import Callable
 import mlflow
 import pandas as pd
 import pytest
-from conftest import Project
+from project import Project
 
 from drugtail.runtime.files import read_json
 

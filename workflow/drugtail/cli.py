@@ -6,7 +6,7 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -36,12 +36,15 @@ def main() -> None:
     except DrugtailError as error:
         _fail(str(error))
     except OSError as error:
+        # Some libraries give no error number, only a text.
         if error.errno is None:
-            raise
+            _fail(f"{error}. Nothing finished so far is lost")
         place = error.filename or "a file"
         hints = {
             errno.ENOSPC: "the disk is full; free some space and start again",
             errno.EACCES: "no permission; choose another folder or change its permissions",
+            errno.EEXIST: "a file stands where a folder is needed; choose another path",
+            errno.EFBIG: "the file would exceed the limit on file sizes; raise it",
             errno.EROFS: "the file system is read-only; choose another folder",
             errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
         }
@@ -49,7 +52,7 @@ def main() -> None:
         _fail(f"{place}: {error.strerror}: {hint}. Nothing finished so far is lost")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"drugtail: error: {message}", file=sys.stderr)
     raise SystemExit(1)
 
@@ -322,6 +325,20 @@ def page(
         splits=split or [],
         output=output,
     )
+
+
+@app.command()
+def publish(
+    config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
+    output: Folder,
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Copy tables, figures and page of a finished benchmark, with how they were made."""
+    from drugtail.config import Catalogue, read_benchmark
+    from drugtail.plan import Plan
+    from drugtail.report.publish import publish as run
+
+    run(Plan(read_benchmark(config), Catalogue(config_dir)), config, output)
 
 
 @app.command()

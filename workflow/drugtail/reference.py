@@ -12,10 +12,9 @@ from drugtail.config import (
     Dataset,
     FingerprintEncoder,
     GraphEncoder,
-    Settings,
     Table,
 )
-from drugtail.methods.recipe import Recipe
+from drugtail.methods.recipe import Recipe, Settings
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {

@@ -75,7 +75,9 @@ def class_distance_weights(x: Tensor, labels: Tensor, subclusters: Tensor) -> Te
     Tensor
         Weights, [C].
     """
-    distance, _, subcluster_distance = nearest_other_class(x, labels, subclusters)
+    # Numbers without molecules would be centres at the origin.
+    _, numbered = torch.unique(subclusters, return_inverse=True)
+    distance, _, subcluster_distance = nearest_other_class(x, labels, numbered)
     return _from_distances(distance, subcluster_distance)
 
 

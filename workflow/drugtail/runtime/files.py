@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,8 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     A body that raises leaves nothing behind, and an existing `path` stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = _temporary_name(path)
     try:
         yield temporary
         with temporary.open("rb") as handle:
@@ -40,8 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` if the body succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = _temporary_name(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -50,6 +51,23 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    """A name of our own beside `path`, after removing what killed processes left there.
+
+    The name holds host and process, so that what a living process writes is not touched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}.{platform.node()}-"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.part"):
+        process = left.name.removeprefix(prefix).split("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,8 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import say
 
+DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
+
 
 class Checkpoint:
     """One file with the state of one seed.
@@ -57,17 +59,11 @@ class Checkpoint:
                 torch.save({"key": self.key, "state": state}, temporary)
 
     def _read(self, device: torch.device) -> dict[str, Any] | None:
-        """The file's content, or None if it is not what `save` wrote.
-
-        PyTorch does not notice a changed byte inside a tensor; the archive's own checksums do.
-        """
+        """The file's content, or None if it is not what `save` wrote."""
         assert self.path is not None
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                if archive.testzip() is not None:
-                    return None
-            saved = torch.load(self.path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError):
+            saved = _load_archive(self.path, device)
+        except DAMAGE:
             return None
         return saved if isinstance(saved, dict) and {"key", "state"} <= set(saved) else None
 
@@ -81,11 +77,23 @@ def load_model(path: Path) -> dict[str, Any]:
         If it is absent or damaged.
     """
     try:
-        model: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        model: dict[str, Any] = _load_archive(path, torch.device("cpu"))
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; train the block first") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except DAMAGE as error:
         raise DrugtailError(
             f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
         ) from None
     return model
+
+
+def _load_archive(path: Path, device: torch.device) -> Any:
+    """Load tensors, numbers and text.
+
+    PyTorch does not notice a changed byte inside a tensor; the archive's own checksums do.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+    return torch.load(path, map_location=device, weights_only=True)

@@ -6,13 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "workflow", "config", "profiles", "Makefile", "pyproject.toml")
 # Three classes that differ by a substituent, 40 : 20 : 8.
 SCAFFOLDS = ["C" * n for n in range(1, 21)] + ["c1ccccc1" + "C" * n for n in range(1, 21)]
@@ -109,32 +106,4 @@ def make_project(folder: Path) -> Project:
     (folder / "tiny.csv").write_text("\n".join(["smiles,label", *rows]) + "\n")
     (folder / "config/datasets/tiny.yaml").write_text(TINY_DATASET)
     (folder / "config/tiny.yaml").write_text(TINY_BENCHMARK)
-    return Project(folder)
-
-
-@pytest.fixture
-def new_project(tmp_path: Path) -> Callable[[str], Project]:
-    """Make further copies."""
-
-    def make(name: str = "project") -> Project:
-        folder = tmp_path / name
-        folder.mkdir()
-        return make_project(folder)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy in which the tiny benchmark has been run to the end; not to be changed."""
-    project = make_project(tmp_path_factory.mktemp("finished"))
-    (project.folder / "first-run.log").write_text(project.snakemake().stdout)
-    return project
-
-
-@pytest.fixture
-def changeable(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished project that a test may change."""
-    folder = tmp_path / "changeable"
-    shutil.copytree(finished.folder, folder, symlinks=True)
     return Project(folder)

@@ -1,0 +1,206 @@
+"""What goes wrong on real machines: kills, full disks, folders that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from project import Project
+
+from drugtail.runtime.files import atomic_path
+
+
+def start(project: Project) -> subprocess.Popen[str]:
+    """Start the tiny benchmark as `make` does."""
+    line = "python workflow/unlock.py && snakemake --cores 2 --configfile config/tiny.yaml"
+    with (project.folder / "run.log").open("a") as log:
+        return subprocess.Popen(
+            ["bash", "-c", line],
+            cwd=project.folder,
+            env=project.environment,
+            text=True,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def snakemake_of(shell: subprocess.Popen[str]) -> psutil.Process:
+    """The Snakemake process itself; the shell may have become it."""
+    process = psutil.Process(shell.pid)
+    found = [p for p in (process, *process.children()) if "bin/snakemake" in " ".join(p.cmdline())]
+    return found[-1]
+
+
+def wait_for(project: Project, pattern: str, process: subprocess.Popen[str]) -> None:
+    """Wait until a file appears, or the run ends."""
+    deadline = time.monotonic() + 120
+    while not list(project.folder.glob(pattern)) and process.poll() is None:
+        assert time.monotonic() < deadline, (project.folder / "run.log").read_text()
+        time.sleep(0.02)
+
+
+def metrics(project: Project) -> pd.DataFrame:
+    runs = pd.read_parquet(project.folder / "results/metrics/tiny/runs.parquet")
+    return runs.drop(columns="seconds").sort_values(["method", "seed"], ignore_index=True)
+
+
+def test_killed_again_and_again_it_still_gives_the_same_metrics(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    project = new_project("killed")
+    moments = [
+        "results/data/tiny/raw/fetch.json",
+        "results/features/tiny/*",
+        "results/runs/tiny/random-0/*/*/seeds0-1/status.json",
+        "results/runs/tiny/random-0/*/class_distance/seeds0-1/status.json",
+        "results/metrics/tiny/runs.parquet",
+    ]
+    for moment in moments:
+        process = start(project)
+        wait_for(project, moment, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    process = start(project)
+    assert process.wait() == 0, (project.folder / "run.log").read_text()
+    pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
+    assert "A former run was cut off; unlocking" in (project.folder / "run.log").read_text()
+    assert not list(project.folder.glob("results/**/.*.part"))
+
+
+def test_jobs_that_outlive_a_killed_snakemake_do_no_harm(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    project = new_project("orphans")
+    process = start(project)
+    wait_for(project, "results/logs/train/tiny/random-0/gcn/*/seeds0-1.log", process)
+    snakemake_of(process).kill()
+    process.wait()
+    process = start(project)
+    assert process.wait() == 0, (project.folder / "run.log").read_text()
+    pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
+
+
+def test_a_second_start_beside_a_running_one_is_refused(
+    new_project: Callable[[str], Project],
+) -> None:
+    project = new_project("twice")
+    first = start(project)
+    wait_for(project, ".snakemake/locks/*", first)
+    second = project.run("python", "workflow/unlock.py", check=False)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert second.returncode == 1
+    assert "Another run is at work in this folder" in second.stdout
+
+
+def test_only_what_was_cut_runs_again(new_project: Callable[[str], Project]) -> None:
+    project = new_project("cut")
+    project.snakemake("data")
+    before = (project.folder / "results/data/tiny/molecules.parquet").stat().st_mtime_ns
+    process = start(project)
+    wait_for(project, "results/logs/train/tiny/random-0/gcn/*/seeds0-1.log", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    project.run("python", "workflow/unlock.py")
+    jobs = project.jobs_to_run()
+    assert "fetch_dataset" not in jobs
+    assert "prepare_dataset" not in jobs
+    assert jobs["train_network"] >= 1
+    after = (project.folder / "results/data/tiny/molecules.parquet").stat().st_mtime_ns
+    assert before == after
+
+
+# -------------------------------------------------------------------------- disks and folders
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+
+    def fill() -> None:
+        with atomic_path(target) as temporary:
+            # The kernel's own full device: every write fails with "no space left".
+            temporary.symlink_to("/dev/full")
+            temporary.write_bytes(b"x" * 1_000_000)
+
+    with pytest.raises(OSError, match="No space left") as error:
+        fill()
+    assert error.value.errno == errno.ENOSPC
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def drugtail(*arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    def shrink() -> None:
+        if limit is not None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "drugtail", *arguments],
+        capture_output=True,
+        text=True,
+        preexec_fn=shrink,
+    )
+
+
+@pytest.mark.parametrize("stage", ["generate", "featurize"])
+def test_a_write_that_fails_is_one_line_and_leaves_nothing(
+    finished: Project, tmp_path: Path, stage: str
+) -> None:
+    output = tmp_path / "out"
+    register = finished.folder / "config/datasets/demo.yaml"
+    molecules = finished.folder / "results/data/tiny/molecules.parquet"
+    arguments = {
+        "generate": ["--register", str(register)],
+        "featurize": ["--molecules", str(molecules), "--featurizer", "atoms"],
+    }[stage]
+    failed = drugtail(stage, *arguments, "--output", str(output), limit=2000)
+    assert failed.returncode == 1
+    assert "drugtail: error:" in failed.stderr
+    assert "File too large" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(finished: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    molecules = str(finished.folder / "results/data/tiny/molecules.parquet")
+    failed = drugtail(
+        "featurize", "--molecules", molecules, "--featurizer", "atoms",
+        "--output", str(tmp_path / "file" / "out"),
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert f"{tmp_path}/file" in failed.stderr
+    assert "choose another path" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["featurize", "--molecules", "gone.parquet", "--featurizer", "atoms", "--output", "x"],
+         "gone.parquet: no such file"),
+        (["evaluate", "--predictions", "README.md", "--metrics", "x", "--classes", "y"],
+         "README.md: cannot be read as Parquet"),
+        (["collect", "results/runs/a/b", "--output", "x"], "results/runs/a/b: is not a block"),
+        (["list", "molecules"], "'molecules' cannot be listed"),
+        (["check", "nowhere.yaml"], "nowhere.yaml: no such file"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_end_with_a_message(arguments: list[str], says: str) -> None:
+    failed = drugtail(*arguments)
+    assert failed.returncode == 1
+    assert says in failed.stderr
+    assert "Traceback" not in failed.stderr

@@ -1,0 +1,399 @@
+"""From many blocks to one table of runs, and from that to tables for people."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from drugtail.config import Table
+from drugtail.evaluation.collect import collect_blocks, parse_block
+from drugtail.evaluation.evaluate import evaluate_block
+from drugtail.report.tables import paired_difference, summarise, tabulate
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_parquet, write_json, write_parquet
+
+METRIC = "test_balanced_accuracy"
+
+
+def block(
+    root: Path,
+    method: str = "cross_entropy",
+    seeds: str = "0-1",
+    diverged: tuple[int, ...] = (),
+    finished: bool = True,
+    encoder: str = "gcn",
+) -> Path:
+    """A block as training and evaluation leave it; without files if it is not `finished`."""
+    folder = root / "hiv" / "random-0" / encoder / method / f"seeds{seeds}"
+    first, last = map(int, seeds.split("-"))
+    if not finished:
+        return folder
+    keys = {"dataset": "hiv", "split": "random-0", "encoder": encoder, "method": method}
+    frames, status = [], {}
+    for seed in range(first, last + 1):
+        if seed in diverged:
+            status[str(seed)] = {"status": "diverged", "epochs": 4, "best_epoch": None,
+                                 "seconds": 1.5}  # fmt: skip
+            continue
+        status[str(seed)] = {"status": "finished", "epochs": 9, "best_epoch": 7, "seconds": 2.5}
+        rng = np.random.default_rng([seed, len(method)])
+        for part in ("valid", "test"):
+            frame = pd.DataFrame(rng.normal(size=(30, 2)), columns=["logit_0", "logit_1"])
+            labels = np.arange(30) % 3 // 2
+            ids = [f"{part}{i}" for i in range(30)]
+            frames.append(frame.assign(id=ids, part=part, label=labels, seed=seed))
+    columns = ["id", "part", "label", "seed", "logit_0", "logit_1"]
+    predictions = pd.concat(frames) if frames else pd.DataFrame(columns=columns)
+    header = {**keys, "class_names": ["no", "yes"], "train_counts": [80, 20]}
+    write_parquet(folder / "predictions.parquet", predictions, header)
+    paths = [folder / "metrics.parquet", folder / "class_metrics.parquet"]
+    evaluate_block(folder / "predictions.parquet", *paths)
+    history = [{"seed": int(s), "epoch": 0, "label": c} for s in status for c in (0, 1)]
+    write_parquet(folder / "classes.parquet", pd.DataFrame(history), header)
+    write_json(folder / "status.json", {"status": "finished", "seeds": status})
+    return folder
+
+
+def collected(root: Path, *folders: Path) -> pd.DataFrame:
+    collect_blocks(folders, root / "metrics")
+    return read_parquet(root / "metrics" / "runs.parquet")
+
+
+# ----------------------------------------------------------------------------------- collect
+
+
+def test_a_block_is_named_by_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "uspto_50k" / "scaffold-3" / "gcn" / "focal" / "seeds5-11"
+    assert parse_block(folder)[:5] == ("uspto_50k", "scaffold-3", "gcn", "focal", "5-11")
+
+
+@pytest.mark.parametrize(
+    "path", ["hiv/random-0/gcn/focal", "seeds0-1", "a/b/c/d/seeds0", "a/b/c/d/seeds3-1", "a/b"]
+)
+def test_a_path_that_is_no_block_is_refused_by_name(tmp_path: Path, path: str) -> None:
+    with pytest.raises(DrugtailError, match=re.escape(path)):
+        collect_blocks([Path(path)], tmp_path / "metrics")
+
+
+def test_every_run_becomes_a_row_with_its_metrics(tmp_path: Path) -> None:
+    folders = [block(tmp_path), block(tmp_path, "focal"), block(tmp_path, seeds="2-2")]
+    runs = collected(tmp_path, *folders)
+    assert list(zip(runs["method"], runs["seed"], strict=True)) == [
+        ("cross_entropy", 0), ("cross_entropy", 1), ("focal", 0), ("focal", 1),
+        ("cross_entropy", 2),
+    ]  # fmt: skip
+    assert set(runs["status"]) == {"finished"}
+    assert runs["epochs"].tolist() == [9] * 5
+    assert runs["best_epoch"].tolist() == [7] * 5
+    for folder, rows in zip(folders, ([0, 1], [2, 3], [4]), strict=True):
+        metrics = read_parquet(folder / "metrics.parquet")
+        assert runs.loc[rows, METRIC].tolist() == metrics[METRIC].tolist()
+    classes = read_parquet(tmp_path / "metrics" / "classes.parquet")
+    assert len(classes) == 5 * 2 * 2
+    assert not classes.duplicated(["method", "seed", "part", "label"]).any()
+    history = read_parquet(tmp_path / "metrics" / "class_history.parquet")
+    assert history.groupby(["method", "seed"]).size().tolist() == [2] * 5
+
+
+def test_an_absent_block_is_rows_that_say_missing(tmp_path: Path) -> None:
+    runs = collected(tmp_path, block(tmp_path), block(tmp_path, "focal", finished=False))
+    assert runs.groupby("method")["status"].agg(list).to_dict() == {
+        "cross_entropy": ["finished"] * 2,
+        "focal": ["missing"] * 2,
+    }
+    assert runs.loc[runs["status"] == "missing", METRIC].isna().all()
+    assert runs.loc[runs["status"] == "finished", METRIC].notna().all()
+
+
+def test_a_block_without_its_status_is_missing(tmp_path: Path) -> None:
+    folder = block(tmp_path)
+    (folder / "status.json").unlink()
+    assert collected(tmp_path, folder)["status"].tolist() == ["missing", "missing"]
+
+
+def test_a_diverged_run_is_a_row_without_metrics(tmp_path: Path) -> None:
+    runs = collected(tmp_path, block(tmp_path, seeds="0-2", diverged=(1,)))
+    assert runs["status"].tolist() == ["finished", "diverged", "finished"]
+    assert runs["epochs"].tolist() == [9, 4, 9]
+    assert runs["best_epoch"].isna().tolist() == [False, True, False]
+    assert runs[METRIC].isna().tolist() == [False, True, False]
+
+
+def test_nothing_but_failures_still_makes_the_tables(tmp_path: Path) -> None:
+    folders = [block(tmp_path, diverged=(0, 1)), block(tmp_path, "focal", finished=False)]
+    runs = collected(tmp_path, *folders)
+    assert runs["status"].tolist() == ["diverged"] * 2 + ["missing"] * 2
+    assert read_parquet(tmp_path / "metrics" / "classes.parquet").empty
+
+
+@pytest.mark.parametrize(("one", "two", "seed"), [("0-2", "2-4", 2), ("0-5", "3-3", 3)])
+def test_seed_blocks_that_overlap_are_refused_with_both_names(
+    tmp_path: Path, one: str, two: str, seed: int
+) -> None:
+    folders = [block(tmp_path, seeds=seeds, finished=False) for seeds in (one, two)]
+    with pytest.raises(DrugtailError, match=f"seed {seed} stands in") as error:
+        collect_blocks(folders, tmp_path / "metrics")
+    for folder in folders:
+        assert str(folder) in str(error.value)
+    assert not (tmp_path / "metrics").exists()
+
+
+def test_the_same_seeds_of_two_methods_are_no_overlap(tmp_path: Path) -> None:
+    runs = collected(tmp_path, block(tmp_path), block(tmp_path, "focal"))
+    assert runs.groupby("method")["seed"].agg(list).tolist() == [[0, 1], [0, 1]]
+
+
+# ---------------------------------------------------------------------------------- tabulate
+
+RUN = {"dataset": "mesh_drug_class", "split": "random-0", "encoder": "gcn"}
+
+
+def run(method: str, seed: int, value: float | None, status: str = "finished", **more: Any) -> dict:
+    return {**RUN, "method": method, "seed": seed, "status": status, METRIC: value, **more}
+
+
+def table(*metrics: str, difference: bool = False, **changes: Any) -> Table:
+    columns = [{"metric": m, "title": m.replace("_", " ")} for m in metrics]
+    columns = columns or [{"metric": "balanced_accuracy", "title": "Balanced accuracy"}]
+    return Table.model_validate(
+        {
+            "name": "tiny",
+            "title": "A table",
+            "columns": columns,
+            "difference": difference,
+            **changes,
+        }
+    )
+
+
+class Written:
+    """The three forms of one table, cell by cell."""
+
+    def __init__(self, folder: Path, rows: list[dict], definition: Table) -> None:
+        write_parquet(folder / "runs.parquet", pd.DataFrame(rows))
+        tabulate(folder / "runs.parquet", definition, folder / "tiny")
+        self.csv = pd.read_csv(folder / "tiny.csv")
+        self.md = (folder / "tiny.md").read_text(encoding="utf-8")
+        self.tex = (folder / "tiny.tex").read_text(encoding="utf-8")
+        lines = [line for line in self.md.splitlines() if line.startswith("|")]
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        self.head, self.rows = cells[0], cells[2:]
+        body = self.tex.split("\\midrule\n")[1].split("\\bottomrule")[0]
+        self.tex_rows = [
+            line.removesuffix(" \\\\").split(" & ") for line in body.strip().split("\n")
+        ]
+
+
+def test_mean_and_deviation_are_over_seeds_with_n_minus_1(tmp_path: Path) -> None:
+    values = [0.5, 0.7, 0.75]
+    rows = [run("focal", seed, value) for seed, value in enumerate(values)]
+    written = Written(tmp_path, rows, table())
+    mean = sum(values) / 3
+    deviation = (sum((v - mean) ** 2 for v in values) / 2) ** 0.5
+    assert written.csv[f"{METRIC}_mean"].tolist() == pytest.approx([mean])
+    assert written.csv[f"{METRIC}_std"].tolist() == pytest.approx([deviation])
+    assert written.rows[0][-2:] == ["3", f"{100 * mean:.1f} ± {100 * deviation:.1f}"]
+
+
+def test_one_run_has_no_deviation(tmp_path: Path) -> None:
+    written = Written(tmp_path, [run("focal", 0, 0.512)], table())
+    assert written.rows[0][-2:] == ["1", "51.2"]
+    assert written.csv[f"{METRIC}_std"].isna().all()
+    assert "±" not in "".join(written.rows[0])
+
+
+def test_csv_markdown_and_tex_say_the_same(tmp_path: Path) -> None:
+    rows = [
+        run(method, seed, 0.1 * seed + offset, test_mcc=0.2 * seed - offset)
+        for method, offset in (("cross_entropy", 0.3), ("class_distance", 0.45))
+        for seed in range(3)
+    ]
+    written = Written(tmp_path, rows, table("balanced_accuracy", "mcc"))
+    assert written.head == ["Data set", "Split", "Method", "Runs", "balanced accuracy", "mcc"]
+    assert [row[2] for row in written.rows] == ["cross_entropy", "class_distance"]
+    assert written.csv["method"].tolist() == ["cross_entropy", "class_distance"]
+    for number, row in enumerate(written.rows):
+        for name, cell in zip((METRIC, "test_mcc"), row[4:], strict=True):
+            mean = 100 * written.csv[f"{name}_mean"][number]
+            deviation = 100 * written.csv[f"{name}_std"][number]
+            assert cell == f"{mean:.1f} ± {deviation:.1f}"
+        plain = [
+            cell.replace("\\_", "_").replace("$\\pm$", "±") for cell in written.tex_rows[number]
+        ]
+        assert plain == row
+
+
+def test_scale_and_digits_are_those_of_the_table(tmp_path: Path) -> None:
+    column = {"metric": "balanced_accuracy", "title": "BA", "scale": 1.0, "digits": 3}
+    rows = [run("focal", 0, 0.5), run("focal", 1, 0.6)]
+    written = Written(tmp_path, rows, table(columns=[column]))
+    assert written.rows[0][-1] == "0.550 ± 0.071"
+
+
+def test_gaps_are_marked_and_counted(tmp_path: Path) -> None:
+    rows = [
+        run("cross_entropy", 0, 0.5), run("cross_entropy", 1, None, "diverged"),
+        run("cross_entropy", 2, 0.7),
+        run("focal", 0, None, "missing"), run("focal", 1, None, "missing"),
+    ]  # fmt: skip
+    written = Written(tmp_path, rows, table())
+    assert [row[2:] for row in written.rows] == [
+        ["cross_entropy", "2 of 3", "60.0 ± 14.1"],
+        ["focal", "0 of 2", "—"],
+    ]
+    for text in (written.md, written.tex.replace("---", "—")):
+        assert "1 runs diverged and 2 are missing" in text
+    counts = written.csv[["runs", "expected", "diverged", "missing"]].to_numpy().tolist()
+    assert counts == [[2, 3, 1, 0], [0, 2, 0, 2]]
+
+
+def test_a_complete_table_speaks_of_no_gaps(tmp_path: Path) -> None:
+    written = Written(tmp_path, [run("focal", 0, 0.5)], table())
+    assert "Gaps" not in written.md
+    assert "missing" not in written.md
+
+
+def test_a_table_of_missing_runs_alone_is_all_gaps(tmp_path: Path) -> None:
+    rows = [run("focal", seed, None, "missing") for seed in range(2)]
+    for row in rows:
+        del row[METRIC]
+    written = Written(tmp_path, rows, table())
+    assert written.rows == [["mesh_drug_class", "random-0", "focal", "0 of 2", "—"]]
+
+
+def test_an_undefined_metric_is_no_gap(tmp_path: Path) -> None:
+    rows = [run("focal", seed, 0.5, test_auroc_middle=float("nan")) for seed in range(2)]
+    written = Written(tmp_path, rows, table("balanced_accuracy", "auroc_middle"))
+    assert written.rows[0][-3:] == ["2", "50.0 ± 0.0", "n/a"]
+    assert "n/a: not defined there" in written.md
+
+
+def test_an_unknown_metric_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DrugtailError, match="table tiny: metric 'balanced_acuracy' is unknown"):
+        Written(tmp_path, [run("focal", 0, 0.5)], table("balanced_acuracy"))
+    assert not (tmp_path / "tiny.csv").exists()
+
+
+def test_validation_tables_read_validation_metrics(tmp_path: Path) -> None:
+    rows = [run("focal", 0, 0.5, valid_balanced_accuracy=0.25)]
+    assert Written(tmp_path, rows, table(part="valid")).rows[0][-1] == "25.0"
+
+
+def test_encoders_get_a_column_where_they_differ(tmp_path: Path) -> None:
+    rows = [run("focal", 0, 0.5), {**run("random_forest", 0, 0.6), "encoder": "morgan"}]
+    written = Written(tmp_path, rows, table())
+    assert "Encoder" in written.head
+    assert [row[3] for row in written.rows] == ["gcn", "morgan"]
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
+    reference = {0: 0.50, 1: 0.60, 2: 0.90}
+    focal = {0: 0.55, 1: 0.62, 2: 0.80}
+    rows = [run("focal", s, v) for s, v in focal.items()]
+    rows += [run("cross_entropy", s, v) for s, v in reversed(reference.items())]
+    written = Written(tmp_path, rows, table(difference=True))
+    changes = np.array([focal[s] - reference[s] for s in range(3)])
+    assert written.csv["method"].tolist() == ["focal"]
+    assert written.csv[f"{METRIC}_mean"][0] == pytest.approx(changes.mean())
+    assert written.csv[f"{METRIC}_std"][0] == pytest.approx(changes.std(ddof=1))
+    mean, deviation = 100 * changes.mean(), 100 * changes.std(ddof=1)
+    assert written.rows[0][-1] == f"{mean:.1f} ± {deviation:.1f}"
+
+
+def test_an_improvement_is_printed_with_its_sign(tmp_path: Path) -> None:
+    rows = [run("focal", 0, 0.55), run("cross_entropy", 0, 0.5)]
+    written = Written(tmp_path, rows, table(difference=True))
+    assert written.rows[0][-1] == "+5.0"
+
+
+def test_differences_keep_data_sets_and_splits_apart() -> None:
+    rows = [
+        {**run(method, 0, value), "dataset": dataset, "split": split}
+        for dataset, split, method, value in [
+            ("hiv", "random-0", "cross_entropy", 0.1), ("hiv", "random-0", "focal", 0.3),
+            ("hiv", "random-1", "cross_entropy", 0.5), ("hiv", "random-1", "focal", 0.4),
+            ("mesh", "random-0", "cross_entropy", 0.9), ("mesh", "random-0", "focal", 0.9),
+        ]
+    ]  # fmt: skip
+    found = paired_difference(pd.DataFrame(rows), [METRIC], "cross_entropy")
+    assert found[METRIC].tolist() == pytest.approx([0.2, -0.1, 0.0])
+
+
+def test_a_run_without_a_finished_partner_has_no_difference(tmp_path: Path) -> None:
+    rows = [
+        run("cross_entropy", 0, 0.5), run("cross_entropy", 1, None, "diverged"),
+        run("focal", 0, 0.6), run("focal", 1, 0.9),
+    ]  # fmt: skip
+    found = paired_difference(pd.DataFrame(rows), [METRIC], "cross_entropy")
+    assert found[METRIC].tolist() == pytest.approx([0.1, float("nan")], nan_ok=True)
+    written = Written(tmp_path, rows, table(difference=True))
+    assert written.csv[f"{METRIC}_mean"][0] == pytest.approx(0.1)
+
+
+def test_a_lost_pair_is_not_counted_as_a_run(tmp_path: Path) -> None:
+    rows = [
+        run("cross_entropy", 0, 0.5), run("cross_entropy", 1, None, "diverged"),
+        run("focal", 0, 0.6), run("focal", 1, 0.9),
+    ]  # fmt: skip
+    written = Written(tmp_path, rows, table(difference=True))
+    assert written.rows[0][-2] == "1 of 2"
+
+
+def test_differences_stay_within_an_encoder_where_the_reference_has_several() -> None:
+    rows = [
+        {**run(method, 0, value), "encoder": encoder}
+        for encoder, method, value in [
+            ("gcn", "cross_entropy", 0.5), ("gin", "cross_entropy", 0.7),
+            ("gcn", "focal", 0.6), ("gin", "focal", 0.6),
+        ]
+    ]  # fmt: skip
+    found = paired_difference(pd.DataFrame(rows), [METRIC], "cross_entropy")
+    assert found[METRIC].tolist() == pytest.approx([0.1, -0.1])
+
+
+def test_a_forest_on_fingerprints_is_compared_with_the_network() -> None:
+    rows = [run("cross_entropy", 0, 0.5), {**run("random_forest", 0, 0.8), "encoder": "morgan"}]
+    found = paired_difference(pd.DataFrame(rows), [METRIC], "cross_entropy")
+    assert found[METRIC].tolist() == pytest.approx([0.3])
+
+
+def test_rows_come_in_the_order_of_the_runs() -> None:
+    rows = [run(method, 0, 0.5) for method in ("zeta", "alpha", "cross_entropy")]
+    assert summarise(pd.DataFrame(rows), [METRIC])["method"].tolist() == [
+        "zeta", "alpha", "cross_entropy",
+    ]  # fmt: skip
+
+
+def unescaped(tex: str) -> str:
+    return re.sub(r"\\[&%$#_{}]", "", tex)
+
+
+def test_tex_escapes_what_tex_would_misread(tmp_path: Path) -> None:
+    title = "50% of a_b & c#1 for 5$ in {x} ~ 10^3"
+    column = {"metric": "balanced_accuracy", "title": "F_1 & 90% {#}"}
+    rows = [run("a_b", 0, 0.5), run("c", 0, None, "missing")]
+    written = Written(tmp_path, rows, table(title=title, columns=[column]))
+    assert "a\\_b" in written.tex
+    assert "50\\% of a\\_b \\& c\\#1 for 5\\$ in \\{x\\}" in written.tex
+    text = unescaped(written.tex.split("\n", 1)[1])
+    assert text.count("{") == text.count("}")
+    caption = text[text.index("\\caption") : text.index("\\label")]
+    assert not set(caption) & set("%&#_")
+    assert "10^3" not in caption
+    assert " ~ " not in caption
+    assert caption.count("$") % 2 == 0
+    tabular = text[text.index("\\toprule") : text.index("\\bottomrule")]
+    lines = [line for line in tabular.splitlines() if line.endswith("\\\\")]
+    assert {line.count("&") for line in lines} == {4}
+
+
+def test_a_pipe_does_not_break_markdown(tmp_path: Path) -> None:
+    column = {"metric": "balanced_accuracy", "title": "a|b"}
+    written = Written(tmp_path, [run("focal", 0, 0.5)], table(columns=[column]))
+    rows = [line for line in written.md.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {6}

@@ -1,0 +1,387 @@
+"""The one reader of configuration: what it accepts, and how it says no."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drugtail.config import (
+    Catalogue,
+    Training,
+    merged,
+    parse_assignments,
+    parse_seeds,
+    parse_split,
+    read_benchmark,
+    read_dataset,
+    read_encoder,
+    read_recipe,
+    read_yaml,
+)
+from drugtail.evaluation.metrics import metric_names
+from drugtail.runtime.errors import DrugtailError
+
+CONFIG = Path(__file__).parents[2] / "config"
+CATALOGUE = Catalogue(CONFIG)
+METHODS = CATALOGUE.paths("methods")
+
+BENCHMARK = {
+    "name": "mine",
+    "title": "Mine",
+    "datasets": ["demo", "hiv"],
+    "splits": ["random-0"],
+    "methods": ["cross_entropy"],
+    "seeds": ["0-2"],
+}
+RECIPE = {"name": "mine", "family": "baseline", "idea": "An idea."}
+DATASET = {
+    "name": "mine", "title": "t", "task": "t", "licence": "l", "citation": "c",
+    "files": [{"name": "a.csv", "columns": ["s", "y"], "sources": [{"url": "http://x/a.csv"}]}],
+    "columns": {"smiles": "s", "label": "y"},
+}  # fmt: skip
+GEOMETRY = {
+    "contrastive": {"name": "subcluster"},
+    "views": {"name": "edge_drop"},
+    "subclusters": {"name": "balanced_kmeans"},
+    "schedule": {"warmup_epochs": 2},
+}
+
+
+def written(folder: Path, value: Any, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(value if isinstance(value, str) else yaml.safe_dump(value), encoding="utf-8")
+    return path
+
+
+def refusal(reader: Any, path: Path) -> str:
+    """The message with which a file is refused; every line names the file."""
+    with pytest.raises(DrugtailError) as error:
+        reader(path)
+    message = str(error.value)
+    assert str(path) in message
+    return message
+
+
+# ---------------------------------------------------------------- what is in the repository
+
+
+@pytest.mark.parametrize("name", CATALOGUE.names("datasets"))
+def test_every_data_set_reads(name: str) -> None:
+    assert CATALOGUE.dataset(name).name == name
+
+
+@pytest.mark.parametrize("name", CATALOGUE.names("encoders"))
+def test_every_encoder_reads(name: str) -> None:
+    assert CATALOGUE.encoder(name).name == name
+
+
+@pytest.mark.parametrize("path", METHODS, ids=[path.stem for path in METHODS])
+def test_every_method_reads_and_stands_in_the_folder_of_its_family(path: Path) -> None:
+    recipe = CATALOGUE.recipe(path.stem)
+    assert recipe.name == path.stem
+    assert recipe.family == path.parent.name
+
+
+@pytest.mark.parametrize("name", CATALOGUE.names("tables"))
+def test_every_table_reads_and_names_known_metrics(name: str) -> None:
+    table = CATALOGUE.table(name)
+    assert {column.metric for column in table.columns} <= set(metric_names())
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_benchmark_reads_and_names_what_exists(path: Path) -> None:
+    benchmark = read_benchmark(path)
+    for name in benchmark.datasets:
+        assert CATALOGUE.dataset(name)
+        assert benchmark.training_for(name).epochs >= 1
+    for encoder in benchmark.encoders:
+        assert CATALOGUE.encoder(encoder)
+    for name in benchmark.tables:
+        assert CATALOGUE.table(name)
+    for method in benchmark.methods:
+        assert read_recipe(CATALOGUE.path("methods", method.name), method.settings)
+
+
+def test_every_yaml_is_of_a_known_kind() -> None:
+    kinds = {"datasets", "encoders", "methods", "tables"}
+    for path in CONFIG.rglob("*.y*ml"):
+        assert path.suffix == ".yaml"
+        assert path.parent == CONFIG or path.relative_to(CONFIG).parts[0] in kinds
+
+
+# -------------------------------------------------------------------------- YAML as a format
+
+
+def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + yaml.safe_dump(BENCHMARK).replace("\n", "\r\n").encode())
+    assert read_benchmark(path).seeds == ["0-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"title: caf\xe9\n", "not UTF-8"),
+        (b"name: [1, 2\n", "not valid YAML"),
+        (b"a: 1\nb: 2\na: 3\n", "key 'a' is given twice"),
+        (b"top:\n  in: 1\n  in: 2\n", "key 'in' is given twice"),
+        (b"? [1, 2]\n: x\n", "not valid YAML"),
+        (b"- a\n- b\n", "expected keys and values, found list"),
+        (b"", "expected keys and values"),
+        (b"a: \x00\n", "not valid YAML"),
+        (b"a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
+    ],
+    ids=["latin-1", "syntax", "twice", "twice-inside", "list-as-key", "list", "empty", "nul",
+         "python-tag"],
+)  # fmt: skip
+def test_a_faulty_yaml_is_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    assert says in refusal(read_yaml, path)
+
+
+def test_a_repeated_key_is_shown_with_its_line(tmp_path: Path) -> None:
+    assert "line 3" in refusal(read_yaml, written(tmp_path, "a: 1\nb: 2\na: 3\n"))
+
+
+def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    assert "no such file" in refusal(read_yaml, tmp_path / "none.yaml")
+    assert "is a folder" in refusal(read_yaml, tmp_path)
+
+
+# --------------------------------------------------------------------------------- benchmark
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        ({"epoch": 3}, "epoch", "unknown key; allowed here: "),
+        ({"training": {"epoch": 3}}, "training.epoch", "unknown key; allowed here: batch_size"),
+        ({"partial": "yes"}, "partial", "found 'yes'"),
+        ({"training": {"epochs": "3"}}, "training.epochs", "found '3'"),
+        ({"training": {"epochs": 3.5}}, "training.epochs", "found 3.5"),
+        ({"training": {"epochs": True}}, "training.epochs", "found True"),
+        ({"training": {"epochs": 0}}, "training.epochs", "greater than or equal to 1"),
+        ({"training": {"mixed_precision": 1}}, "training.mixed_precision", "found 1"),
+        ({"title": 3}, "title", "found 3"),
+        ({"title": None}, "title", "found None"),
+        ({"datasets": "hiv"}, "datasets", "found 'hiv'"),
+        ({"datasets": []}, "datasets", "at least 1"),
+        ({"name": "../mine"}, "name", "found '../mine'"),
+        ({"splits": ["random"]}, "splits", "'random' is not a split; use random-S"),
+        ({"splits": ["stratified-0"]}, "splits", "'stratified-0' is not a split"),
+        ({"splits": ["official-0"]}, "splits", "'official-0' is not a split"),
+        ({"seeds": ["0-2", "2-4"]}, "seeds", "'2-4' overlaps block '0-2' at seed 2"),
+        ({"seeds": ["4-2"]}, "seeds", "'4-2' is not a block of seeds"),
+        ({"seeds": ["0"]}, "seeds", "'0' is not a block of seeds"),
+        ({"seeds": [0]}, "seeds.0", "found 0"),
+        ({"datasets": ["hiv", "hiv"]}, "datasets", "'hiv' is named twice"),
+        ({"splits": ["random-0", "random-0"]}, "splits", "'random-0' is named twice"),
+        ({"methods": ["focal", {"name": "focal"}]}, "methods", "'focal' is named twice"),
+        ({"methods": [{"nam": "focal"}]}, "methods.0.nam", "unknown key; allowed here: name, set"),
+        ({"training_by_dataset": {"mesh": {}}}, "training_by_dataset", "'mesh' is not among"),
+        ({"training_by_dataset": {"hiv": {"epoch": 3}}}, "training_by_dataset.hiv.epoch",
+         "unknown key; allowed here: batch_size"),
+        ({"training_by_dataset": {"hiv": {"epochs": "3"}}}, "training_by_dataset.hiv.epochs",
+         "found '3'"),
+    ],
+)  # fmt: skip
+def test_a_faulty_benchmark_is_refused_with_file_and_key(
+    tmp_path: Path, change: dict, key: str, says: str
+) -> None:
+    message = refusal(read_benchmark, written(tmp_path, {**BENCHMARK, **change}))
+    assert re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", message), message
+    assert says in message
+
+
+def test_a_required_key_that_is_left_out_is_named(tmp_path: Path) -> None:
+    value = {key: item for key, item in BENCHMARK.items() if key != "datasets"}
+    assert "key datasets: is required; add it" in refusal(read_benchmark, written(tmp_path, value))
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, {**BENCHMARK, "a": 1, "b": 2, "title": 3})
+    lines = refusal(read_benchmark, path).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{path}: key ") for line in lines)
+
+
+def test_methods_may_be_names_or_names_with_settings(tmp_path: Path) -> None:
+    methods = ["cross_entropy", {"name": "random_forest", "settings": {"classifier.trees": 9}}]
+    found = read_benchmark(written(tmp_path, {**BENCHMARK, "methods": methods})).methods
+    assert [(method.name, method.settings) for method in found] == [
+        ("cross_entropy", {}),
+        ("random_forest", {"classifier.trees": 9}),
+    ]
+
+
+def test_training_differs_only_for_the_data_set_that_says_so(tmp_path: Path) -> None:
+    value = {
+        **BENCHMARK,
+        "training": {"epochs": 50, "learning_rate": 0.01},
+        "training_by_dataset": {"hiv": {"epochs": 5}},
+    }
+    benchmark = read_benchmark(written(tmp_path, value))
+    assert benchmark.training_for("demo") == Training(epochs=50, learning_rate=0.01)
+    assert benchmark.training_for("hiv") == Training(epochs=5, learning_rate=0.01)
+
+
+# ---------------------------------------------------------------------------------- recipes
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"los": {"name": "cross_entropy"}}, "key los: unknown key; allowed here: class_weights"),
+        ({"loss": {"name": "focal"}}, "key loss: .*'focal'.*'cross_entropy', 'balanced_softmax'"),
+        ({"loss": {}}, "key loss: "),
+        ({"loss": "cross_entropy"}, "key loss: .*found 'cross_entropy'"),
+        ({"sampler": {"name": "balanced"}}, "key sampler: .*'balanced'.*'class_balanced'"),
+        ({"class_weights": {"name": "cost_sensitive", "gama": 1}}, "gama: unknown key.*gamma"),
+        ({"class_weights": {"name": "cost_sensitive", "gamma": "1"}}, "gamma: .*found '1'"),
+        ({"class_weights": {"name": "cost_sensitive", "gamma": -1}}, "gamma: .*greater than"),
+        ({"family": "magic"}, "key family: .*'reweighting'.*found 'magic'"),
+        ({"name": "other"}, "key name: found 'other', but the file is called 'mine'"),
+        ({"contrastive": GEOMETRY["contrastive"]}, "contrastive also needs: views, subclusters"),
+        ({"schedule": GEOMETRY["schedule"]}, "schedule also needs: contrastive, views, subc"),
+        ({"class_weights": {"name": "class_distance"}}, "class_distance also needs: subclusters"),
+        ({"classifier": {"name": "random_forest"}, "loss": {"name": "cross_entropy"}},
+         "a classical classifier takes no loss"),
+        ({"classifier": {"name": "random_forest", "trees": 0}}, "classifier.trees: .*found 0"),
+        ({**GEOMETRY, "views": {"name": "edge_drop", "rates": [0.1]}}, "views.rates: .*at least 2"),
+    ],
+)  # fmt: skip
+def test_a_faulty_recipe_is_refused_with_file_and_key(
+    tmp_path: Path, change: dict, says: str
+) -> None:
+    message = refusal(read_recipe, written(tmp_path, {**RECIPE, **change}))
+    assert re.search(says, message), message
+
+
+def test_the_parts_of_the_proposed_method_read_together(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, {**RECIPE, **GEOMETRY}))
+    assert recipe.needs_geometry
+    assert not read_recipe(written(tmp_path, RECIPE)).needs_geometry
+
+
+def test_dotted_changes_touch_one_setting_each() -> None:
+    recipe = CATALOGUE.recipe("class_distance")
+    changed = merged(recipe, {"contrastive.beta": 0.5, "schedule.warmup_epochs": 3})
+    assert changed.contrastive.beta == 0.5
+    assert changed.schedule.warmup_epochs == 3
+    before, after = recipe.model_dump(), changed.model_dump()
+    before["contrastive"]["beta"], before["schedule"]["warmup_epochs"] = 0.5, 3
+    assert after == before
+    assert recipe == CATALOGUE.recipe("class_distance")
+
+
+def test_a_change_may_add_a_whole_part() -> None:
+    recipe = CATALOGUE.recipe("cross_entropy")
+    assert merged(recipe, {"loss.name": "balanced_softmax"}).loss.name == "balanced_softmax"
+    gamma = merged(recipe, {"class_weights": {"name": "cost_sensitive", "gamma": 0.5}})
+    assert gamma.class_weights.gamma == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"classifier.tree": 5}, "classifier.tree: unknown key; allowed here: class_weight, name"),
+        ({"classifier.trees": "5"}, "classifier.trees: .*found '5'"),
+        ({"classifier.trees.depth": 5}, "'trees' has no settings of its own"),
+        ({"loss.name": "balanced_softmax"}, "a classical classifier takes no loss"),
+    ],
+)
+def test_a_faulty_change_is_refused_with_file_and_key(changes: dict, says: str) -> None:
+    path = CATALOGUE.path("methods", "random_forest")
+    with pytest.raises(DrugtailError) as error:
+        read_recipe(path, changes)
+    assert str(path) in str(error.value)
+    assert re.search(says, str(error.value)), str(error.value)
+
+
+def test_assignments_on_the_command_line_are_yaml() -> None:
+    items = ["classifier.trees=100", "partial=true", "a=0.5", "b=[1, 2]", "c=x=y", "d=null"]
+    assert parse_assignments(items) == {
+        "classifier.trees": 100, "partial": True, "a": 0.5, "b": [1, 2], "c": "x=y", "d": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("item", ["trees", "=5", "a=[1,"])
+def test_a_faulty_assignment_is_shown(item: str) -> None:
+    with pytest.raises(DrugtailError, match=re.escape(repr(item))):
+        parse_assignments([item])
+
+
+# ------------------------------------------------------------------------ data sets and names
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"colums": {}}, "key colums: unknown key; allowed here: citation, classes"),
+        ({"files": []}, "give either files or generator"),
+        ({"generator": {"name": "reactions"}}, "give either files or generator"),
+        ({"columns": {"label": "y"}}, "key columns: give either smiles or reaction"),
+        ({"columns": {"smiles": "s", "reaction": "r", "label": "y"}}, "either smiles or reaction"),
+        ({"duplicates": "first"}, "key duplicates: .*'keep' or 'drop'.*found 'first'"),
+        ({"classes": {0: "no", 1: "yes"}}, "key classes.0"),
+        ({"official": {"valid": "a.csv", "test": "a.csv", "reaction": "r"}}, "columns.reaction"),
+        ({"columns": {"reaction": "r", "label": "y"},
+          "official": {"valid": "v.csv", "test": "a.csv", "reaction": "r"}},
+         "official.valid is not among the files"),
+        ({"files": [{"name": "a.csv", "columns": [], "sources": [{}]}]},
+         r"key files.0.sources.0: give either url or path"),
+        ({"files": [{"name": "a.csv", "columns": [], "sources": []}]}, r"files.0.sources: .*least"),
+    ],
+)  # fmt: skip
+def test_a_faulty_register_is_refused_with_file_and_key(
+    tmp_path: Path, change: dict, says: str
+) -> None:
+    message = refusal(read_dataset, written(tmp_path, {**DATASET, **change}))
+    assert re.search(says, message), message
+
+
+def test_an_unknown_kind_of_encoder_is_refused(tmp_path: Path) -> None:
+    message = refusal(read_encoder, written(tmp_path, {"name": "mine", "kind": "transformer"}))
+    assert "'transformer'" in message
+    assert "'gcn', 'fingerprint'" in message
+
+
+@pytest.mark.parametrize("kind", ["datasets", "methods", "encoders", "tables"])
+def test_an_unknown_name_lists_the_known_ones(kind: str) -> None:
+    with pytest.raises(DrugtailError, match=f"{kind}: 'nonsense' is unknown") as error:
+        CATALOGUE.path(kind, "nonsense")
+    for name in CATALOGUE.names(kind):
+        assert name in str(error.value)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 50), st.sampled_from(["random", "standard"]))
+def test_names_of_splits_and_seed_blocks_round_trip(first: int, more: int, kind: str) -> None:
+    assert list(parse_seeds(f"{first}-{first + more}")) == [first + i for i in range(more + 1)]
+    assert parse_split(f"{kind}-{first}") == (kind, first)
+
+
+@given(st.text(max_size=12))
+def test_other_text_is_neither_split_nor_seed_block(text: str) -> None:
+    if not re.fullmatch(r"(random|standard|scaffold)-\d+|official", text):
+        with pytest.raises(ValueError, match="is not a split"):
+            parse_split(text)
+    if not re.fullmatch(r"\d+-\d+", text):
+        with pytest.raises(ValueError, match="is not a block"):
+            parse_seeds(text)
+
+
+@pytest.mark.parametrize("name", ["random-0\n", "official\n", "random-0 ", "random--1"])
+def test_a_split_with_something_around_it_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not a split"):
+        parse_split(name)
+
+
+def test_the_official_split_has_seed_0() -> None:
+    assert parse_split("official") == ("official", 0)
