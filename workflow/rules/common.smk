@@ -15,7 +15,7 @@ BIN = os.path.relpath(Path(sys.executable).parent)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 # Relative where that is the same place, so that logged commands can be copied as they stand.
-HOME = Path(workflow.basedir)
+HOME = Path(str(workflow.current_basedir)).parents[1]
 CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
 
 try:
