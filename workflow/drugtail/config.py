@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,8 +14,8 @@ from drugtail.methods.recipe import Recipe, Settings
 from drugtail.runtime.errors import DrugtailError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+]*$"
-SPLIT = re.compile(r"^(?:(random|standard|scaffold)-(\d+)|official)$")
-SEEDS = re.compile(r"^(\d+)-(\d+)$")
+SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
+SEEDS = re.compile(r"(\d+)-(\d+)")
 PARTS = ("train", "valid", "test")
 
 # ------------------------------------------------------------------------------ data sets
@@ -212,7 +212,7 @@ class Benchmark(Settings):
         min_length=1, description="Blocks of training seeds, first-last, for example [0-2, 3-4]."
     )
     training: Training = Field(Training(), description="Training of networks.")
-    training_by_dataset: dict[str, dict[str, Any]] = Field(
+    training_by_dataset: dict[str, Training] = Field(
         {}, description="Data set -> settings of `training` that differ there."
     )
     tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
@@ -269,12 +269,16 @@ class Benchmark(Settings):
         for name in self.training_by_dataset:
             if name not in self.datasets:
                 raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
-            self.training_for(name)
         return self
 
     def training_for(self, dataset: str) -> Training:
         """Return the training settings of one data set."""
-        return merged(self.training, self.training_by_dataset.get(dataset, {}))
+        changes = self.training_by_dataset.get(dataset)
+        if changes is None:
+            return self.training
+        return self.training.model_copy(
+            update={key: getattr(changes, key) for key in changes.model_fields_set}
+        )
 
 
 class TableColumn(Settings):
@@ -411,6 +415,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key!r} cannot be a key", problem_mark=key_node.start_mark
+                )
             if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
@@ -460,13 +468,16 @@ def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
         key, sign, text = item.partition("=")
         if not sign or not key:
             raise DrugtailError(f"--set {item!r}: write it as key=value")
-        changes[key] = yaml.safe_load(text)
+        try:
+            changes[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise DrugtailError(f"--set {item!r}: the value is not YAML ({error})") from None
     return changes
 
 
 def parse_split(name: str) -> tuple[str, int]:
     """Return strategy and seed of a split's name; ``official`` has seed 0."""
-    match = SPLIT.match(name)
+    match = SPLIT.fullmatch(name)
     if not match:
         raise ValueError(
             f"{name!r} is not a split; use random-S, standard-S or scaffold-S with a split seed S "
@@ -477,7 +488,7 @@ def parse_split(name: str) -> tuple[str, int]:
 
 def parse_seeds(block: str) -> range:
     """Return the seeds of a block such as ``0-2``, both ends included."""
-    match = SEEDS.match(block)
+    match = SEEDS.fullmatch(block)
     if not match or int(match[1]) > int(match[2]):
         raise ValueError(f"{block!r} is not a block of seeds; write first-last, for example 0-2")
     return range(int(match[1]), int(match[2]) + 1)

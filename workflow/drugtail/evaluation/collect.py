@@ -38,12 +38,20 @@ def parse_block(folder: Path) -> Block:
     """
     parts = folder.parts[-5:]
     match = SEEDS_FOLDER.match(folder.name)
-    if len(parts) < 5 or not match:
+    if len(parts) < 5 or not match or not _is_block_of_seeds(match[1]):
         raise DrugtailError(
             f"{folder}: is not a block; its path must end in "
             "dataset/split/encoder/method/seeds{first}-{last}"
         )
     return Block(parts[0], parts[1], parts[2], parts[3], match[1], folder)
+
+
+def _is_block_of_seeds(text: str) -> bool:
+    try:
+        parse_seeds(text)
+    except ValueError:
+        return False
+    return True
 
 
 def collect_blocks(folders: Sequence[Path], output: Path) -> None:

@@ -162,7 +162,8 @@ def _means(
         undefined = ("geometric_mean", "harmonic_mean", "worst_class_recall")
         return values | dict.fromkeys(undefined, float("nan"))
     return values | {
-        "geometric_mean": float(recall.prod() ** (1 / len(recall))),
+        # By logarithms: the product of many recalls is too small for a float.
+        "geometric_mean": 0.0 if recall.min() == 0 else float(np.exp(np.log(recall).mean())),
         "harmonic_mean": 0.0 if recall.min() == 0 else float(len(recall) / (1 / recall).sum()),
         "worst_class_recall": float(recall.min()),
     }

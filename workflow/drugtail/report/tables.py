@@ -14,6 +14,11 @@ from drugtail.runtime.files import atomic_path, read_parquet, write_text
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
 UNDEFINED = "n/a"
+TEX = {
+    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
+    "±": "$\\pm$", "−": "$-$", "→": "$\\to$", GAP: "---",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}  # fmt: skip
 
 
 def tabulate(runs: Path, table: Table, output: Path, *, reference: str = "cross_entropy") -> None:
@@ -62,8 +67,9 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `ROW`, ``runs`` (finished), ``expected`` (all), ``diverged``, ``missing`` and, per column,
-        ``{column}_mean`` and ``{column}_std``; rows in the order in which they first appear.
+        `ROW`, ``runs`` (finished), ``expected`` (all), ``diverged``, ``missing``, ``unpaired``
+        and, per column, ``{column}_mean`` and ``{column}_std``; rows in the order in which they
+        first appear.
     """
     rows = []
     for key, group in frame.groupby(ROW, sort=False):
@@ -73,6 +79,7 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             "expected": len(group),
             "diverged": int((group["status"] == "diverged").sum()),
             "missing": int((group["status"] == "missing").sum()),
+            "unpaired": int((group["status"] == "unpaired").sum()),
         }
         for column in columns:
             values = finished[column].dropna().to_numpy(dtype=float)
@@ -85,7 +92,7 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def paired_difference(frame: pd.DataFrame, columns: list[str], reference: str) -> pd.DataFrame:
     """Subtract the reference method's metrics of the same data set, split and seed.
 
-    The reference's own rows go. A run whose partner did not finish has no difference.
+    The reference's own rows go. A run whose partner did not finish is ``unpaired``.
     """
     finished = frame["status"] == "finished"
     pair = ["dataset", "split", "seed"]
@@ -95,7 +102,11 @@ def paired_difference(frame: pd.DataFrame, columns: list[str], reference: str) -
         pair = ["dataset", "split", "encoder", "seed"]
         base = frame[finished & (frame["method"] == reference)][pair + columns]
     others = frame[frame["method"] != reference]
-    joined = others.merge(base, on=pair, how="left", suffixes=("", "_reference"))
+    joined = others.merge(
+        base, on=pair, how="left", suffixes=("", "_reference"), indicator="_partner"
+    )
+    alone = (joined["status"] == "finished") & (joined["_partner"] == "left_only")
+    joined.loc[alone, "status"] = "unpaired"
     for column in columns:
         joined[column] = joined[column] - joined[f"{column}_reference"]
     return joined[list(frame.columns)]
@@ -141,6 +152,11 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
             f"Gaps: {int(gaps['diverged'].sum())} runs diverged and {int(gaps['missing'].sum())} "
             f"are missing; {GAP} marks a row without any finished run. Nothing is imputed."
         )
+    if summary["unpaired"].any():
+        notes.append(
+            f"{int(summary['unpaired'].sum())} runs have no partner: the reference's run did not "
+            "finish."
+        )
     names = [f"{table.part}_{column.metric}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
@@ -177,7 +193,4 @@ def _latex(printed: pd.DataFrame, table: Table, notes: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    for plain, tex in (("\\", "\\textbackslash{}"), ("&", "\\&"), ("%", "\\%"), ("_", "\\_"),
-                       ("#", "\\#"), ("±", "$\\pm$"), (GAP, "---"), ("−", "$-$")):  # fmt: skip
-        text = text.replace(plain, tex)
-    return text
+    return "".join(TEX.get(character, character) for character in text)

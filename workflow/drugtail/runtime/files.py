@@ -119,6 +119,9 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         If the file is absent, damaged, or lacks one of `columns`.
     """
     try:
+        missing = [c for c in columns or [] if c not in pq.read_schema(path).names]
+        if missing:
+            raise DrugtailError(f"{path}: column {missing[0]!r} is missing; make the file again")
         table = pq.read_table(path, columns=columns)
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
@@ -126,9 +129,6 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         raise DrugtailError(
             f"{path}: cannot be read as Parquet ({error}); delete it and run its stage again"
         ) from None
-    missing = [c for c in columns or [] if c not in table.column_names]
-    if missing:
-        raise DrugtailError(f"{path}: column {missing[0]!r} is missing; make the file again")
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
