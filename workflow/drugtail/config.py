@@ -121,6 +121,14 @@ class Dataset(Settings):
             raise ValueError("give either files or generator")
         if self.official is not None and self.columns.reaction is None:
             raise ValueError("official needs columns.reaction: parts are matched by reaction")
+        wanted = [self.columns.smiles, self.columns.reaction, self.columns.label]
+        wanted += [self.columns.id, self.columns.split]
+        for column in filter(None, wanted if self.files else []):
+            if column not in self.files[0].columns:
+                raise ValueError(
+                    f"column {column!r} is not among the columns of the first file; add it to "
+                    "files[0].columns"
+                )
         known = {file.name for file in self.files}
         for part in ("valid", "test"):
             if self.official is not None and getattr(self.official, part) not in known:
@@ -515,6 +523,9 @@ def _explain(model: type[Settings], item: Any) -> str:
         return f"key {key}: is required; add it"
     message = item["msg"].removeprefix("Value error, ")
     found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+    if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
+        # YAML takes a number with an exponent but without a point for text.
+        found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
     return f"key {key}: {message}{found}"
 
 
