@@ -121,6 +121,10 @@ class Dataset(Settings):
             raise ValueError("give either files or generator")
         if self.official is not None and self.columns.reaction is None:
             raise ValueError("official needs columns.reaction: parts are matched by reaction")
+        known = {file.name for file in self.files}
+        for part in ("valid", "test"):
+            if self.official is not None and getattr(self.official, part) not in known:
+                raise ValueError(f"official.{part} is not among the files")
         wanted = [self.columns.smiles, self.columns.reaction, self.columns.label]
         wanted += [self.columns.id, self.columns.split]
         for column in filter(None, wanted if self.files else []):
@@ -129,10 +133,6 @@ class Dataset(Settings):
                     f"column {column!r} is not among the columns of the first file; add it to "
                     "files[0].columns"
                 )
-        known = {file.name for file in self.files}
-        for part in ("valid", "test"):
-            if self.official is not None and getattr(self.official, part) not in known:
-                raise ValueError(f"official.{part} is not among the files")
         return self
 
 
