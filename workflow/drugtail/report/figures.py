@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, read_parquet
@@ -53,12 +55,14 @@ def plot_class_sizes(splits: Sequence[Path], output: Path) -> None:
             for group, colour in GROUP_COLOURS.items():
                 rows = np.flatnonzero(groups == group)
                 if len(rows):
-                    axis.bar(rows, counts[order][rows], color=colour, label=group)
+                    axis.bar(rows, counts[order][rows], color=colour)
             axis.set_yscale("log")
             axis.set_xticks(range(len(names)), _short(names), rotation=60, ha="right", fontsize=7)
             axis.set_ylabel("training molecules")
             axis.set_title(f"{dataset} (ratio {counts.max() / counts.min():.0f})")
-        axes[0].legend(title="group")
+        # A data set of two classes has no middle; the legend names all groups nevertheless.
+        patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
         return figure
 
     _save(draw, output)
@@ -137,6 +141,7 @@ def plot_class_history(history: Path, output: Path) -> None:
             right.set_ylabel("class weight (mean 1)")
             for axis in (left, right):
                 axis.set_xlabel("epoch")
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             figure_legend = right.legend(
                 *left.get_legend_handles_labels(), title="class size", fontsize=6,
                 loc="center left", bbox_to_anchor=(1, 0.5),
