@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .PHONY: run real test check format clean help
 
@@ -44,6 +44,7 @@ $(VENV)/installed: envs/requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) -r envs/requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+	@echo "Packages are installed."
 
 $(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
 	$(PIP) -r envs/requirements-dev.txt

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from drugtail.config import (
     Catalogue,
-    Dataset,
     Training,
     merged,
     parse_assignments,
@@ -24,7 +23,6 @@ from drugtail.config import (
     read_encoder,
     read_recipe,
     read_yaml,
-    validated,
 )
 from drugtail.evaluation.metrics import metric_names
 from drugtail.runtime.errors import DrugtailError
@@ -392,13 +390,3 @@ def test_the_official_split_has_seed_0() -> None:
 def test_a_number_that_yaml_takes_for_text_is_told_how_to_be_written(tmp_path: Path) -> None:
     value = {**BENCHMARK, "training": {"learning_rate": "1e-3"}}
     assert "write it with a point, 1.0e-3" in refusal(read_benchmark, written(tmp_path, value))
-
-
-def test_a_column_that_no_file_has_is_named(tmp_path: Path) -> None:
-    register = {
-        "name": "mine", "title": "t", "task": "t", "licence": "l", "citation": "c",
-        "files": [{"name": "a.csv", "columns": ["smiles"], "sources": [{"path": "a.csv"}]}],
-        "columns": {"smiles": "smiles", "label": "class"},
-    }  # fmt: skip
-    with pytest.raises(DrugtailError, match="column 'class' is not among the columns"):
-        validated(Dataset, register, "mine.yaml")

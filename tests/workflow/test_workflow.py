@@ -258,7 +258,7 @@ def test_a_bad_row_stops_nothing_and_a_bad_file_is_named(
     assert rejected["row"].tolist() == [69, 70]
     assert rejected["reason"].tolist() == ["unparsable SMILES", "missing label"]
     table.write_text("<html><body>404</body></html>")
-    refused = project.snakemake("--forcerun", "fetch_dataset", "--", "data", check=False)
+    refused = project.snakemake("data", "--forcerun", "fetch_dataset", check=False)
     assert refused.returncode != 0
     assert "is a web page, not a table" in refused.stdout
     # What was there stays.

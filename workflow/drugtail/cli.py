@@ -389,19 +389,23 @@ def plan(
 @app.command()
 def check(
     config: Annotated[
-        list[Path] | None, typer.Argument(help="Benchmark configurations to validate.")
+        list[Path] | None,
+        typer.Argument(help="Benchmarks, or files of datasets/, methods/, …"),
     ] = None,
     runs: Annotated[
         Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
     ] = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
-    """Validate configurations and everything they name, or refuse gaps in a table of runs."""
-    from drugtail.config import Catalogue, read_benchmark
+    """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
+    from drugtail.config import Catalogue, check_described, read_benchmark
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
     for path in config or []:
+        if check_described(path):
+            print(f"{path}: good")
+            continue
         plan = Plan(read_benchmark(path), Catalogue(config_dir))
         print(f"{path}: good, {sum(1 for _ in plan.blocks())} training jobs")
     if runs is not None:

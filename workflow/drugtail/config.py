@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -125,14 +126,6 @@ class Dataset(Settings):
         for part in ("valid", "test"):
             if self.official is not None and getattr(self.official, part) not in known:
                 raise ValueError(f"official.{part} is not among the files")
-        wanted = [self.columns.smiles, self.columns.reaction, self.columns.label]
-        wanted += [self.columns.id, self.columns.split]
-        for column in filter(None, wanted if self.files else []):
-            if column not in self.files[0].columns:
-                raise ValueError(
-                    f"column {column!r} is not among the columns of the first file; add it to "
-                    "files[0].columns"
-                )
         return self
 
 
@@ -348,10 +341,11 @@ class Catalogue:
         """
         found = [path for path in self.paths(kind) if path.stem == name]
         if not found:
-            known = ", ".join(self.names(kind))
+            known = self.names(kind)
+            place = self.folder / kind / ("<family>" if kind == "methods" else "")
             raise DrugtailError(
-                f"{kind}: {name!r} is unknown; known are: {known}. "
-                f"Add {self.folder / kind / name}.yaml or correct the name"
+                f"{kind}: {name!r} is unknown; known are: {', '.join(known)}{_meant(name, known)}. "
+                f"Add {place / name}.yaml or correct the name"
             )
         return found[0]
 
@@ -389,6 +383,20 @@ def read_encoder(path: Path) -> GraphEncoder | FingerprintEncoder:
 def read_benchmark(path: Path) -> Benchmark:
     """Read a benchmark configuration."""
     return validated(Benchmark, read_yaml(path), path)
+
+
+def check_described(path: Path) -> bool:
+    """Validate a file of datasets/, methods/, encoders/ or tables/; False if it is none of them."""
+    readers: dict[str, Callable[[Path], object]] = {
+        "datasets": read_dataset,
+        "methods": read_recipe,
+        "encoders": read_encoder,
+        "tables": read_table_definition,
+    }
+    for kind in readers.keys() & set(path.resolve().parent.parts[-2:]):
+        readers[kind](path)
+        return True
+    return False
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -446,7 +454,9 @@ def validated(model: type[Model], value: Any, where: Path | str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [_explain(model, item) for item in error.errors()]
+        # A misspelt key shows twice, as unknown and as missing; the first is the cause.
+        faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        lines = [_explain(model, item) for item in faults]
         raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
@@ -518,7 +528,7 @@ def _explain(model: type[Settings], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
         hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
-        return f"key {key}: unknown key{hint}"
+        return f"key {key}: unknown key{hint}{_meant(location[-1], allowed)}"
     if item["type"] == "missing":
         return f"key {key}: is required; add it"
     message = item["msg"].removeprefix("Value error, ")
@@ -527,6 +537,11 @@ def _explain(model: type[Settings], item: Any) -> str:
         # YAML takes a number with an exponent but without a point for text.
         found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
     return f"key {key}: {message}{found}"
+
+
+def _meant(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _keys_at(model: type[Settings], location: list[str]) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from drugtail.config import (
     Benchmark,
     Catalogue,
@@ -132,9 +134,14 @@ def describe_plan(plan: Plan, results: Path) -> str:
     done = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
     rest = [b for b in blocks if b not in done]
     work, seconds, unknown = 0, 0.0, 0
+    unprepared: dict[str, None] = {}
     for block in rest:
         seeds = len(parse_seeds(block.seeds))
         molecules = _train_molecules(plan, results, block)
+        if molecules is None:
+            unprepared[block.dataset] = None
+            unknown += 1
+            continue
         amount = molecules * block.epochs * seeds
         work += amount
         rate = rates.get((block.encoder, block.method)) or rates.get((block.encoder, ""))
@@ -150,6 +157,11 @@ def describe_plan(plan: Plan, results: Path) -> str:
         f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}",
         f"  work left: {work:,} molecules x epochs",
     ]
+    if unprepared:
+        lines[-1] += (
+            f", and that of {', '.join(unprepared)}, whose size is not known before the target "
+            "`data` has run"
+        )
     if not rest:
         lines.append("  time left: none")
     elif unknown == len(rest):
@@ -174,14 +186,15 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
     return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
 
 
-def _train_molecules(plan: Plan, results: Path, block: PlannedBlock) -> int:
+def _train_molecules(plan: Plan, results: Path, block: PlannedBlock) -> int | None:
     """Training molecules of a block: from its split if there, else 70 % of the known rows."""
     size = _split_size(results, block.dataset, block.split)
     if size:
         return size
     dataset = plan.datasets[block.dataset]
+    # The size of the generated set stands in its generator; about 6,000.
     rows = dataset.files[0].rows if dataset.files else 6000
-    return round(0.7 * (rows or 0))
+    return None if rows is None else round(0.7 * rows)
 
 
 def _split_size(results: Path, dataset: str, split: str) -> int:
@@ -190,7 +203,9 @@ def _split_size(results: Path, dataset: str, split: str) -> int:
 
 
 def _yaml_scalar(value: Any) -> str:
-    """A value as YAML on one line, readable by `parse_assignments`."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    """A value as YAML on one line, readable by `parse_assignments`.
+
+    Python writes small numbers as 1e-05, which YAML takes for text; its own writer knows.
+    """
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")

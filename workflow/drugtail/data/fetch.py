@@ -175,7 +175,8 @@ def _check_hash(target: Path, sources: list[Source]) -> None:
 
 def _check_content(target: Path, file: RawFile, dataset: Dataset | None) -> None:
     """Rows, columns and classes: what a hash cannot say when it is unknown."""
-    frame = read_table(target, file.columns)
+    used = [] if dataset is None else [v for v in dataset.columns.model_dump().values() if v]
+    frame = read_table(target, [*file.columns, *used])
     if file.rows is not None and len(frame) != file.rows:
         raise _Refused(f"has {len(frame):,} rows, expected {file.rows:,}")
     if dataset is not None and dataset.expected.class_counts is not None:
