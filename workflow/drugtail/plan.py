@@ -165,7 +165,7 @@ def describe_plan(plan: Plan, results: Path) -> str:
     if not rest:
         lines.append("  time left: none")
     elif unknown == len(rest):
-        lines.append("  time left: unknown; no block has been measured on this machine yet")
+        lines.append("  time left: unknown; no such block was measured yet, or sizes are unknown")
     else:
         text = f"  time left: about {seconds / 60:,.1f} minutes of one core"
         lines.append(text + (f", and {unknown} jobs without a measurement" if unknown else ""))
