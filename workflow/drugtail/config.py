@@ -182,7 +182,14 @@ class Training(Settings):
 class MethodChoice(Settings):
     """A method of a benchmark, with what differs from its recipe."""
 
-    name: str = Field(description="Name of a recipe.")
+    name: str = Field(
+        pattern=NAME, description="Name of a recipe, or with `recipe` any name of your own."
+    )
+    recipe: str | None = Field(
+        None,
+        description="Recipe to start from, if `name` is a name of your own: several variants of "
+        "one method can then stand side by side.",
+    )
     settings: dict[str, Any] = Field(
         {}, description="Changes to the recipe, for example `classifier.trees: 100`."
     )

@@ -63,8 +63,8 @@ class Plan:
         self.tables = {name: catalogue.table(name) for name in benchmark.tables}
         self.recipes: dict[str, Recipe] = {
             choice.name: merged(
-                catalogue.recipe(choice.name),
-                choice.settings,
+                catalogue.recipe(choice.recipe or choice.name),
+                self._changes(choice),
                 where=f"benchmark {benchmark.name}: methods: {choice.name}",
             )
             for choice in benchmark.methods
@@ -90,6 +90,17 @@ class Plan:
                 f"methods ({', '.join(self.recipes)}); add it or name another"
             )
 
+    @staticmethod
+    def _changes(choice: MethodChoice) -> dict[str, Any]:
+        """What a benchmark changes of a recipe."""
+        renamed = {"name": choice.name} if choice.recipe is not None else {}
+        return {**renamed, **choice.settings}
+
+    def recipe_path(self, method: str) -> Path:
+        """File with the recipe of a method of the benchmark."""
+        choice = self.choice(method)
+        return self.catalogue.path("methods", choice.recipe or choice.name)
+
     def choice(self, method: str) -> MethodChoice:
         """What the benchmark says of a method."""
         return next(c for c in self.benchmark.methods if c.name == method)
@@ -112,7 +123,7 @@ class Plan:
     def assignments(self, block_dataset: str, method: str) -> list[str]:
         """What differs from the files, as ``--set`` options of ``drugtail train``."""
         items: dict[str, Any] = {
-            f"method.{key}": value for key, value in self.choice(method).settings.items()
+            f"method.{key}": value for key, value in self._changes(self.choice(method)).items()
         }
         if self.recipes[method].classifier is None:
             training = self.benchmark.training_for(block_dataset)

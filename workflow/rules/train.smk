@@ -12,6 +12,7 @@ rule train_network:
         f"{BLOCK}/classes.parquet",
         f"{BLOCK}/manifest.json",
         f"{BLOCK}/model.pt",
+        f"{BLOCK}/embeddings.parquet",
         status=f"{BLOCK}/status.json",
     log:
         f"{RESULTS}/logs/train/{BLOCK_NAME}.log",
@@ -24,7 +25,7 @@ rule train_network:
         mem_mb=3000,
         runtime=720,
     params:
-        method=lambda w: CATALOGUE.path("methods", w.method),
+        method=lambda w: PLAN.recipe_path(w.method),
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
@@ -63,7 +64,7 @@ rule train_classical:
         mem_mb=3000,
         runtime=240,
     params:
-        method=lambda w: CATALOGUE.path("methods", w.method),
+        method=lambda w: PLAN.recipe_path(w.method),
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
+
+Variant = Literal["paper", "as_published"]
+BASE_TEMPERATURE = 0.07
 
 
 def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
@@ -39,6 +44,7 @@ def subcluster_contrastive(
     temperature: float,
     class_temperature: Tensor,
     beta: float,
+    variant: Variant = "paper",
 ) -> Tensor:
     """Two-level contrastive loss: within the sub-cluster, and between classes.
 
@@ -46,6 +52,10 @@ def subcluster_contrastive(
 
     - −1/|M_i| Σ_{p∈M_i} log( exp(z_i·z_p/τ1) / Σ_{a∈V_i} exp(z_i·z_a/τ1) )
     - + β · −1/|P_i∖M_i| Σ_{p∈P_i∖M_i} log( exp(z_i·z_p/τ2) / Σ_{a∈V_i∖M_i} exp(z_i·z_a/τ2) )
+
+    The authors' code differs (variant ``as_published``): the first term is multiplied by
+    τ1/0.07, and in the second one the anchor's own other view always counts as positive and in
+    the denominator, although it lies in the same sub-cluster.
 
     Either term is the mean over the anchors whose positive set is not empty; without any such
     anchor it is 0. Su, Li, Wang (arXiv:2504.04647), two levels as in Hou et al. (SBCL, ICCV 2023).
@@ -64,17 +74,29 @@ def subcluster_contrastive(
         τ2 of each class, [C].
     beta
         β, weight of the class-level term.
+    variant
+        ``paper`` (default) or ``as_published``.
 
     Returns
     -------
     Tensor
         The loss, a scalar.
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown.
     """
+    if variant not in get_args(Variant):
+        raise ValueError(f"variant {variant!r} is unknown; use {' or '.join(get_args(Variant))}")
     similarity, others = _pairs(views)
     same_subcluster = _equal(subclusters) & others
-    rest = others & ~same_subcluster
-    same_class = _equal(labels) & rest
     within = _mean_log_ratio(similarity / temperature, same_subcluster, others)
+    rest = others & ~same_subcluster
+    if variant == "as_published":
+        within = within * (temperature / BASE_TEMPERATURE)
+        rest = rest | (_equal(torch.arange(len(views), device=views.device)) & others)
+    same_class = _equal(labels) & rest
     anchor_temperature = class_temperature[labels].repeat(2)[:, None]
     between = _mean_log_ratio(similarity / anchor_temperature, same_class, rest)
     return within + beta * between

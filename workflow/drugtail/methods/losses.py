@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,6 +45,19 @@ def balanced_softmax(settings: Any, logits: Tensor, labels: Tensor, counts: Tens
     Parameters and result as in `cross_entropy`. A class without training molecules takes no part.
     """
     return F.cross_entropy(logits + counts.to(logits.dtype).log(), labels, reduction="none")
+
+
+@LOSSES.register("logit_adjustment")
+def logit_adjustment(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    """Cross-entropy of s + τ log π (Menon et al., ICLR 2021, equation 10).
+
+    Parameters and result as in `cross_entropy`; ``settings.tau`` is τ. τ = 1 is
+    `balanced_softmax`, since log π and log n differ by a constant.
+    """
+    prior = (counts / counts.sum()).to(logits.dtype).log()
+    # A class without training molecules takes no part, also where τ is 0.
+    shift = torch.where(counts > 0, settings.tau * prior, prior)
+    return F.cross_entropy(logits + shift, labels, reduction="none")
 
 
 def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

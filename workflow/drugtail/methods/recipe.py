@@ -72,10 +72,24 @@ class ClassDistanceWeights(Settings):
     """
 
     name: Literal["class_distance"]
+    distances: Literal["both", "class", "subcluster"] = Field(
+        "both", description="Which of the two distances count."
+    )
+
+
+class ClassSeparabilityWeights(Settings):
+    """w_c proportional to exp(-s_c / T), s_c the mean silhouette of the class's molecules."""
+
+    name: Literal["class_separability"]
+    temperature: float = Field(0.25, gt=0, description="T; the larger, the more alike weights are.")
+    of: Literal["train", "valid"] = Field(
+        "train", description="Molecules whose silhouettes are taken; centres are of training ones."
+    )
 
 
 ClassWeights = Annotated[
-    UniformWeights | CostSensitiveWeights | ClassDistanceWeights, Field(discriminator="name")
+    UniformWeights | CostSensitiveWeights | ClassDistanceWeights | ClassSeparabilityWeights,
+    Field(discriminator="name"),
 ]
 
 # ---------------------------------------------------------------------------------- loss
@@ -93,17 +107,42 @@ class BalancedSoftmax(Settings):
     name: Literal["balanced_softmax"]
 
 
-Loss = Annotated[CrossEntropy | BalancedSoftmax, Field(discriminator="name")]
+class LogitAdjustment(Settings):
+    """Cross-entropy of s + tau log pi (Menon et al., ICLR 2021); plain s at prediction."""
+
+    name: Literal["logit_adjustment"]
+    tau: float = Field(1.0, ge=0, description="Strength; 1 is balanced_softmax, 0 cross-entropy.")
+
+
+Loss = Annotated[CrossEntropy | BalancedSoftmax | LogitAdjustment, Field(discriminator="name")]
 
 # --------------------------------------------------------------- contrastive term and views
 
 
+class SupervisedContrastive(Settings):
+    """Supervised contrastive loss over classes (Khosla et al., NeurIPS 2020)."""
+
+    name: Literal["supervised"]
+    temperature: float = Field(0.1, gt=0, description="Temperature.")
+
+
 class SubclusterContrastive(Settings):
-    """Two-level contrastive loss: within the sub-cluster, and between classes."""
+    """Two-level contrastive loss: within the sub-cluster, and between classes.
+
+    Before the first re-clustering it is the supervised contrastive loss over classes.
+    """
 
     name: Literal["subcluster"]
     temperature: float = Field(0.1, gt=0, description="Temperature within a sub-cluster.")
     beta: float = Field(0.25, ge=0, description="Weight of the class-level term.")
+    variant: Literal["paper", "as_published"] = Field(
+        "paper", description="Formula of the paper, or of its authors' code."
+    )
+
+
+Contrastive = Annotated[
+    SupervisedContrastive | SubclusterContrastive, Field(discriminator="name")
+]
 
 
 class EdgeDrop(Settings):
@@ -116,25 +155,54 @@ class EdgeDrop(Settings):
     cap: float = Field(0.7, gt=0, le=1, description="Largest probability of dropping an edge.")
 
 
-class BalancedKMeans(Settings):
-    """Capacity-limited k-means that cuts classes into sub-clusters of about the tail's size."""
+class WholeClasses(Settings):
+    """Every class is its own and only sub-cluster."""
 
-    name: Literal["balanced_kmeans"] = "balanced_kmeans"
+    name: Literal["whole_classes"]
+
+
+class _KMeans(Settings):
     minimum_size: int = Field(
         10, ge=1, description="delta: the size limit is max(n_min, delta) molecules."
     )
     rounds: int = Field(50, ge=1, description="Most rounds of k-means.")
     tolerance: float = Field(1e-3, ge=0, description="Stop when no centre moves further.")
+    counted: Literal["molecules", "oversampled"] = Field(
+        "molecules",
+        description="Class sizes that the number of sub-clusters follows from: those of the "
+        "training set, or those after over-sampling every class to the largest (then each class "
+        "is one sub-cluster).",
+    )
+
+
+class BalancedKMeans(_KMeans):
+    """Capacity-limited k-means that cuts classes into sub-clusters of about the tail's size."""
+
+    name: Literal["balanced_kmeans"] = "balanced_kmeans"
+
+
+class KMeans(_KMeans):
+    """Plain k-means: sub-clusters of any size."""
+
+    name: Literal["kmeans"]
+
+
+Subclusters = Annotated[BalancedKMeans | KMeans | WholeClasses, Field(discriminator="name")]
 
 
 class Schedule(Settings):
     """When the geometry of the embeddings is taken, in epochs of the full-length training."""
 
     warmup_epochs: int = Field(
-        10, ge=1, description="Epochs of plain supervised contrastive loss before anything else."
-    )
+        10, ge=1,
+        description="Epochs before the first re-clustering. With a contrastive term only that is "
+        "trained in them; without one the classifier is, all classes alike.",
+    )  # fmt: skip
     refresh_epochs: int = Field(10, ge=1, description="Epochs between two re-clusterings.")
 
+
+# Parts that look at the embeddings of the whole training set.
+NEED_GEOMETRY = {"class_distance", "class_separability", "subcluster"}
 
 # ----------------------------------------------------------------------------- classical
 
@@ -162,11 +230,11 @@ class Recipe(Settings):
     sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
     class_weights: ClassWeights = Field(UniformWeights(), description="Weights in the loss.")
     loss: Loss = Field(CrossEntropy(), description="Classification loss.")
-    contrastive: SubclusterContrastive | None = Field(
+    contrastive: Contrastive | None = Field(
         None, description="Contrastive term, added to the classification loss."
     )
     views: EdgeDrop | None = Field(None, description="Two augmented views per molecule.")
-    subclusters: BalancedKMeans | None = Field(None, description="Sub-clusters of classes.")
+    subclusters: Subclusters | None = Field(None, description="Sub-clusters of classes.")
     schedule: Schedule | None = Field(None, description="Warm-up and re-clustering.")
     classifier: RandomForest | None = Field(
         None, description="An estimator on fingerprints instead of a network."
@@ -184,18 +252,22 @@ class Recipe(Settings):
                     f"a classical classifier takes no {', '.join(sorted(foreign))}; remove them"
                 )
             return self
-        together = {
-            "contrastive": self.contrastive,
-            "views": self.views,
-            "subclusters": self.subclusters,
-            "schedule": self.schedule,
-        }
-        given = [name for name, part in together.items() if part is not None]
-        if given and len(given) < len(together):
-            missing = [name for name in together if name not in given]
-            raise ValueError(f"{', '.join(given)} also needs: {', '.join(missing)}")
-        if self.class_weights.name == "class_distance" and self.subclusters is None:
-            raise ValueError("class_weights class_distance also needs: subclusters, schedule")
+        if self.contrastive is not None and self.views is None:
+            raise ValueError("contrastive also needs: views")
+        wants = [
+            f"{slot} {part.name}"
+            for slot, part in (
+                ("class_weights", self.class_weights), ("contrastive", self.contrastive)
+            )
+            if part is not None and part.name in NEED_GEOMETRY
+        ]  # fmt: skip
+        missing = [slot for slot in ("subclusters", "schedule") if getattr(self, slot) is None]
+        if wants and missing:
+            raise ValueError(f"{' and '.join(wants)} also needs: {', '.join(missing)}")
+        if self.subclusters is not None and missing:
+            raise ValueError("subclusters also needs: schedule")
+        if self.schedule is not None and missing:
+            raise ValueError("schedule also needs: subclusters")
         return self
 
     @property

@@ -1,94 +1,25 @@
-"""Sub-clusters of classes and the distances between them.
+"""Sub-clusters of classes: k-means in which no cluster exceeds its share.
 
 Su, Li, Wang, "Sub-Clustering for Class Distance Recalculation in Long-Tailed Drug
-Classification", arXiv:2504.04647 (2025).
+Classification", arXiv:2504.04647 (2025), algorithm 1.
+
+Many clusters are made by dividing again and again: a group of points is cut into at most
+`BRANCHES` parts, each large enough for its share of the clusters, and the parts are cut in turn.
+The cost then grows with N log k and not with N k. All groups of one depth are cut together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ROWS = 4096
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How the training set lies in embedding space at one re-clustering.
-
-    Attributes
-    ----------
-    subclusters : Tensor
-        Sub-cluster of each training molecule, int64 [N], numbered over all classes.
-    subcluster_count : Tensor
-        Sub-clusters per class, int64 [C].
-    nearest_class : Tensor
-        Class with the nearest centroid, int64 [C].
-    class_distance : Tensor
-        Distance to that centroid, [C].
-    subcluster_distance : Tensor
-        Smallest distance of a sub-cluster centroid to one of another class, [C].
-    spread : Tensor
-        φ of `class_spread`, [C].
-    separability : Tensor
-        Mean silhouette of the class's molecules with respect to sub-cluster centroids, [C].
-    """
-
-    subclusters: Tensor
-    subcluster_count: Tensor
-    nearest_class: Tensor
-    class_distance: Tensor
-    subcluster_distance: Tensor
-    spread: Tensor
-    separability: Tensor
-
-
-def take_geometry(
-    x: Tensor, labels: Tensor, *, minimum_size: int, rounds: int, tolerance: float, seed: int
-) -> Geometry:
-    """Cluster every class and measure the distances.
-
-    Parameters
-    ----------
-    x
-        L2-normalised embeddings of the training set, [N, D].
-    labels
-        Their classes, int64 [N]; every class occurs.
-    minimum_size
-        δ: the size limit is U = max(n_min, δ), a class of n gets max(1, ⌊n/U⌋) sub-clusters.
-    rounds, tolerance
-        Of `balanced_kmeans`.
-    seed
-        Seed of the clustering.
-    """
-    counts = torch.bincount(labels)
-    number = subcluster_counts(counts, minimum_size)
-    subclusters = torch.empty_like(labels)
-    first = 0
-    for label, k in enumerate(number.tolist()):
-        members = (labels == label).nonzero()[:, 0]
-        capacity = -(-len(members) // k)
-        subclusters[members] = first + balanced_kmeans(
-            x[members], k, capacity=capacity, seed=seed, rounds=rounds, tolerance=tolerance
-        )
-        first += k
-    # Identical molecules can leave a place empty; an empty sub-cluster has no centre.
-    used, subclusters = torch.unique(subclusters, return_inverse=True)
-    owner = torch.arange(len(number), device=x.device).repeat_interleave(number)
-    number = torch.bincount(owner[used], minlength=len(number))
-    distance, nearest, subcluster_distance = nearest_other_class(x, labels, subclusters)
-    return Geometry(
-        subclusters=subclusters,
-        subcluster_count=number,
-        nearest_class=nearest,
-        class_distance=distance,
-        subcluster_distance=subcluster_distance,
-        spread=class_spread(x, labels),
-        separability=separability(x, labels, subclusters),
-    )
+BRANCHES = 16
+# Points per part that its centre is looked for with; all points are assigned in the end.
+SAMPLE = 128
+FULL_ROUNDS = 3
 
 
 def subcluster_counts(counts: Tensor, minimum_size: int) -> Tensor:
@@ -102,8 +33,9 @@ def balanced_kmeans(
 ) -> Tensor:
     """k-means by cosine distance in which no cluster exceeds `capacity`.
 
-    k-means++ start; then assignment within the capacity and new centres in turn, until no centre
-    moves further than `tolerance`.
+    k-means++ start (Arthur, Vassilvitskii, SODA 2007); then assignment within the capacity and
+    new centres in turn, until no centre moves further than `tolerance`. More than 16 clusters are
+    made by dividing hierarchically.
 
     Parameters
     ----------
@@ -112,18 +44,19 @@ def balanced_kmeans(
     k
         Number of clusters.
     capacity
-        Most points of a cluster; k · capacity >= N.
+        Most points of a cluster; k · capacity >= N. N makes it plain k-means.
     seed
         Seed of the start; the same seed gives the same clusters.
     rounds
-        Most rounds.
+        Most rounds of each division.
     tolerance
         Largest movement of a centre at which it stops.
 
     Returns
     -------
     Tensor
-        Cluster of each point, int64 [N], in 0 .. k − 1.
+        Cluster of each point, int64 [N], in 0 .. k − 1. If fewer than k points differ, clusters
+        may stay empty.
 
     Raises
     ------
@@ -132,22 +65,68 @@ def balanced_kmeans(
     """
     if k * capacity < len(x):
         raise ValueError(f"{len(x)} points do not fit into {k} clusters of at most {capacity}")
-    if k == 1:
-        return torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    centres = _spread_out_start(x, k, seed)
-    for _ in range(rounds):
-        assigned = assign_within_capacity(x @ centres.T, capacity)
-        moved = F.normalize(_means(x, assigned, k), dim=1)
-        # An empty cluster has no mean; it stays where it was.
-        moved = torch.where(moved.norm(dim=1, keepdim=True) > 0, moved, centres)
-        shift = (moved - centres).norm(dim=1).max()
-        centres = moved
-        if shift <= tolerance:
-            break
-    return assigned
+    return divide(
+        x,
+        torch.zeros(len(x), dtype=torch.int64, device=x.device),
+        torch.tensor([k], device=x.device),
+        torch.tensor([capacity], device=x.device),
+        seed=seed, rounds=rounds, tolerance=tolerance,
+    )  # fmt: skip
 
 
-def assign_within_capacity(similarity: Tensor, capacity: int) -> Tensor:
+def divide(
+    x: Tensor,
+    group: Tensor,
+    clusters: Tensor,
+    capacity: Tensor,
+    *,
+    seed: int,
+    rounds: int,
+    tolerance: float,
+) -> Tensor:
+    """`balanced_kmeans` within each of several groups at once.
+
+    Parameters
+    ----------
+    x
+        L2-normalised points, [N, D].
+    group
+        Group of each point, int64 [N], in 0 .. G − 1.
+    clusters
+        Number of clusters of each group, int64 [G].
+    capacity
+        Most points of a cluster of each group, int64 [G].
+    seed, rounds, tolerance
+        As in `balanced_kmeans`.
+
+    Returns
+    -------
+    Tensor
+        Cluster of each point, int64 [N], numbered over all groups in their order.
+    """
+    generator = torch.Generator(device=x.device).manual_seed(seed)
+    while int(clusters.max()) > 1:
+        branches = torch.tensor([_branches(k) for k in clusters.tolist()], device=x.device)
+        parent = torch.arange(len(clusters), device=x.device).repeat_interleave(branches)
+        first = branches.cumsum(0) - branches
+        rank = torch.arange(len(parent), device=x.device) - first[parent]
+        share = clusters[parent] // branches[parent]
+        share += rank < clusters[parent] % branches[parent]
+        room = share * capacity[parent]
+        child = first[group]
+        for nodes, size in _alike(torch.bincount(group, minlength=len(clusters)), branches):
+            members, valid = _members(group, nodes, size, len(clusters))
+            width = int(branches[nodes].max())
+            column = torch.arange(width, device=x.device)
+            exists = column < branches[nodes, None]
+            places = room[(first[nodes, None] + column).clamp(max=len(room) - 1)] * exists
+            part = _cut(x, members, valid, places, exists, generator, rounds, tolerance)
+            child[members[valid]] += part[valid]
+        group, clusters, capacity = child, share, capacity[parent]
+    return group
+
+
+def assign_within_capacity(similarity: Tensor, room: Tensor, node: Tensor | None = None) -> Tensor:
     """Give each point to its most similar cluster that has room.
 
     All points without a place propose to their best cluster with room at once; each cluster takes
@@ -157,150 +136,202 @@ def assign_within_capacity(similarity: Tensor, capacity: int) -> Tensor:
     Parameters
     ----------
     similarity
-        [N, k].
-    capacity
-        Most points of a cluster; k · capacity >= N.
+        [N, k], in [−1, 1].
+    room
+        Most points of each cluster, int64 [k] or, with `node`, [nodes, k].
+    node
+        Which row of `room` a point belongs to, int64 [N]; 0 if not given.
 
     Returns
     -------
     Tensor
-        Cluster of each point, int64 [N].
+        Cluster of each point, int64 [N], in 0 .. k − 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer places than points.
     """
     n, k = similarity.shape
-    assigned = torch.full((n,), -1, dtype=torch.int64, device=similarity.device)
-    room = torch.full((k,), capacity, dtype=torch.int64, device=similarity.device)
-    waiting = torch.arange(n, device=similarity.device)
+    device = similarity.device
+    if int(room.sum()) < n:
+        raise ValueError(f"{n} points do not fit into {int(room.sum())} places")
+    base = torch.zeros(n, dtype=torch.int64, device=device) if node is None else node * k
+    left = room.reshape(-1).clone()
+    assigned = torch.full((n,), -1, dtype=torch.int64, device=device)
+    waiting = torch.arange(n, device=device)
+    open_ = similarity
     while len(waiting):
-        offered = similarity[waiting].masked_fill(room == 0, -torch.inf)
-        best, choice = offered.max(dim=1)
-        order = best.argsort(descending=True, stable=True)
-        order = order[choice[order].argsort(stable=True)]
-        proposals = torch.bincount(choice, minlength=k)
-        first = proposals.cumsum(0) - proposals
-        chosen = choice[order]
-        rank = torch.arange(len(order), device=order.device) - first[chosen]
-        accepted = rank < room[chosen]
-        assigned[waiting[order[accepted]]] = chosen[accepted]
-        room -= torch.minimum(proposals, room)
-        waiting = waiting[order[~accepted]].sort().values
+        best, choice = open_.max(dim=1)
+        place = base[waiting] + choice
+        proposals = torch.bincount(place, minlength=len(left))
+        # Only where more propose than there is room does their order matter.
+        crowded = (proposals > left)[place]
+        assigned[waiting[~crowded]] = choice[~crowded]
+        rivals = crowded.nonzero()[:, 0]
+        if len(rivals):
+            rank_of = (place[rivals] * 4).double() + (1 - best[rivals].double())
+            order = rivals[rank_of.argsort(stable=True)]
+            asked = torch.bincount(place[rivals], minlength=len(left))
+            start = asked.cumsum(0) - asked
+            rank = torch.arange(len(order), device=device) - start[place[order]]
+            accepted = rank < left[place[order]]
+            winners, rivals = order[accepted], order[~accepted].sort().values
+            assigned[waiting[winners]] = choice[winners]
+        left = (left - proposals).clamp(min=0)
+        waiting = waiting[rivals]
+        full = (left == 0).view(-1, k)[base[waiting] // k]
+        open_ = similarity[waiting].masked_fill(full, -torch.inf)
     return assigned
 
 
-def nearest_other_class(
-    x: Tensor, labels: Tensor, subclusters: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances between the centroids of classes and of their sub-clusters.
-
-    Parameters
-    ----------
-    x
-        L2-normalised embeddings, [N, D].
-    labels
-        int64 [N]; every class 0 .. C − 1 occurs, C >= 2.
-    subclusters
-        int64 [N], numbered over all classes without gaps.
-
-    Returns
-    -------
-    distance : Tensor
-        Distance of each class centroid to the nearest other one, [C].
-    nearest : Tensor
-        Which class that is, int64 [C].
-    subcluster_distance : Tensor
-        Smallest distance of a sub-cluster centroid of the class to one of another, [C].
-    """
-    classes = int(labels.max()) + 1
-    number = int(subclusters.max()) + 1
-    centres = _means(x, labels, classes)
-    own = torch.arange(classes, device=x.device)
-    distance, nearest = _nearest_of_another(centres, own, centres, own)
-    owner = torch.zeros(number, dtype=torch.int64, device=x.device)
-    owner[subclusters] = labels
-    subcentres = _means(x, subclusters, number)
-    per_subcluster, _ = _nearest_of_another(subcentres, owner, subcentres, owner)
-    smallest = torch.full((classes,), torch.inf, dtype=x.dtype, device=x.device)
-    smallest.scatter_reduce_(0, owner, per_subcluster, "amin")
-    return distance, nearest, smallest
-
-
-def class_spread(x: Tensor, labels: Tensor) -> Tensor:
-    """φ(c): mean distance to the class centroid over log(n_c + 10), clipped, [C].
-
-    Clipped to its 20th and 80th percentile over classes (prototypical contrastive learning, Li et
-    al., ICLR 2021, as used by Hou et al., ICCV 2023).
-    """
-    counts = torch.bincount(labels)
-    centres = _means(x, labels, len(counts))
-    distances = (x - centres[labels]).norm(dim=1)
-    mean = torch.zeros_like(centres[:, 0]).index_add_(0, labels, distances) / counts
-    spread = mean / (counts + 10).log()
-    low, high = torch.quantile(spread, torch.tensor([0.2, 0.8], device=x.device, dtype=x.dtype))
-    return spread.clamp(low, high)
-
-
-def class_temperatures(geometry: Geometry, temperature: float) -> Tensor:
-    """τ2(c) = τ1 · exp(φ(c) / mean φ); τ1 for a class with a single sub-cluster; [C]."""
-    spread = geometry.spread
-    relative = spread / spread.mean().clamp(min=torch.finfo(spread.dtype).tiny)
-    single = geometry.subcluster_count == 1
-    return temperature * relative.exp().where(~single, 1.0)
-
-
-def separability(x: Tensor, labels: Tensor, subclusters: Tensor) -> Tensor:
-    """Mean over a class of (b − a) / max(a, b), a silhouette in [−1, 1]; [C].
-
-    a is a molecule's distance to its own class's nearest sub-cluster centroid, b its distance to
-    the nearest one of any other class.
-    """
-    number = int(subclusters.max()) + 1
-    owner = torch.zeros(number, dtype=torch.int64, device=x.device)
-    owner[subclusters] = labels
-    centres = _means(x, subclusters, number)
-    other, _ = _nearest_of_another(x, labels, centres, owner)
-    own = torch.empty_like(other)
-    for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
-        foreign = labels[rows, None] != owner[None, :]
-        own[rows] = torch.cdist(x[rows], centres).masked_fill(foreign, torch.inf).amin(dim=1)
-    tiny = torch.finfo(x.dtype).tiny
-    silhouette = (other - own) / torch.maximum(other, own).clamp(min=tiny)
-    counts = torch.bincount(labels)
-    total = torch.zeros(len(counts), dtype=x.dtype, device=x.device)
-    return total.index_add_(0, labels, silhouette) / counts
-
-
-def _nearest_of_another(
-    points: Tensor, point_class: Tensor, centres: Tensor, centre_class: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Distance and position of the nearest centre of another class, a block of rows at a time."""
-    distances, positions = [], []
-    for start in range(0, len(points), ROWS):
-        rows = slice(start, start + ROWS)
-        same = point_class[rows, None] == centre_class[None, :]
-        block = torch.cdist(points[rows], centres).masked_fill(same, torch.inf)
-        distance, position = block.min(dim=1)
-        distances.append(distance)
-        positions.append(position)
-    return torch.cat(distances), torch.cat(positions)
-
-
-def _means(x: Tensor, group: Tensor, groups: int) -> Tensor:
+def group_means(x: Tensor, group: Tensor, groups: int) -> Tensor:
     """Mean of the points of each group, [groups, D]; zeros for an empty one."""
     counts = torch.bincount(group, minlength=groups).clamp(min=1)
     total = torch.zeros(groups, x.shape[1], dtype=x.dtype, device=x.device)
     return total.index_add_(0, group, x) / counts[:, None].to(x.dtype)
 
 
-def _spread_out_start(x: Tensor, k: int, seed: int) -> Tensor:
-    """k-means++ (Arthur, Vassilvitskii, SODA 2007) by cosine distance, [k, D]."""
-    generator = torch.Generator(device=x.device).manual_seed(seed)
-    chosen = torch.randint(len(x), (1,), generator=generator, device=x.device)
-    positions = [chosen]
-    nearest = (1 - x @ x[chosen[0]]).clamp(min=0)
-    for _ in range(k - 1):
+def _branches(clusters: int) -> int:
+    """Into how many parts a group of `clusters` is cut: equal at every depth, at most 16."""
+    if clusters <= BRANCHES:
+        return clusters
+    depth = math.ceil(math.log(clusters) / math.log(BRANCHES) - 1e-9)
+    return min(BRANCHES, math.ceil(math.exp(math.log(clusters) / depth) - 1e-9))
+
+
+def _alike(sizes: Tensor, branches: Tensor) -> list[tuple[Tensor, int]]:
+    """Groups to be cut, gathered by similar size, with the largest size of each gathering."""
+    to_cut = ((branches > 1) & (sizes > 0)).nonzero()[:, 0]
+    # Sizes within a fifth of each other share a table, so that at most a fifth of it is empty.
+    step = (sizes[to_cut].double().log() / math.log(1.25)).long()
+    gathered = []
+    for value in torch.unique(step).tolist():
+        nodes = to_cut[step == value]
+        gathered.append((nodes, int(sizes[nodes].max())))
+    return gathered
+
+
+def _members(group: Tensor, nodes: Tensor, size: int, groups: int) -> tuple[Tensor, Tensor]:
+    """Points of each node, int64 [nodes, size], and which of the places are filled."""
+    row = torch.full((groups,), -1, dtype=torch.int64, device=group.device)
+    row[nodes] = torch.arange(len(nodes), device=group.device)
+    inside = (row[group] >= 0).nonzero()[:, 0]
+    node = row[group[inside]]
+    order = node.argsort(stable=True)
+    inside, node = inside[order], node[order]
+    counts = torch.bincount(node, minlength=len(nodes))
+    rank = torch.arange(len(node), device=group.device) - (counts.cumsum(0) - counts)[node]
+    members = torch.zeros(len(nodes), size, dtype=torch.int64, device=group.device)
+    members[node, rank] = inside
+    return members, torch.arange(size, device=group.device) < counts[:, None]
+
+
+def _cut(
+    x: Tensor,
+    members: Tensor,
+    valid: Tensor,
+    room: Tensor,
+    exists: Tensor,
+    generator: torch.Generator,
+    rounds: int,
+    tolerance: float,
+) -> Tensor:
+    """Cut each row of points into parts within their room; part of each place, [G, size]."""
+    size, width = members.shape[1], room.shape[1]
+    centres = None
+    if size > SAMPLE * width:
+        # Centres are found on a sample; all points then take part in the last rounds.
+        drawn = torch.randint(
+            2**62, (len(members), SAMPLE * width), generator=generator, device=x.device
+        ) % valid.sum(dim=1, keepdim=True)
+        some = members.gather(1, drawn)
+        scarce = (room * (SAMPLE * width) + room.sum(1, keepdim=True) - 1) // room.sum(
+            1, keepdim=True
+        )
+        centres, _ = _lloyd(
+            x[some], torch.ones_like(some, dtype=torch.bool), scarce, exists,
+            _spread_out_start(x[some], torch.ones_like(some, dtype=torch.bool), width, generator),
+            rounds, tolerance,
+        )  # fmt: skip
+        rounds = min(rounds, FULL_ROUNDS)
+    points = x[members]
+    if centres is None:
+        centres = _spread_out_start(points, valid, width, generator)
+    return _lloyd(points, valid, room, exists, centres, rounds, tolerance)[1]
+
+
+def _lloyd(
+    points: Tensor,
+    valid: Tensor,
+    room: Tensor,
+    exists: Tensor,
+    centres: Tensor,
+    rounds: int,
+    tolerance: float,
+) -> tuple[Tensor, Tensor]:
+    """Assignment and new centres in turn, for several sets of points at once.
+
+    Parameters
+    ----------
+    points, valid
+        [G, n, D] and which places are filled, [G, n].
+    room, exists
+        Most points of each part, and which parts there are, [G, k].
+    centres
+        Where to start, [G, k, D].
+
+    Returns
+    -------
+    centres : Tensor
+        [G, k, D].
+    part : Tensor
+        int64 [G, n]; 0 in unfilled places.
+    """
+    sets, n, _ = points.shape
+    k = room.shape[1]
+    result = torch.zeros(sets, n, dtype=torch.int64, device=points.device)
+    final = centres.clone()
+    active = torch.arange(sets, device=points.device)
+    absent = ~exists
+    for number in range(rounds):
+        flat = valid.flatten().nonzero()[:, 0]
+        similarity = (points @ centres.transpose(1, 2)).masked_fill(absent[:, None, :], -torch.inf)
+        part = torch.zeros(valid.numel(), dtype=torch.int64, device=points.device)
+        part[flat] = assign_within_capacity(similarity.view(-1, k)[flat], room, flat // n)
+        part = part.view(valid.shape)
+        chosen = F.one_hot(part, k).to(points.dtype) * valid[..., None].to(points.dtype)
+        moved = F.normalize(chosen.transpose(1, 2) @ points, dim=2)
+        # An empty part has no mean; its centre stays where it was.
+        moved = torch.where(moved.norm(dim=2, keepdim=True) > 0, moved, centres)
+        shift = (moved - centres).norm(dim=2).amax(dim=1)
+        centres = moved
+        result[active], final[active] = part, centres
+        going = shift > tolerance
+        if number + 1 == rounds or not bool(going.any()):
+            break
+        if int(going.sum()) * 2 <= len(going):
+            # Most sets have come to rest; only the others go on.
+            active, points, valid = active[going], points[going], valid[going]
+            room, absent, centres = room[going], absent[going], centres[going]
+    return final, result
+
+
+def _spread_out_start(
+    points: Tensor, valid: Tensor, k: int, generator: torch.Generator
+) -> Tensor:
+    """k-means++ by cosine distance for several sets of points, [G, k, D]."""
+    row = torch.arange(len(points), device=points.device)
+    mass = valid.double()
+    nearest = torch.full_like(mass, torch.inf)
+    centres = []
+    for _ in range(k):
+        chosen = torch.multinomial(mass, 1, generator=generator)[:, 0]
+        centre = points[row, chosen]
+        centres.append(centre)
+        distance = 1 - (points @ centre[:, :, None])[..., 0].double()
+        nearest = torch.minimum(nearest, distance.clamp(min=0))
+        mass = nearest * valid
         # Identical points leave no distance to draw by; then any point serves.
-        mass = nearest if bool(nearest.sum() > 0) else torch.ones_like(nearest)
-        chosen = torch.multinomial(mass.double(), 1, generator=generator)
-        positions.append(chosen)
-        nearest = torch.minimum(nearest, (1 - x @ x[chosen[0]]).clamp(min=0))
-    return x[torch.cat(positions)]
+        mass = torch.where(mass.sum(dim=1, keepdim=True) > 0, mass, valid.double())
+    return torch.stack(centres, dim=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from drugtail.methods.registry import Registry
-from drugtail.methods.subclusters import Geometry, nearest_other_class
+from drugtail.methods.geometry import Geometry, nearest_other_class
 
 ClassWeights = Callable[[Any, Tensor, Geometry | None], Tensor]
 CLASS_WEIGHTS: Registry[ClassWeights] = Registry("class weights")
@@ -47,10 +47,31 @@ def class_distance(settings: Any, counts: Tensor, geometry: Geometry | None) -> 
     """Weights from the distances of the last re-clustering; uniform before the first.
 
     Parameters and result as in `uniform`; formula in `class_distance_weights`.
+    ``settings.distances`` leaves one of its two halves out.
     """
     if geometry is None:
         return uniform(settings, counts, None)
-    return _from_distances(geometry.class_distance, geometry.subcluster_distance)
+    distances = {
+        "both": (geometry.class_distance, geometry.subcluster_distance),
+        "class": (geometry.class_distance,),
+        "subcluster": (geometry.subcluster_distance,),
+    }
+    return _from_distances(*distances[settings.distances])
+
+
+@CLASS_WEIGHTS.register("class_separability")
+def class_separability(settings: Any, counts: Tensor, geometry: Geometry | None) -> Tensor:
+    """w_c ∝ exp(−s_c / T): the less separable a class is, the more it weighs.
+
+    s_c is the mean silhouette of the class's molecules with respect to sub-cluster centroids (see
+    `drugtail.methods.geometry.separability`), of its training or its validation molecules. Unlike
+    distances between centroids it differs between two classes. Uniform before the first
+    re-clustering. Parameters and result as in `uniform`.
+    """
+    if geometry is None:
+        return uniform(settings, counts, None)
+    value = geometry.separability if settings.of == "train" else geometry.valid_separability
+    return mean_one(torch.softmax(-value / settings.temperature, 0))
 
 
 def class_distance_weights(x: Tensor, labels: Tensor, subclusters: Tensor) -> Tensor:
@@ -86,5 +107,5 @@ def mean_one(weights: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def _from_distances(distance: Tensor, subcluster_distance: Tensor) -> Tensor:
-    return mean_one((torch.softmax(-distance, 0) + torch.softmax(-subcluster_distance, 0)) / 2)
+def _from_distances(*distances: Tensor) -> Tensor:
+    return mean_one(torch.stack([torch.softmax(-d, 0) for d in distances]).mean(0))

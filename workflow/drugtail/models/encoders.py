@@ -18,8 +18,8 @@ warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta"
 class GraphConvolutionLayer(nn.Module):
     """Graph convolution plus the ReLU of a linear residual, then batch normalisation.
 
-    The convolution is that of Kipf and Welling (ICLR 2017), ``D^-1/2 (A + I) D^-1/2 X W + b``.
-    Convolution and residual share one product, since both read X.
+    The convolution is that of Kipf and Welling (ICLR 2017), ``D^-1/2 (A + I) D^-1/2 X W``. Its
+    bias is left out: the normalisation takes any constant away again.
 
     Parameters
     ----------
@@ -30,7 +30,6 @@ class GraphConvolutionLayer(nn.Module):
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
         self.convolution = nn.Linear(width_in, width_out, bias=False)
-        self.convolution_bias = nn.Parameter(torch.zeros(width_out))
         self.residual = nn.Linear(width_in, width_out)
         self.norm = nn.BatchNorm1d(width_out)
         nn.init.xavier_uniform_(self.convolution.weight)
@@ -51,13 +50,11 @@ class GraphConvolutionLayer(nn.Module):
         atom
             Row of `x` that belongs to each atom. The linear maps then run once per kind of atom.
         """
-        both = torch.cat([self.convolution.weight, self.residual.weight])
-        mapped = x @ both.T
+        convolved, residual = self.convolution(x), self.residual(x)
         if atom is not None:
-            mapped = nn.functional.embedding(atom, mapped)
-        convolved, residual = mapped.chunk(2, dim=1)
-        spread = propagate(convolved, batch, weight) + self.convolution_bias
-        result: Tensor = self.norm(spread + torch.relu(residual + self.residual.bias))
+            convolved = nn.functional.embedding(atom, convolved)
+            residual = nn.functional.embedding(atom, residual)
+        result: Tensor = self.norm(propagate_and_add(convolved, residual, batch, weight))
         return result
 
 
@@ -104,27 +101,33 @@ class GCN(nn.Module):
         return x.new_zeros(batch.molecules, self.width).index_add_(0, batch.molecule, x)
 
 
-def propagate(x: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-    """Multiply by the sparse adjacency matrix, [atoms, D] -> [atoms, D].
+def propagate_and_add(x: Tensor, residual: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+    """Sparse adjacency matrix times `x`, plus the ReLU of `residual`; both [atoms, D].
 
     The pattern is symmetric, so the transposed matrix of the backward pass has the same rows and
-    columns, with each value taken from the entry in the opposite direction.
+    columns, with each value taken from the entry in the opposite direction. The three steps are
+    one, since each by itself costs a pass over memory.
     """
     with torch.autocast(x.device.type, enabled=False):
-        result: Tensor = _Propagate.apply(x.float(), batch, weight)
+        result: Tensor = _PropagateAndAdd.apply(x.float(), residual.float(), batch, weight)
         return result
 
 
-class _Propagate(torch.autograd.Function):
+class _PropagateAndAdd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, residual: Tensor, batch: Batch, weight: Tensor) -> Tensor:
         ctx.batch, ctx.weight = batch, weight
-        return _csr(batch, weight) @ x
+        positive = torch.relu(residual)
+        ctx.save_for_backward(positive)
+        return torch.addmm(positive, _csr(batch, weight), x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (positive,) = ctx.saved_tensors
+        gradient = gradient.contiguous()
         transposed = ctx.weight[ctx.batch.reverse]
-        return _csr(ctx.batch, transposed) @ gradient.contiguous(), None, None
+        passed = torch.ops.aten.threshold_backward(gradient, positive, 0)
+        return _csr(ctx.batch, transposed) @ gradient, passed, None, None
 
 
 def _csr(batch: Batch, weight: Tensor) -> Tensor:

@@ -47,9 +47,10 @@ HISTORY = {
     "molecules_per_second": "float64", "seconds": "float64", "finished_at": "float64",
 }  # fmt: skip
 CLASSES = {
-    "seed": "int64", "epoch": "int64", "label": "int64", "n": "int64", "weight": "float64",
-    "nearest_class": "Int64", "class_distance": "float64", "subclusters": "Int64",
-    "subcluster_distance": "float64", "separability": "float64",
+    "seed": "int64", "moment": "str", "epoch": "int64", "label": "int64", "n": "int64",
+    "weight": "float64", "nearest_class": "Int64", "class_distance": "float64",
+    "subclusters": "Int64", "subcluster_distance": "float64", "separability": "float64",
+    "valid_separability": "float64", "valid_recall": "float64",
 }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def train_block(
     """Train every seed of a block and write its files into `output`.
 
     Writes predictions.parquet, history.parquet, classes.parquet, status.json, manifest.json and,
-    for networks, model.pt. A seed whose loss is no longer a number is recorded as ``diverged``
+    for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is recorded as ``diverged``
     and the others go on.
 
     Parameters
@@ -215,9 +216,10 @@ def _fit_classical(
             "finished_at": time.time(),
         }
         classes = [
-            {"epoch": 0, "label": c, "n": int(n)} for c, n in enumerate(problem.train_counts)
+            {"moment": "chosen", "epoch": 0, "label": c, "n": int(n)}
+            for c, n in enumerate(problem.train_counts)
         ]
-        results.append(SeedResult("finished", 1, 0, [row], classes, None, logits))
+        results.append(SeedResult("finished", 1, 0, [row], classes, logits=logits))
     return results
 
 
@@ -235,6 +237,7 @@ def _write_results(
         "method": recipe.name,
         "class_names": problem.class_names,
         "train_counts": problem.train_counts.tolist(),
+        "class_weights": recipe.class_weights.name,
         "seeds": list(results),
     }
     frames = [
@@ -250,6 +253,11 @@ def _write_results(
     write_parquet(output / "history.parquet", _typed(histories, HISTORY), header)
     classes = _rows((seed, r.classes) for seed, r in results.items())
     write_parquet(output / "classes.parquet", _typed(classes, CLASSES), header)
+    if recipe.classifier is None:
+        # One seed is enough for a picture.
+        seed, result = next(iter(results.items()))
+        frame = _embedding_frame(problem, result.embeddings)
+        write_parquet(output / "embeddings.parquet", frame, {**header, "seeds": [seed]})
     weights = {str(s): r.weights for s, r in results.items() if r.weights is not None}
     if recipe.classifier is None:
         with atomic_path(output / "model.pt") as temporary:
@@ -276,6 +284,28 @@ def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
     }
     whole = all(run["status"] == "finished" for run in runs.values())
     return {"status": "finished" if whole else "failed", "seeds": runs}
+
+
+def _embedding_frame(problem: Problem, kept: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of embeddings.parquet: moment, epoch, id, label, subcluster, embedding (a list)."""
+    train = problem.parts[TRAIN]
+    frames = []
+    for one in kept:
+        rows = train[one["position"].numpy()]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "moment": one["moment"],
+                    "epoch": one["epoch"],
+                    "id": np.asarray(problem.ids)[rows],
+                    "label": problem.labels[rows],
+                    "subcluster": one["subcluster"].numpy(),
+                    "embedding": list(one["embedding"].numpy()),
+                }
+            )
+        )
+    columns = ["moment", "epoch", "id", "label", "subcluster", "embedding"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
 def _rows(groups: Iterable[tuple[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.features.packed import GraphStore
+from drugtail.methods.geometry import Geometry
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.models.network import Network
 from drugtail.runtime.errors import DrugtailError
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 1024
 SECONDS_BETWEEN_LINES = 5.0
+# For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
+MAPPED_REFRESHES = 3
+MAPPED_PER_CLASS = 150
 
 
 @dataclass
@@ -45,6 +49,10 @@ class SeedResult:
         Epoch (counted from 0) whose weights were chosen by validation balanced accuracy.
     history, classes : list of dict
         Rows of history.parquet and classes.parquet.
+    embeddings : list of dict
+        Embeddings of some training molecules at a few epochs: ``moment`` (refresh or chosen),
+        ``epoch``, ``position`` among the training molecules, int64 [n], ``subcluster``, int64 [n],
+        and ``embedding``, L2-normalised, float32 [n, D].
     weights : dict or None
         Chosen state of the network.
     logits : dict
@@ -56,6 +64,7 @@ class SeedResult:
     best_epoch: int | None
     history: list[dict[str, Any]]
     classes: list[dict[str, Any]]
+    embeddings: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Tensor] | None = None
     logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -146,21 +155,31 @@ class _Run:
         self.best_weights: dict[str, Tensor] | None = None
         self.history: list[dict[str, Any]] = []
         self.classes: list[dict[str, Any]] = []
-        if not recipe.needs_geometry:
-            self._note_classes()
+        self.embeddings: list[dict[str, Any]] = []
+        self.refreshes = self.objective.refresh_epochs(training.epochs)
+        self.mapped = _spread(self.refreshes, MAPPED_REFRESHES)
 
     # ------------------------------------------------------------------------- one epoch
 
     def train_epoch(self) -> None:
         """Re-cluster if due, train one epoch, validate, keep the best weights."""
         started = time.monotonic()
-        if self.objective.refresh_due(self.epoch):
-            embeddings = self._embed(self.parts[TRAIN])
-            if not bool(embeddings.isfinite().all()):
+        refreshed: list[dict[str, Any]] = []
+        if self.epoch in self.refreshes:
+            embeddings, valid = self._embed(self.parts[TRAIN]), self._embed(self.parts[VALID])
+            if not bool(embeddings.isfinite().all() and valid.isfinite().all()):
                 self._diverge(started, {})
                 return
-            self.objective.refresh_geometry(embeddings, self._stream_seed("clustering", self.epoch))
-            self._note_classes()
+            self.objective.refresh_geometry(
+                embeddings,
+                valid,
+                self.labels[self.parts[VALID]],
+                self._stream_seed("clustering", self.epoch),
+            )
+            refreshed = self.objective.class_rows("refresh", self.epoch, self.objective.geometry)
+            self.classes += refreshed
+            if self.epoch in self.mapped:
+                self._note_embeddings("refresh", self.epoch, embeddings, self.objective.geometry)
         rate = self.training.learning_rate * self.training.learning_rate_decay**self.epoch
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -182,6 +201,8 @@ class _Run:
                 self._diverge(started, row)
                 return
             row |= self._validate(logits)
+            for class_row, recall in zip(refreshed, self._recall(logits), strict=False):
+                class_row["valid_recall"] = recall
         self._note_epoch(started, row)
         self.epoch += 1
 
@@ -207,19 +228,25 @@ class _Run:
     def _validate(self, logits: Tensor) -> dict[str, Any]:
         """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
         labels = self.labels[self.parts[VALID]]
-        correct = logits.argmax(1) == labels
-        counts = torch.bincount(labels, minlength=self.problem.classes)
-        hits = torch.bincount(labels[correct], minlength=self.problem.classes)
-        present = counts > 0
-        score = float((hits[present] / counts[present]).mean())
+        recall = torch.tensor(self._recall(logits), dtype=torch.float32)
+        score = float(recall.nanmean())
         if score > self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             self.best_weights = copy.deepcopy(self.network.state_dict())
         return {
             "valid_loss": float(F.cross_entropy(logits, labels)),
             "valid_balanced_accuracy": score,
-            "valid_accuracy": float(correct.float().mean()),
+            "valid_accuracy": float((logits.argmax(1) == labels).float().mean()),
         }
+
+    def _recall(self, logits: Tensor) -> list[float]:
+        """Recall of each class on the validation molecules; NaN for a class without any."""
+        labels = self.labels[self.parts[VALID]]
+        correct = logits.argmax(1) == labels
+        counts = torch.bincount(labels, minlength=self.problem.classes)
+        hits = torch.bincount(labels[correct], minlength=self.problem.classes)
+        recall: list[float] = (hits / counts).tolist()
+        return recall
 
     def _diverge(self, started: float, row: dict[str, Any]) -> None:
         self.diverged = True
@@ -236,8 +263,29 @@ class _Run:
             }
         )
 
-    def _note_classes(self) -> None:
-        self.classes += self.objective.class_rows(self.epoch)
+    def _note_embeddings(
+        self, moment: str, epoch: int, embeddings: Tensor, geometry: Geometry | None
+    ) -> None:
+        """Keep the embeddings of a few molecules of every class, always the same ones."""
+        labels = self.objective.labels
+        generator = torch.Generator(device=labels.device)
+        generator.manual_seed(derive_seed("map", self.problem.dataset, self.problem.split))
+        order = torch.randperm(len(labels), generator=generator, device=labels.device)
+        order = order[labels[order].argsort(stable=True)]
+        counts = self.objective.counts
+        rank = torch.arange(len(order), device=order.device)
+        rank -= (counts.cumsum(0) - counts).repeat_interleave(counts)
+        position = order[rank < MAPPED_PER_CLASS].sort().values
+        assert geometry is not None
+        self.embeddings.append(
+            {
+                "moment": moment,
+                "epoch": epoch,
+                "position": position.cpu(),
+                "subcluster": geometry.subclusters[position].cpu(),
+                "embedding": F.normalize(embeddings[position], dim=1).cpu(),
+            }
+        )
 
     # ------------------------------------------------------------------------ evaluation
 
@@ -283,6 +331,7 @@ class _Run:
             "best_weights": self.best_weights,
             "history": self.history,
             "classes": self.classes,
+            "embeddings": self.embeddings,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -294,6 +343,7 @@ class _Run:
         self.best_score, self.best_epoch = state["best"]
         self.best_weights = state["best_weights"]
         self.history, self.classes = state["history"], state["classes"]
+        self.embeddings = state["embeddings"]
 
     def line(self) -> str:
         """One line of progress."""
@@ -315,13 +365,38 @@ class _Run:
             best_epoch=self.best_epoch,
             history=self.history,
             classes=self.classes,
+            embeddings=self.embeddings,
         )
         if not self.diverged and self.best_weights is not None:
             self.network.load_state_dict(self.best_weights)
+            self._note_chosen()
             result.weights = {k: v.cpu() for k, v in self.best_weights.items()}
             for part in (VALID, TEST):
                 result.logits[part] = self._predict(self.parts[part]).cpu().numpy()
         return result
+
+
+    def _note_chosen(self) -> None:
+        """Measure the classes once more, with the weights that were chosen."""
+        assert self.best_epoch is not None
+        embeddings, valid = self._embed(self.parts[TRAIN]), self._embed(self.parts[VALID])
+        geometry = self.objective.measure_geometry(
+            embeddings, valid, self.labels[self.parts[VALID]], self._stream_seed("clustering")
+        )
+        rows = self.objective.class_rows("chosen", self.best_epoch, geometry)
+        for row, recall in zip(rows, self._recall(self._predict(self.parts[VALID])), strict=True):
+            # The weights in force at the chosen epoch are those of the refresh before it.
+            row["valid_recall"] = recall
+            if self.recipe.needs_geometry:
+                del row["weight"]
+        self.classes += rows
+        self._note_embeddings("chosen", self.best_epoch, embeddings, geometry)
+
+
+def _spread(epochs: range, number: int) -> set[int]:
+    """Up to `number` of the epochs, evenly spaced, the first among them."""
+    step = max(1, -(-len(epochs) // number))
+    return set(epochs[::step])
 
 
 def batches(drawn: Tensor, size: int) -> list[Tensor]:

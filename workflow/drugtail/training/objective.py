@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from drugtail.features.packed import GraphStore
 from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
+from drugtail.methods.geometry import Geometry, class_temperatures, take_geometry
 from drugtail.methods.losses import LOSSES, weighted_mean
-from drugtail.methods.subclusters import Geometry, class_temperatures, take_geometry
 from drugtail.methods.views import VIEWS
 from drugtail.methods.weights import CLASS_WEIGHTS
 from drugtail.models.network import Network
@@ -60,29 +60,56 @@ class Objective:
 
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
-        return epoch >= self.warmup
+        return self.recipe.contrastive is None or epoch >= self.warmup
 
-    def refresh_due(self, epoch: int) -> bool:
-        """Whether the training set is to be embedded and clustered before this epoch."""
-        return (
-            self.recipe.needs_geometry
-            and epoch >= self.warmup
-            and (epoch - self.warmup) % self.refresh == 0
-        )
+    def refresh_epochs(self, epochs: int) -> range:
+        """Epochs before which the training set is embedded and clustered."""
+        if not self.recipe.needs_geometry:
+            return range(0)
+        return range(self.warmup, epochs, self.refresh)
 
-    def refresh_geometry(self, embeddings: Tensor, seed: int) -> None:
-        """Cluster the embeddings of the training set, [N, D], and renew the weights."""
-        settings = self.recipe.subclusters
-        assert settings is not None
-        self.geometry = take_geometry(
+    def refresh_geometry(
+        self, embeddings: Tensor, valid: Tensor, valid_labels: Tensor, seed: int
+    ) -> None:
+        """Cluster the training set and renew the weights; see `measure_geometry`."""
+        self.geometry = self.measure_geometry(embeddings, valid, valid_labels, seed)
+        self.weights = self._weights()
+
+    def measure_geometry(
+        self, embeddings: Tensor, valid: Tensor, valid_labels: Tensor, seed: int
+    ) -> Geometry:
+        """Cluster the training set, with the recipe's clustering or else the default one.
+
+        Parameters
+        ----------
+        embeddings
+            Of the training molecules, not normalised, [N, D].
+        valid, valid_labels
+            Embeddings of the validation molecules, [V, D], and their classes, int64 [V].
+        seed
+            Seed of the clustering.
+        """
+        settings: dict[str, Any] = {}
+        part = self.recipe.subclusters
+        if part is not None and part.name == "whole_classes":
+            settings = {"minimum_size": None}
+        elif part is not None:
+            oversampled = part.counted == "oversampled"
+            settings = {
+                "sizes": self.counts.max().expand_as(self.counts) if oversampled else None,
+                "minimum_size": part.minimum_size,
+                "balanced": part.name == "balanced_kmeans",
+                "rounds": part.rounds,
+                "tolerance": part.tolerance,
+            }
+        return take_geometry(
             F.normalize(embeddings, dim=1),
             self.labels,
-            minimum_size=settings.minimum_size,
-            rounds=settings.rounds,
-            tolerance=settings.tolerance,
+            F.normalize(valid, dim=1),
+            valid_labels,
             seed=seed,
+            **settings,
         )
-        self.weights = self._weights()
 
     def __call__(
         self,
@@ -120,8 +147,11 @@ class Objective:
         batch = store.batch(molecules.repeat(2))
         weight = VIEWS[self.recipe.views.name](self.recipe.views, batch, generator)
         output = network(batch, store.type_features, weight)
-        views = F.normalize(output.embedding.float(), dim=1).view(2, len(drawn), -1).transpose(0, 1)
-        contrastive = self._contrastive(views, labels, drawn)
+        contrastive = output.logits.new_zeros(())
+        if self.recipe.contrastive is not None:
+            views = F.normalize(output.embedding.float(), dim=1)
+            views = views.view(2, len(drawn), -1).transpose(0, 1)
+            contrastive = self._contrastive(views, labels, drawn)
         if not self.trains_classifier(epoch):
             return Losses(contrastive, torch.zeros_like(contrastive), contrastive)
         # The paper does not say which view the classifier sees; it sees both.
@@ -143,24 +173,26 @@ class Objective:
             self.geometry = Geometry(**state)
             self.weights = self._weights()
 
-    def class_rows(self, epoch: int) -> list[dict[str, Any]]:
-        """One row per class: size, weight and, if the method has them, distances."""
-        geometry = self.geometry
-        rows = []
-        for c, (n, weight) in enumerate(
-            zip(self.counts.tolist(), self.weights.tolist(), strict=True)
-        ):
-            row: dict[str, Any] = {"epoch": epoch, "label": c, "n": n, "weight": weight}
-            if geometry is not None:
-                row |= {
-                    "nearest_class": int(geometry.nearest_class[c]),
-                    "class_distance": float(geometry.class_distance[c]),
-                    "subclusters": int(geometry.subcluster_count[c]),
-                    "subcluster_distance": float(geometry.subcluster_distance[c]),
-                    "separability": float(geometry.separability[c]),
-                }
-            rows.append(row)
-        return rows
+    def class_rows(
+        self, moment: str, epoch: int, geometry: Geometry | None
+    ) -> list[dict[str, Any]]:
+        """One row per class: size, weight and, with a geometry, distances and separability."""
+        columns: dict[str, Tensor] = {"n": self.counts, "weight": self.weights}
+        if geometry is not None:
+            columns |= {
+                "nearest_class": geometry.nearest_class,
+                "class_distance": geometry.class_distance,
+                "subclusters": geometry.subcluster_count,
+                "subcluster_distance": geometry.subcluster_distance,
+                "separability": geometry.separability,
+                "valid_separability": geometry.valid_separability,
+            }
+        values = {name: column.tolist() for name, column in columns.items()}
+        return [
+            {"moment": moment, "epoch": epoch, "label": c}
+            | {name: value[c] for name, value in values.items()}
+            for c in range(len(self.counts))
+        ]
 
     def _weights(self) -> Tensor:
         settings = self.recipe.class_weights
@@ -174,7 +206,7 @@ class Objective:
     def _contrastive(self, views: Tensor, labels: Tensor, drawn: Tensor) -> Tensor:
         settings = self.recipe.contrastive
         assert settings is not None
-        if self.geometry is None:
+        if settings.name == "supervised" or self.geometry is None:
             return supervised_contrastive(views, labels, temperature=settings.temperature)
         return subcluster_contrastive(
             views,
@@ -183,6 +215,7 @@ class Objective:
             temperature=settings.temperature,
             class_temperature=class_temperatures(self.geometry, settings.temperature),
             beta=settings.beta,
+            variant=settings.variant,
         )
 
 
