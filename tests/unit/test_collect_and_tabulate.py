@@ -176,7 +176,7 @@ class Written:
 
     def __init__(self, folder: Path, rows: list[dict], definition: Table) -> None:
         write_parquet(folder / "runs.parquet", pd.DataFrame(rows))
-        tabulate(folder / "runs.parquet", definition, folder / "tiny")
+        tabulate(folder, definition, folder / "tiny")
         self.csv = pd.read_csv(folder / "tiny.csv")
         self.md = (folder / "tiny.md").read_text(encoding="utf-8")
         self.tex = (folder / "tiny.tex").read_text(encoding="utf-8")

@@ -258,7 +258,7 @@ def collect(
 
 @app.command()
 def tabulate(
-    runs: Annotated[Path, typer.Option(help="runs.parquet")],
+    metrics: Annotated[Path, typer.Option(help="Folder that `drugtail collect` wrote.")],
     table: Annotated[Path, typer.Option(help="config/tables/<name>.yaml")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
     reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
@@ -269,13 +269,16 @@ def tabulate(
     from drugtail.config import read_table_definition
     from drugtail.report.tables import tabulate as run
 
-    run(runs, read_table_definition(table), output, reference=reference)
+    run(metrics, read_table_definition(table), output, reference=reference)
 
 
 @app.command()
 def plot(
     figure: Annotated[
-        str, typer.Argument(help="class_sizes, recall_by_class_size or class_history")
+        str,
+        typer.Argument(
+            help="class_sizes, recall_by_class_size, class_history, embedding_map or identifiability"
+        ),
     ],
     inputs: Annotated[list[Path], typer.Argument(help="Its input files.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
@@ -289,9 +292,16 @@ def plot(
         figures.plot_recall(inputs[0], output)
     elif figure == "class_history":
         figures.plot_class_history(inputs[0], output)
+    elif figure == "embedding_map":
+        figures.plot_embedding_map(inputs, output)
+    elif figure == "identifiability":
+        if len(inputs) != 2:
+            raise DrugtailError("identifiability needs classes.parquet and class_history.parquet")
+        figures.plot_identifiability(inputs[0], inputs[1], output)
     else:
         raise DrugtailError(
-            f"{figure!r} is not a figure; use class_sizes, recall_by_class_size or class_history"
+            f"{figure!r} is not a figure; use class_sizes, recall_by_class_size, class_history, "
+            "embedding_map or identifiability"
         )
 
 

@@ -299,15 +299,42 @@ class TableColumn(Settings):
 
 
 class Table(Settings):
-    """A table: methods down, metrics across, one block of rows per data set and split."""
+    """A table. Its kind says what stands in it.
+
+    ``metrics``: methods down, metrics across, one block of rows per data set and split.
+    ``comparison``: one method against every other one, paired by data set, split and seed, with
+    intervals and corrected tests. ``identifiability``: rank correlation, over classes, of recall
+    with class size and with separability.
+    """
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     title: str = Field(description="Caption.")
+    kind: Literal["metrics", "comparison", "identifiability"] = Field(
+        "metrics", description="What stands in it."
+    )
     part: Literal["valid", "test"] = Field("test", description="Which predictions it is about.")
-    columns: list[TableColumn] = Field(min_length=1, description="Metrics, in order.")
+    columns: list[TableColumn] = Field(
+        [], description="Metrics, in order; `identifiability` has its own."
+    )
+    method: str | None = Field(
+        None, description="Of a `comparison`: the method that is compared with all others."
+    )
     difference: bool = Field(
         False, description="Show the change against the benchmark's reference, paired by seed."
     )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Table:
+        if (self.kind == "identifiability") == bool(self.columns):
+            raise ValueError(
+                "columns: a table of kind metrics or comparison needs them, identifiability has "
+                "its own"
+            )
+        if (self.kind == "comparison") != (self.method is not None):
+            raise ValueError("method: a table of kind comparison needs it, and no other does")
+        if self.kind == "identifiability" and self.part != "test":
+            raise ValueError("part: identifiability is about test")
+        return self
 
 
 # -------------------------------------------------------------------------------- reading

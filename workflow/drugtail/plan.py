@@ -90,6 +90,14 @@ class Plan:
                 f"methods ({', '.join(self.recipes)}); add it or name another"
             )
 
+        for table in self.tables.values():
+            if table.method is not None and table.method not in self.recipes:
+                raise DrugtailError(
+                    f"benchmark {benchmark.name}: table {table.name}: compares {table.method!r}, "
+                    f"which is not among the methods ({', '.join(self.recipes)}); add it or leave "
+                    "the table out"
+                )
+
     @staticmethod
     def _changes(choice: MethodChoice) -> dict[str, Any]:
         """What a benchmark changes of a recipe."""

@@ -36,7 +36,13 @@ TABLES = f"{RESULTS}/tables/{BENCHMARK.name}"
 FIGURES = f"{RESULTS}/figures/{BENCHMARK.name}"
 BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}/seeds{{seeds}}"
 BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}/seeds{seeds}"
-PLOTS = ["class_sizes", "recall_by_class_size", "class_history"]
+PLOTS = [
+    "class_sizes",
+    "recall_by_class_size",
+    "class_history",
+    "embedding_map",
+    "identifiability",
+]
 
 
 wildcard_constraints:
@@ -150,6 +156,18 @@ def get_assignments(wildcards):
     """What differs from the files, as --set options."""
     items = PLAN.assignments(wildcards.dataset, wildcards.method)
     return " ".join(f"--set '{item}'" for item in items)
+
+
+def get_mapped_embeddings():
+    """Embeddings to draw: a data set's first network that re-clusters, or else its first."""
+    blocks = [b for b in PLAN.blocks() if PLAN.recipes[b.method].classifier is None]
+    blocks.sort(key=lambda b: not PLAN.recipes[b.method].needs_geometry)
+    first = {}
+    for block in blocks:
+        path = f"{RESULTS}/runs/{block.path}"
+        if not BENCHMARK.partial or Path(path, "status.json").is_file():
+            first.setdefault(block.dataset, f"{path}/embeddings.parquet")
+    return [first[name] for name in BENCHMARK.datasets if name in first]
 
 
 def get_tables():

@@ -7,12 +7,19 @@ def get_plot_inputs(wildcards):
         "class_sizes": get_splits("json"),
         "recall_by_class_size": [f"{METRICS}/classes.parquet"],
         "class_history": [f"{METRICS}/class_history.parquet"],
+        "embedding_map": get_mapped_embeddings(),
+        "identifiability": [
+            f"{METRICS}/classes.parquet",
+            f"{METRICS}/class_history.parquet",
+        ],
     }[wildcards.figure]
 
 
 rule tabulate_results:
     input:
-        f"{METRICS}/runs.parquet",
+        runs=f"{METRICS}/runs.parquet",
+        classes=f"{METRICS}/classes.parquet",
+        history=f"{METRICS}/class_history.parquet",
     output:
         multiext(f"{TABLES}/{{table}}", csv=".csv", md=".md", tex=".tex"),
     log:
@@ -26,6 +33,7 @@ rule tabulate_results:
         mem_mb=1000,
         runtime=10,
     params:
+        metrics=METRICS,
         table=lambda w: CATALOGUE.path("tables", w.table),
         stem=subpath(output.csv, strip_suffix=".csv"),
         reference=BENCHMARK.reference,
@@ -34,7 +42,7 @@ rule tabulate_results:
     message:
         "Writing the table {wildcards.table}"
     shell:
-        "drugtail tabulate --runs {input} --table {params.table} --reference {params.reference} "
+        "drugtail tabulate --metrics {params.metrics} --table {params.table} --reference {params.reference} "
         "--output {params.stem} 2>&1 | tee {log}"
 
 

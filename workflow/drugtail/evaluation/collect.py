@@ -12,7 +12,7 @@ import pandas as pd
 from drugtail.config import parse_seeds
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, write_parquet
+from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 
@@ -63,7 +63,8 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
         Folders of blocks. A folder without status.json counts as runs that are ``missing``.
     output
         Folder. ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or
-        missing), ``epochs``, ``best_epoch``, ``seconds`` and every metric.
+        missing), ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the part's name),
+        ``weight_ratio`` (largest over smallest weight) and every metric.
 
     Raises
     ------
@@ -81,11 +82,22 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
             classes.append(read_parquet(block.folder / "class_metrics.parquet"))
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
                      "method": block.method}  # fmt: skip
-            history.append(read_parquet(block.folder / "classes.parquet").assign(**names))
+            measured = read_parquet(block.folder / "classes.parquet").assign(**names)
+            history.append(measured)
+            header = read_parquet_metadata(block.folder / "classes.parquet")
+            states["class_weights"] = header.get("class_weights")
+            states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
     write_parquet(output / "runs.parquet", _stacked(runs))
     write_parquet(output / "classes.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
+
+
+def _weight_ratio(measured: pd.DataFrame) -> pd.Series:
+    """Largest over smallest class weight of all re-clusterings, by seed."""
+    weights = measured.dropna(subset="weight").groupby("seed")["weight"]
+    ratio: pd.Series = weights.max() / weights.min()
+    return ratio
 
 
 def check_complete(runs: Path) -> int:

@@ -101,9 +101,7 @@ def take_geometry(
     else:
         number = subcluster_counts(counts if sizes is None else sizes, minimum_size)
     capacity = -(-counts // number) if balanced else counts
-    subclusters = divide(
-        x, labels, number, capacity, seed=seed, rounds=rounds, tolerance=tolerance
-    )
+    subclusters = divide(x, labels, number, capacity, seed=seed, rounds=rounds, tolerance=tolerance)
     # Identical molecules can leave a place empty; an empty sub-cluster has no centre.
     used, subclusters = torch.unique(subclusters, return_inverse=True)
     owner = torch.arange(classes, device=x.device).repeat_interleave(number)[used]
@@ -317,9 +315,7 @@ def _nearest_by_groups(
     score = torch.empty(chosen.numel(), dtype=points.dtype, device=points.device)
     position = torch.empty_like(order)
     half_square = (centres * centres).sum(dim=1) / 2
-    for begin, end, low, high in zip(
-        [0, *ends[:-1]], ends, [0, *limits[:-1]], limits, strict=True
-    ):
+    for begin, end, low, high in zip([0, *ends[:-1]], ends, [0, *limits[:-1]], limits, strict=True):
         asked, inside = order[begin:end], members[low:high]
         rows = asked // probes
         values = torch.addmm(half_square[inside], points[rows], centres[inside].T, alpha=-1)

@@ -140,9 +140,7 @@ class SubclusterContrastive(Settings):
     )
 
 
-Contrastive = Annotated[
-    SupervisedContrastive | SubclusterContrastive, Field(discriminator="name")
-]
+Contrastive = Annotated[SupervisedContrastive | SubclusterContrastive, Field(discriminator="name")]
 
 
 class EdgeDrop(Settings):

@@ -317,9 +317,7 @@ def _lloyd(
     return final, result
 
 
-def _spread_out_start(
-    points: Tensor, valid: Tensor, k: int, generator: torch.Generator
-) -> Tensor:
+def _spread_out_start(points: Tensor, valid: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """k-means++ by cosine distance for several sets of points, [G, k, D]."""
     row = torch.arange(len(points), device=points.device)
     mass = valid.double()

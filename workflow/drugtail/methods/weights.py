@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drugtail.methods.registry import Registry
 from drugtail.methods.geometry import Geometry, nearest_other_class
+from drugtail.methods.registry import Registry
 
 ClassWeights = Callable[[Any, Tensor, Geometry | None], Tensor]
 CLASS_WEIGHTS: Registry[ClassWeights] = Registry("class weights")

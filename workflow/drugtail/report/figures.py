@@ -11,13 +11,22 @@ import matplotlib
 matplotlib.use("Agg")  # No screen is needed, on a cluster there is none.
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from sklearn.decomposition import PCA
 
+from drugtail.data.groups import class_groups
+from drugtail.evaluation.identifiability import identifiability
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, read_json, read_parquet
+from drugtail.runtime.files import (
+    atomic_path,
+    read_json,
+    read_parquet,
+    read_parquet_metadata,
+)
 
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
 STYLE: dict[Any, Any] = {
@@ -109,47 +118,176 @@ def plot_recall(classes: Path, output: Path) -> None:
 
 
 def plot_class_history(history: Path, output: Path) -> None:
-    """Draw class distance and class weight over training, for methods that renew them.
+    """Draw what each re-clustering measured, for methods that re-cluster.
 
-    One row per data set, split and method; left the distance of each class's centroid to the
-    nearest other one, right its weight; mean over seeds, coloured from the largest class (dark)
-    to the smallest (bright).
+    One row per data set, split and method; distance of each class's centroid to the nearest other
+    one, number of sub-clusters, class weight, separability (mean silhouette of validation
+    molecules) and recall on validation molecules at the end of that epoch; mean over seeds,
+    coloured from the largest class (dark) to the smallest (bright).
     """
     frame = read_parquet(history)
-    moving = frame[frame["class_distance"].notna()] if "class_distance" in frame else frame.head(0)
+    moving = frame[frame["moment"] == "refresh"] if "moment" in frame else frame.head(0)
     panels = list(moving.groupby(["dataset", "split", "method"], sort=False)) if len(moving) else []
+    titles = {
+        "class_distance": "distance to nearest class",
+        "subclusters": "sub-clusters",
+        "weight": "class weight (mean 1)",
+        "valid_separability": "separability",
+        "valid_recall": "recall (validation)",
+    }
 
     def draw() -> Figure:
         if not panels:
-            figure = plt.figure(figsize=(6, 1.2))
-            figure.text(0.5, 0.5, "No method of this benchmark re-computes class distances.",
-                        ha="center", va="center")  # fmt: skip
-            return figure
+            return _empty("No method of this benchmark re-clusters its classes.")
         figure, axes = plt.subplots(
-            len(panels), 2, figsize=(8.5, 2.7 * len(panels)), squeeze=False, layout="constrained"
-        )
-        for (left, right), (name, rows) in zip(axes, panels, strict=True):
+            len(panels), len(titles), figsize=(3.2 * len(titles), 2.6 * len(panels)),
+            squeeze=False, layout="constrained",
+        )  # fmt: skip
+        for row_axes, (name, rows) in zip(axes, panels, strict=True):
             sizes = rows.groupby("label")["n"].mean().sort_values(ascending=False)
             shades = plt.get_cmap("plasma")(np.linspace(0, 0.9, len(sizes)))
             for shade, label in zip(shades, sizes.index, strict=True):
-                line = rows[rows["label"] == label].groupby("epoch").mean(numeric_only=True)
-                text = f"{sizes[label]:,.0f}"
-                left.plot(line.index, line["class_distance"], color=shade, marker=".", label=text)
-                right.plot(line.index, line["weight"], color=shade, marker=".")
-            left.set_title(" ".join(map(str, name)), loc="left")
-            left.set_ylabel("distance to nearest class")
-            right.set_ylabel("class weight (mean 1)")
-            for axis in (left, right):
+                line = rows[rows["label"] == label].groupby("epoch")[list(titles)].mean()
+                for axis, column in zip(row_axes, titles, strict=True):
+                    axis.plot(
+                        line.index, line[column], color=shade, marker=".",
+                        label=f"{sizes[label]:,.0f}",
+                    )  # fmt: skip
+            row_axes[0].set_title(" ".join(map(str, name)), loc="left")
+            row_axes[1].set_yscale("log")
+            for axis, title in zip(row_axes, titles.values(), strict=True):
+                axis.set_ylabel(title)
                 axis.set_xlabel("epoch")
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            figure_legend = right.legend(
-                *left.get_legend_handles_labels(), title="class size", fontsize=6,
-                loc="center left", bbox_to_anchor=(1, 0.5),
-            )  # fmt: skip
-            figure_legend.get_title().set_fontsize(7)
+            legend = row_axes[-1].legend(
+                title="class size", fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5)
+            )
+            legend.get_title().set_fontsize(7)
         return figure
 
     _save(draw, output)
+
+
+def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
+    """Draw training molecules of every class in two dimensions at a few epochs.
+
+    Parameters
+    ----------
+    embeddings
+        ``embeddings.parquet`` of blocks, one row of panels each. Every panel has its own principal
+        components; at most 150 molecules of a class are drawn, always the same ones.
+    output
+        Path without extension.
+    """
+    blocks = [(read_parquet_metadata(path), read_parquet(path)) for path in embeddings]
+    drawn = [(header, list(frame.groupby(["epoch", "moment"])))
+             for header, frame in blocks if len(frame)]  # fmt: skip
+
+    def draw() -> Figure:
+        if not drawn:
+            return _empty("No network of this benchmark finished its training.")
+        columns = max(len(moments) for _, moments in drawn)
+        figure, axes = plt.subplots(
+            len(drawn), columns, figsize=(3.3 * columns, 3.2 * len(drawn)), squeeze=False,
+            layout="constrained",
+        )  # fmt: skip
+        for row_axes, (header, moments) in zip(axes, drawn, strict=True):
+            groups = np.array(class_groups(header["train_counts"]))
+            for axis, ((epoch, moment), rows) in zip(row_axes, moments, strict=False):
+                points = PCA(2, random_state=0).fit_transform(np.stack(rows["embedding"].tolist()))
+                of = groups[rows["label"].to_numpy()]
+                for group, marker in (("head", "."), ("middle", "."), ("tail", "^")):
+                    chosen = of == group
+                    axis.scatter(
+                        *points[chosen].T, s=9, marker=marker, color=GROUP_COLOURS[group],
+                        alpha=0.6, linewidths=0,
+                    )  # fmt: skip
+                for label in np.flatnonzero(groups == "tail"):
+                    centre = points[rows["label"].to_numpy() == label].mean(axis=0)
+                    axis.annotate(_short([header["class_names"][label]])[0], centre, fontsize=6)
+                chosen_text = ", chosen" if moment == "chosen" else ""
+                axis.set_title(f"epoch {epoch}{chosen_text}", loc="left")
+                axis.set_xticks([])
+                axis.set_yticks([])
+            for axis in row_axes[len(moments) :]:
+                axis.remove()
+            row_axes[0].set_ylabel(f"{header['dataset']} {header['split']}\n{header['method']}")
+        patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
+        return figure
+
+    _save(draw, output)
+
+
+def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
+    """Draw test recall of every class against its size and against its separability.
+
+    One row per data set and split of at least four classes, for the first method that re-clusters
+    (or, without one, the first network); mean over seeds, with Spearman's rank correlation.
+    """
+    recall, measured = read_parquet(classes), read_parquet(history)
+    table = identifiability(recall, measured)
+    moving = measured.loc[measured["moment"] == "refresh", "method"]
+    table = table[table["valid_separability_rho"].notna()] if len(table) else table
+    if len(table):
+        first = moving.iloc[0] if len(moving) else table["method"].iloc[0]
+        table = table[table["method"] == first]
+
+    def draw() -> Figure:
+        if table.empty:
+            return _empty("No data set of this benchmark has four classes and a trained network.")
+        figure, axes = plt.subplots(
+            len(table), 2, figsize=(8.4, 3.3 * len(table)), squeeze=False, layout="constrained"
+        )
+        for row_axes, row in zip(axes, table.to_dict("records"), strict=True):
+            points = _class_points(recall, measured, row)
+            for axis, name, title in (
+                (row_axes[0], "n_train", "training molecules of the class"),
+                (row_axes[1], "valid_separability", "separability (validation)"),
+            ):
+                for group, colour in GROUP_COLOURS.items():
+                    chosen = points[points["group"] == group]
+                    axis.scatter(chosen[name], chosen["recall"], color=colour, s=22)
+                for _, point in points.iterrows():
+                    axis.annotate(
+                        _short([point["label_name"]])[0], (point[name], point["recall"]),
+                        fontsize=6, xytext=(3, 3), textcoords="offset points",
+                    )  # fmt: skip
+                rho, low, high = (row[f"{name}_{kind}"] for kind in ("rho", "low", "high"))
+                axis.set_title(f"rank correlation {rho:+.2f} [{low:+.2f}, {high:+.2f}]")
+                axis.set_xlabel(title)
+                axis.set_ylabel("test recall")
+                axis.set_ylim(-0.05, 1.05)
+            row_axes[0].set_xscale("log")
+            row_axes[0].set_title(
+                f"{row['dataset']} {row['split']} {row['method']}\n" + row_axes[0].get_title()
+            )
+        patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
+        return figure
+
+    _save(draw, output)
+
+
+def _class_points(recall: pd.DataFrame, measured: pd.DataFrame, row: Any) -> pd.DataFrame:
+    """One row per class, mean over seeds."""
+    keys = ["dataset", "split", "encoder", "method"]
+
+    def of_row(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[(frame[keys] == [row[key] for key in keys]).all(axis=1)]
+
+    mean = of_row(recall[recall["part"] == "test"]).groupby("label").agg(
+        recall=("recall", "mean"), n_train=("n_train", "first"), group=("group", "first"),
+        label_name=("label_name", "first"),
+    )  # fmt: skip
+    chosen = of_row(measured[measured["moment"] == "chosen"])
+    return mean.join(chosen.groupby("label")["valid_separability"].mean())
+
+
+def _empty(text: str) -> Figure:
+    figure = plt.figure(figsize=(6, 1.2))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
 
 
 def _panels(number: int, height: float) -> tuple[Figure, list[Axes]]:

@@ -80,8 +80,15 @@ def _figure(path: Path) -> dict[str, str]:
         "class_sizes": "Training molecules per class.",
         "recall_by_class_size": "Test recall of each class against its training size; mean and "
         "standard deviation over seeds.",
-        "class_history": "Distance of each class's centroid to the nearest other one, and the "
-        "class weight made from it, at each re-clustering; mean over seeds.",
+        "class_history": "What each re-clustering measured: distance of each class's centroid to "
+        "the nearest other one, sub-clusters, class weight, separability (mean silhouette of "
+        "validation molecules) and recall on validation molecules; mean over seeds.",
+        "embedding_map": "Embeddings of training molecules at a few epochs of one run, in two "
+        "principal components of their own each; at most 150 molecules of a class, tail classes "
+        "named.",
+        "identifiability": "Test recall of each class against its size and against its "
+        "separability in the embedding that made the predictions; mean over seeds, with rank "
+        "correlation over classes and its 95 % interval.",
     }
     caption = captions.get(path.stem, path.stem)
     return {"source": f"data:image/svg+xml;base64,{data}", "caption": caption}

@@ -8,26 +8,44 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config import Table
+from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
 UNDEFINED = "n/a"
+CONSTANT = "†"
+WEIGHTS = ["class_weights", "weight_ratio"]
+COMPARISON_NOTES = [
+    "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
+    "interval; p of Wilcoxon's signed-rank test, two-sided, and corrected with Holm's method over "
+    "all rows of the table."
+]
+IDENTIFIABILITY_NOTES = [
+    "Spearman's rank correlation, over classes, of test recall with the size of the class and with "
+    "its separability (mean silhouette of its training or validation molecules in the embedding "
+    "that made the predictions): mean over runs, in brackets the 95 % interval of a bootstrap over "
+    "classes. n/a: fewer than four classes. Easy tail classes: those whose recall is above the "
+    "mean over all classes."
+]
 TEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
-    "±": "$\\pm$", "−": "$-$", "→": "$\\to$", GAP: "---",
+    "†": "$\\dagger$", "±": "$\\pm$", "−": "$-$", "→": "$\\to$", GAP: "---",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip
 
 
-def tabulate(runs: Path, table: Table, output: Path, *, reference: str = "cross_entropy") -> None:
+def tabulate(
+    metrics: Path, table: Table, output: Path, *, reference: str = "cross_entropy"
+) -> None:
     """Write one table as ``{output}.csv``, ``.md`` and ``.tex``.
 
     Parameters
     ----------
-    runs
-        ``runs.parquet`` of `drugtail collect`.
+    metrics
+        Folder that `drugtail collect` wrote.
     table
         Its definition.
     output
@@ -40,7 +58,14 @@ def tabulate(runs: Path, table: Table, output: Path, *, reference: str = "cross_
     DrugtailError
         If a metric of the table is unknown.
     """
-    frame = read_parquet(runs)
+    if table.kind == "identifiability":
+        found = identifiability(
+            read_parquet(metrics / "classes.parquet"),
+            read_parquet(metrics / "class_history.parquet"),
+        )
+        _write(output, table, found, _printed_identifiability(found), IDENTIFIABILITY_NOTES)
+        return
+    frame = read_parquet(metrics / "runs.parquet")
     columns = [f"{table.part}_{column.metric}" for column in table.columns]
     if (frame["status"] == "finished").any():
         missing = [name for name in columns if name not in frame]
@@ -49,14 +74,25 @@ def tabulate(runs: Path, table: Table, output: Path, *, reference: str = "cross_
                 f"table {table.name}: metric {missing[0].removeprefix(table.part + '_')!r} is "
                 "unknown; `drugtail list metrics` names them all"
             )
-    frame = frame.reindex(columns=[*ROW, "seed", "status", *columns])
+    frame = frame.reindex(columns=[*ROW, "seed", "status", *WEIGHTS, *columns])
+    if table.kind == "comparison":
+        assert table.method is not None
+        found = compare_methods(frame[frame["status"] == "finished"], table.method, columns)
+        gaps = int((frame["status"] != "finished").sum())
+        notes = COMPARISON_NOTES + ([f"Gaps: {gaps} runs are not finished."] if gaps else [])
+        _write(output, table, found, _printed_comparison(found, table), notes)
+        return
     if table.difference:
         frame = paired_difference(frame, columns, reference)
     summary = summarise(frame, columns)
+    _write(output, table, summary, _printed(summary, table), _notes(summary, table))
+
+
+def _write(
+    output: Path, table: Table, values: pd.DataFrame, printed: pd.DataFrame, notes: list[str]
+) -> None:
     with atomic_path(output.with_name(output.name + ".csv")) as temporary:
-        summary.to_csv(temporary, index=False)
-    printed = _printed(summary, table)
-    notes = _notes(summary, table)
+        values.to_csv(temporary, index=False)
     write_text(output.with_name(output.name + ".md"), _markdown(printed, table.title, notes))
     write_text(output.with_name(output.name + ".tex"), _latex(printed, table, notes))
 
@@ -69,7 +105,8 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     pandas.DataFrame
         `ROW`, ``runs`` (finished), ``expected`` (all), ``diverged``, ``missing``, ``unpaired``
         and, per column, ``{column}_mean`` and ``{column}_std``; rows in the order in which they
-        first appear.
+        first appear. ``weights_constant``: the method weighs by class distances, and all weights
+        were 1 throughout, as they are with two classes.
     """
     rows = []
     for key, group in frame.groupby(ROW, sort=False):
@@ -80,6 +117,10 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             "diverged": int((group["status"] == "diverged").sum()),
             "missing": int((group["status"] == "missing").sum()),
             "unpaired": int((group["status"] == "unpaired").sum()),
+            "weights_constant": bool(
+                (finished["class_weights"] == "class_distance").any()
+                and (finished["weight_ratio"] < 1 + 1e-6).all()
+            ),
         }
         for column in columns:
             values = finished[column].dropna().to_numpy(dtype=float)
@@ -115,7 +156,11 @@ def paired_difference(frame: pd.DataFrame, columns: list[str], reference: str) -
 def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Cells as text."""
     printed = pd.DataFrame(
-        {"Data set": summary["dataset"], "Split": summary["split"], "Method": summary["method"]}
+        {
+            "Data set": summary["dataset"],
+            "Split": summary["split"],
+            "Method": summary["method"] + np.where(summary["weights_constant"], f" {CONSTANT}", ""),
+        }
     )
     if summary["encoder"].nunique() > 1:
         printed["Encoder"] = summary["encoder"]
@@ -157,11 +202,64 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
             f"{int(summary['unpaired'].sum())} runs have no partner: the reference's run did not "
             "finish."
         )
+    if summary["weights_constant"].any():
+        notes.append(
+            f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal "
+            "and both class weights were 1 throughout: the reweighting does nothing here."
+        )
     names = [f"{table.part}_{column.metric}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
         notes.append(f"{UNDEFINED}: not defined there, for example a group without classes.")
     return notes
+
+
+def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
+    shown = {f"{table.part}_{column.metric}": column for column in table.columns}
+    rows = []
+    for row in found.to_dict("records"):
+        column = shown[row["metric"]]
+        difference, low, high = (
+            UNDEFINED if np.isnan(value) else f"{value * column.scale:+.{column.digits}f}"
+            for value in (row["difference"], row["low"], row["high"])
+        )
+        rows.append(
+            {
+                "Against": row["against"],
+                "Metric": column.title,
+                "Pairs": str(row["pairs"]),
+                "Difference": f"{difference} [{low}, {high}]",
+                "Won": str(row["wins"]),
+                "Lost": str(row["losses"]),
+                "p": _p(row["p"]),
+                "p (Holm)": _p(row["p_holm"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
+    titles = {
+        "n_train": "Class size",
+        "separability": "Separability (training)",
+        "valid_separability": "Separability (validation)",
+    }
+    rows = []
+    for row in found.to_dict("records"):
+        cells = {"Data set": row["dataset"], "Split": row["split"], "Method": row["method"],
+                 "Runs": str(row["seeds"]), "Classes": str(row["classes"])}  # fmt: skip
+        for name, title in titles.items():
+            rho, low, high = (row[f"{name}_{kind}"] for kind in ("rho", "low", "high"))
+            cells[title] = UNDEFINED if np.isnan(rho) else f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]"
+        cells["Easy tail classes"] = f"{row['easy_tail']} of {row['tail']}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return UNDEFINED
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
 
 
 def _markdown(printed: pd.DataFrame, title: str, notes: list[str]) -> str:

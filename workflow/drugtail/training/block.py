@@ -72,8 +72,8 @@ def train_block(
     """Train every seed of a block and write its files into `output`.
 
     Writes predictions.parquet, history.parquet, classes.parquet, status.json, manifest.json and,
-    for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is recorded as ``diverged``
-    and the others go on.
+    for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is
+    recorded as ``diverged`` and the others go on.
 
     Parameters
     ----------

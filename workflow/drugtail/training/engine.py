@@ -375,7 +375,6 @@ class _Run:
                 result.logits[part] = self._predict(self.parts[part]).cpu().numpy()
         return result
 
-
     def _note_chosen(self) -> None:
         """Measure the classes once more, with the weights that were chosen."""
         assert self.best_epoch is not None

@@ -1,0 +1,57 @@
+"""Which classes are easy to tell apart: recall against class size and against separability."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from drugtail.evaluation.statistics import rank_correlation
+
+ROW = ["dataset", "split", "encoder", "method"]
+AGAINST = ("n_train", "separability", "valid_separability")
+
+
+def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlations, over classes, of test recall with size and with separability.
+
+    Parameters
+    ----------
+    classes
+        ``classes.parquet`` of `drugtail collect`: recall per run, part and class.
+    history
+        ``class_history.parquet``; its rows of moment ``chosen`` were measured with the weights
+        that made the predictions. Separability is the mean silhouette of a class's training
+        molecules or, ``valid_separability``, of its validation molecules.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per data set, split, encoder and method that has embeddings: ``classes``,
+        ``seeds``, per name x of `AGAINST` ``{x}_rho``, ``{x}_low`` and ``{x}_high`` (95 %
+        interval), ``tail`` (classes) and ``easy_tail``: how many of them have a recall above the
+        mean over all classes, both averaged over seeds.
+    """
+    measured = history[(history["moment"] == "chosen") & history["separability"].notna()]
+    keys = [*ROW, "seed", "label"]
+    joined = classes[classes["part"] == "test"].merge(
+        measured[[*keys, "separability", "valid_separability"]], on=keys
+    )
+    rows = []
+    for key, group in joined.groupby(ROW, sort=False):
+        tables = {name: _by_seed(group, name) for name in ("recall", *AGAINST)}
+        row = dict(zip(ROW, key, strict=True))
+        row |= {"seeds": len(tables["recall"]), "classes": tables["recall"].shape[1]}
+        for name in AGAINST:
+            values = rank_correlation(tables["recall"], tables[name])
+            row |= dict(zip((f"{name}_rho", f"{name}_low", f"{name}_high"), values, strict=True))
+        mean = group.groupby("label").agg(recall=("recall", "mean"), group=("group", "first"))
+        tail = mean.loc[mean["group"] == "tail", "recall"]
+        row |= {"tail": len(tail), "easy_tail": int((tail > mean["recall"].mean()).sum())}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _by_seed(group: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """Values of a column, one row per seed and one column per class."""
+    return group.pivot_table(index="seed", columns="label", values=column).to_numpy(dtype=float)
