@@ -53,7 +53,12 @@ def block(
     write_parquet(folder / "predictions.parquet", predictions, header)
     paths = [folder / "metrics.parquet", folder / "class_metrics.parquet"]
     evaluate_block(folder / "predictions.parquet", *paths)
-    history = [{"seed": int(s), "epoch": 0, "label": c} for s in status for c in (0, 1)]
+    history = [
+        {"seed": int(s), "moment": "chosen", "epoch": 0, "label": c, "weight": 1.0 + c}
+        for s in status
+        for c in (0, 1)
+    ]
+    header |= {"class_weights": "uniform"}
     write_parquet(folder / "classes.parquet", pd.DataFrame(history), header)
     write_json(folder / "status.json", {"status": "finished", "seeds": status})
     return folder
@@ -364,7 +369,8 @@ def test_a_forest_on_fingerprints_is_compared_with_the_network() -> None:
 
 def test_rows_come_in_the_order_of_the_runs() -> None:
     rows = [run(method, 0, 0.5) for method in ("zeta", "alpha", "cross_entropy")]
-    assert summarise(pd.DataFrame(rows), [METRIC])["method"].tolist() == [
+    frame = pd.DataFrame(rows).assign(class_weights="uniform", weight_ratio=1.0)
+    assert summarise(frame, [METRIC])["method"].tolist() == [
         "zeta", "alpha", "cross_entropy",
     ]  # fmt: skip
 
@@ -397,3 +403,19 @@ def test_a_pipe_does_not_break_markdown(tmp_path: Path) -> None:
     written = Written(tmp_path, [run("focal", 0, 0.5)], table(columns=[column]))
     rows = [line for line in written.md.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {6}
+
+
+def test_a_method_whose_distances_gave_weights_of_one_throughout_is_marked(tmp_path: Path) -> None:
+    rows = [
+        run("class_distance", 0, 0.5, class_weights="class_distance", weight_ratio=1.0),
+        run("class_distance", 1, 0.5, class_weights="class_distance", weight_ratio=1.0),
+        run("moving", 0, 0.5, class_weights="class_distance", weight_ratio=1.2),
+        run("no_reweighting", 0, 0.5, class_weights="uniform", weight_ratio=1.0),
+    ]
+    written = Written(tmp_path, rows, table())
+    assert [row[2] for row in written.rows] == ["class_distance †", "moving", "no_reweighting"]
+    assert "reweighting does nothing" in written.md
+    assert "$\\dagger$" in written.tex
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "†" not in Written(other, rows[2:], table()).md

@@ -241,3 +241,90 @@ def test_a_single_molecule_has_nothing_to_be_told_from_and_costs_nothing() -> No
     views = random_views(1)
     assert supervised_contrastive(views, torch.tensor([0]), temperature=0.1).item() == 0.0
     assert subcluster_loss(views, [0], [0]).item() == 0.0
+
+
+# ------------------------------------------------------------- the authors' code as published
+
+
+def naive_as_published(
+    views: Tensor,
+    labels: list[int],
+    subclusters: list[int],
+    temperature: float,
+    class_temperature: list[float],
+    beta: float,
+) -> float:
+    """The two terms with the differences of the authors' code, the own other view in both masks."""
+    within = naive_term(
+        views,
+        lambda i, j: subclusters[i] == subclusters[j],
+        lambda i, j: True,
+        lambda i: temperature,
+    )
+    between = naive_term(
+        views,
+        lambda i, j: i == j or (labels[i] == labels[j] and subclusters[i] != subclusters[j]),
+        lambda i, j: i == j or subclusters[i] != subclusters[j],
+        lambda i: class_temperature[labels[i]],
+    )
+    return within * temperature / 0.07 + beta * between
+
+
+def as_published(
+    views: Tensor, labels: list[int], subclusters: list[int], **changes: float
+) -> Tensor:
+    settings = {"temperature": 0.1, "beta": BETA, **changes}
+    return subcluster_contrastive(
+        views,
+        torch.tensor(labels),
+        torch.tensor(subclusters),
+        class_temperature=torch.tensor(CLASS_TEMPERATURE, dtype=views.dtype),
+        variant="as_published",
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("case", [(LABELS, SUBCLUSTERS), (LABELS, LABELS), ([1], [0])])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_variant_as_published_equals_its_formula(
+    case: tuple[list[int], list[int]], seed: int
+) -> None:
+    labels, subclusters = case
+    views = random_views(len(labels), seed)
+    wanted = naive_as_published(views, labels, subclusters, 0.1, CLASS_TEMPERATURE, BETA)
+    found = as_published(views, labels, subclusters)
+    assert found.item() == pytest.approx(wanted, rel=1e-10, abs=1e-12)
+
+
+def test_the_variants_differ_also_where_every_class_is_one_sub_cluster() -> None:
+    views = random_views(len(LABELS))
+    paper = subcluster_loss(views, LABELS, LABELS).item()
+    without_second = as_published(views, LABELS, LABELS, beta=0.0).item()
+    assert without_second == pytest.approx(paper * 0.1 / 0.07)
+    assert as_published(views, LABELS, LABELS).item() > without_second
+
+
+def test_gradients_of_the_variant_as_published_are_right() -> None:
+    views = random_views(6).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda v: as_published(v, [0, 0, 0, 1, 1, 2], [0, 0, 1, 2, 3, 4], temperature=0.3), views
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_variant_as_published_is_finite_for_identical_molecules(case: str) -> None:
+    labels, subclusters = CASES[case]
+    views = random_views(1).float()[:, :1].expand(len(labels), 2, -1).clone().requires_grad_()
+    loss = as_published(views, labels, subclusters)
+    loss.backward()
+    assert loss.isfinite()
+    assert views.grad.isfinite().all()
+
+
+def test_an_unknown_variant_is_refused() -> None:
+    views = random_views(2)
+    with pytest.raises(ValueError, match="paper or as_published"):
+        subcluster_contrastive(
+            views, torch.tensor([0, 1]), torch.tensor([0, 1]), temperature=0.1,
+            class_temperature=torch.ones(2), beta=0.25, variant="published",
+        )  # fmt: skip

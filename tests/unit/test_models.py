@@ -12,7 +12,7 @@ from drugtail.features.atoms import FEATURES
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
 from drugtail.models.classifiers import mlp_classifier
-from drugtail.models.encoders import GCN, propagate
+from drugtail.models.encoders import GCN, propagate_and_add
 from drugtail.models.network import Network
 
 SMILES = [
@@ -37,7 +37,7 @@ class PlainLayer(nn.Module):
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
-        self.convolution = GCNConv(width_in, width_out)
+        self.convolution = GCNConv(width_in, width_out, bias=False)
         self.residual = nn.Linear(width_in, width_out)
         self.norm = nn.BatchNorm1d(width_out)
 
@@ -56,7 +56,6 @@ class PlainGCN(nn.Module):
             plain = PlainLayer(width_in, width_out)
             with torch.no_grad():
                 plain.convolution.lin.weight.copy_(layer.convolution.weight)
-                plain.convolution.bias.copy_(layer.convolution_bias)
             plain.residual.load_state_dict(layer.residual.state_dict())
             plain.norm.load_state_dict(layer.norm.state_dict())
             self.layers.append(plain)
@@ -96,7 +95,6 @@ def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
     for layer, other in zip(model.layers, plain.layers, strict=True):
         pairs = [
             (layer.convolution.weight, other.convolution.lin.weight),
-            (layer.convolution_bias, other.convolution.bias),
             (layer.residual.weight, other.residual.weight),
             (layer.residual.bias, other.residual.bias),
             (layer.norm.weight, other.norm.weight),
@@ -121,19 +119,22 @@ def asymmetric_weight(batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
-def test_propagate_and_its_gradient_equal_a_dense_matrix_product(
+def test_propagation_and_its_gradients_equal_a_dense_matrix_product_plus_relu(
     batch: Batch, asymmetric: bool
 ) -> None:
     weight = asymmetric_weight(batch) if asymmetric else batch.norm
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(len(batch.atom_type), 5, generator=generator, requires_grad=True)
+    residual = torch.randn(x.shape, generator=generator, requires_grad=True)
     direction = torch.randn(x.shape, generator=generator)
     matrix = dense(batch, weight.double())
 
-    result = propagate(x, batch, weight)
-    torch.testing.assert_close(result.double(), matrix @ x.double(), rtol=1e-5, atol=1e-6)
+    result = propagate_and_add(x, residual, batch, weight)
+    wanted = matrix @ x.double() + residual.double().clamp(min=0)
+    torch.testing.assert_close(result.double(), wanted, rtol=1e-5, atol=1e-6)
     (result * direction).sum().backward()
     torch.testing.assert_close(x.grad.double(), matrix.T @ direction.double(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(residual.grad, direction * (residual > 0))
 
 
 def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matrix_would(
@@ -146,7 +147,7 @@ def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matri
     for layer in double.layers:
         spread = dense(batch, weight.double()) @ x @ layer.convolution.weight.T
         residual = torch.relu(layer.residual(x))
-        x = layer.norm(spread + layer.convolution_bias + residual)
+        x = layer.norm(spread + residual)
     wanted = torch.stack([x[batch.molecule == i].sum(0) for i in range(batch.molecules)])
     found = model(batch, store.type_features, weight)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-3)

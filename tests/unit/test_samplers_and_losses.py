@@ -13,8 +13,15 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
+from drugtail.methods.geometry import Geometry
 from drugtail.methods.losses import LOSSES, weighted_mean
-from drugtail.methods.recipe import CostSensitiveWeights, EdgeDrop, UniformWeights
+from drugtail.methods.recipe import (
+    ClassSeparabilityWeights,
+    CostSensitiveWeights,
+    EdgeDrop,
+    LogitAdjustment,
+    UniformWeights,
+)
 from drugtail.methods.registry import Registry
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.methods.views import VIEWS, drop_probability
@@ -409,3 +416,52 @@ def test_a_name_cannot_be_registered_twice() -> None:
     with pytest.raises(ValueError, match="loss 'a' is registered twice"):
         registry.register("a")(lambda: 2)
     assert registry["a"]() == 1
+
+
+# ----------------------------------------------------- logit adjustment and class_separability
+
+
+def test_logit_adjustment_equals_its_formula_and_tau_one_is_balanced_softmax() -> None:
+    logits = torch.randn(30, 4, generator=seeded(0), dtype=torch.float64)
+    labels = torch.arange(30) % 4
+    counts = torch.tensor([200, 50, 9, 1])
+    for tau in (0.0, 0.5, 1.0, 2.0):
+        settings = LogitAdjustment(name="logit_adjustment", tau=tau)
+        found = LOSSES["logit_adjustment"](settings, logits, labels, counts)
+        for i, y in enumerate(labels.tolist()):
+            shifted = [
+                s + tau * math.log(n / 260)
+                for s, n in zip(logits[i].tolist(), counts.tolist(), strict=True)
+            ]
+            wanted = math.log(sum(map(math.exp, shifted))) - shifted[y]
+            assert found[i].item() == pytest.approx(wanted, rel=1e-10)
+    one = LOSSES["logit_adjustment"](
+        LogitAdjustment(name="logit_adjustment"), logits, labels, counts
+    )
+    torch.testing.assert_close(one, LOSSES["balanced_softmax"](None, logits, labels, counts))
+
+
+def test_separability_weights_follow_their_formula_whichever_molecules_are_taken() -> None:
+    values = {"train": [0.9, 0.1, -0.4], "valid": [0.2, 0.3, -0.9]}
+    nothing = torch.zeros(3)
+    geometry = Geometry(
+        subclusters=torch.zeros(1, dtype=torch.int64),
+        subcluster_count=torch.ones(3, dtype=torch.int64),
+        nearest_class=nothing.long(),
+        class_distance=nothing,
+        subcluster_distance=nothing,
+        spread=nothing,
+        separability=torch.tensor(values["train"]),
+        valid_separability=torch.tensor(values["valid"]),
+    )
+    counts = torch.tensor([100, 10, 1])
+    for of, silhouettes in values.items():
+        for temperature in (0.1, 1.0):
+            settings = ClassSeparabilityWeights.model_validate(
+                {"name": "class_separability", "temperature": temperature, "of": of}
+            )
+            raw = [math.exp(-s / temperature) for s in silhouettes]
+            wanted = [3 * value / sum(raw) for value in raw]
+            found = CLASS_WEIGHTS["class_separability"](settings, counts, geometry)
+            assert found.tolist() == pytest.approx(wanted, rel=1e-5)
+            assert CLASS_WEIGHTS["class_separability"](settings, counts, None).tolist() == [1] * 3

@@ -13,16 +13,21 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from drugtail.methods.subclusters import (
+from drugtail.methods import geometry as geometry_module
+from drugtail.methods.geometry import (
     Geometry,
-    assign_within_capacity,
-    balanced_kmeans,
     class_spread,
     class_temperatures,
+    nearest_centre,
     nearest_other_class,
     separability,
-    subcluster_counts,
     take_geometry,
+)
+from drugtail.methods.subclusters import (
+    assign_within_capacity,
+    balanced_kmeans,
+    divide,
+    subcluster_counts,
 )
 
 
@@ -132,7 +137,7 @@ def test_a_point_misses_a_more_similar_cluster_only_if_that_is_full_of_more_simi
     generator = torch.Generator().manual_seed(seed)
     similarity = torch.rand(n, k, generator=generator)
     capacity = -(-n // k) + slack
-    assigned = assign_within_capacity(similarity, capacity)
+    assigned = assign_within_capacity(similarity, torch.full((k,), capacity))
     sizes = torch.bincount(assigned, minlength=k)
     assert sizes.max() <= capacity
     for point, own in enumerate(assigned.tolist()):
@@ -149,10 +154,95 @@ def test_a_point_misses_a_more_similar_cluster_only_if_that_is_full_of_more_simi
 
 def test_with_room_for_all_every_point_gets_its_most_similar_cluster() -> None:
     similarity = torch.rand(100, 7, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(assign_within_capacity(similarity, 100), similarity.argmax(dim=1))
+    assert torch.equal(
+        assign_within_capacity(similarity, torch.full((7,), 100)), similarity.argmax(dim=1)
+    )
+
+
+def test_without_room_for_all_it_is_refused_and_does_not_hang() -> None:
+    with pytest.raises(ValueError, match="10 points do not fit into 9 places"):
+        assign_within_capacity(torch.rand(10, 3), torch.tensor([3, 3, 3]))
+
+
+def test_points_of_several_nodes_are_assigned_as_if_each_were_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    similarity = torch.rand(90, 4, generator=generator)
+    node = torch.arange(90) % 3
+    room = torch.tensor([[8, 8, 8, 8], [30, 0, 0, 0], [10, 10, 5, 5]])
+    together = assign_within_capacity(similarity, room, node)
+    for i in range(3):
+        alone = assign_within_capacity(similarity[node == i], room[i])
+        assert torch.equal(together[node == i], alone)
+
+
+@pytest.mark.parametrize("k", [17, 66, 250, 400])
+def test_hierarchical_division_respects_the_capacity_exactly_and_fills_every_cluster(
+    k: int,
+) -> None:
+    x = points(4000, 12, dtype=torch.float32)
+    capacity = -(-4000 // k)
+    clusters = balanced_kmeans(x, k, capacity=capacity, seed=0)
+    sizes = torch.bincount(clusters, minlength=k)
+    assert len(sizes) == k
+    assert sizes.sum() == 4000
+    assert sizes.max() <= capacity
+    assert sizes.min() > 0
+
+
+def test_many_clusters_are_nearly_as_tight_as_those_of_plain_kmeans() -> None:
+    x, _ = blobs([50] * 60, noise=1.0)
+    clusters = balanced_kmeans(x, 60, capacity=55, seed=0)
+    plain = KMeans(60, n_init=1, random_state=0).fit_predict(x.numpy())
+    assert inertia(x, clusters) <= 1.25 * inertia(x, plain)
+
+
+def test_divide_numbers_the_clusters_of_several_groups_one_after_the_other() -> None:
+    x = points(1200, 6, dtype=torch.float32)
+    group = torch.arange(1200) % 3
+    number = torch.tensor([1, 40, 7])
+    capacity = -(-torch.bincount(group) // number)
+    clusters = divide(x, group, number, capacity, seed=0, rounds=50, tolerance=1e-3)
+    for g, (first, k) in enumerate([(0, 1), (1, 40), (41, 7)]):
+        own = clusters[group == g]
+        assert own.min() == first
+        assert own.max() == first + k - 1
+        assert torch.bincount(own - first).max() <= capacity[g]
 
 
 # ------------------------------------------------------------------- distances of classes
+
+
+@pytest.mark.parametrize("of_own_class", [True, False])
+def test_the_search_in_groups_of_centres_finds_nearly_always_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, of_own_class: bool
+) -> None:
+    x, labels = blobs([900, 500, 300], noise=1.0)
+    centres, owner = blobs([600, 300, 200], noise=0.8, seed=5)
+    exact, _ = nearest_centre(x, labels, centres, owner, of_own_class=of_own_class)
+    naive = cdist(x.numpy(), centres.numpy())
+    same = labels.numpy()[:, None] == owner.numpy()[None, :]
+    wanted = np.where(same == of_own_class, naive, np.inf).min(axis=1)
+    np.testing.assert_allclose(exact.numpy(), wanted, rtol=1e-6)
+    monkeypatch.setattr(geometry_module, "EXACT_CENTRES", 0)
+    monkeypatch.setattr(geometry_module, "PROBES", 6)
+    found, position = nearest_centre(x, labels, centres, owner, of_own_class=of_own_class)
+    assert ((owner[position] == labels) == of_own_class).all()
+    ratio = found.numpy() / wanted
+    assert ratio.min() >= 1 - 1e-6
+    assert (ratio < 1 + 1e-6).mean() > 0.9
+    assert ratio.mean() < 1.01
+
+
+def test_validation_molecules_are_measured_against_the_sub_clusters_of_training_ones() -> None:
+    x, labels = blobs([60, 40, 20], noise=0.5)
+    taken = take_geometry(x, labels, x, labels)
+    torch.testing.assert_close(taken.valid_separability, taken.separability)
+    # Validation molecules that lie where another class does are not separable.
+    other = take_geometry(x, labels, x, (labels + 1) % 3)
+    assert (other.valid_separability < taken.separability).all()
+    # A class without validation molecules keeps the value of its training molecules.
+    some = take_geometry(x, labels, x[labels == 0], labels[labels == 0])
+    torch.testing.assert_close(some.valid_separability, taken.separability)
 
 
 def labelled(sizes: list[int], pieces: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -229,6 +319,7 @@ def geometry_of(spread: list[float], subcluster_count: list[int]) -> Geometry:
         subcluster_distance=nothing,
         spread=torch.tensor(spread, dtype=torch.float64),
         separability=nothing,
+        valid_separability=nothing,
     )
 
 
@@ -305,7 +396,7 @@ def test_subcluster_counts_follow_their_formula(counts: list[int], minimum: int)
 
 
 def geometry(x: Tensor, labels: Tensor, seed: int = 0, minimum_size: int = 10) -> Geometry:
-    return take_geometry(x, labels, minimum_size=minimum_size, rounds=50, tolerance=1e-3, seed=seed)
+    return take_geometry(x, labels, x[:0], labels[:0], minimum_size=minimum_size, seed=seed)
 
 
 def test_geometry_cuts_classes_into_their_own_capacity_limited_subclusters() -> None:

@@ -130,6 +130,7 @@ def test_predictions_cover_validation_and_test_molecules_of_every_seed(
         "dataset": "tiny", "split": "random-0", "encoder": "tiny", "method": "cross_entropy",
         "class_names": ["class 0", "class 1", "class 2"],
         "train_counts": np.bincount(train_labels).tolist(), "seeds": [3, 4],
+        "class_weights": "uniform",
     }  # fmt: skip
 
 
@@ -558,7 +559,7 @@ class Step:
         with torch.no_grad():
             batch = self.store.batch(self.train)
             embeddings = self.network.encoder(batch, self.store.type_features)
-        self.objective.refresh_geometry(embeddings, 0)
+        self.objective.refresh_geometry(embeddings, embeddings[:9], self.labels[:9], 0)
 
     def losses(self, drawn: Tensor, epoch: int) -> Any:
         generator = torch.Generator().manual_seed(0)
@@ -598,7 +599,7 @@ def test_schedule_scale_shortens_warm_up_and_refresh_to_at_least_one_epoch(
 ) -> None:
     objective = Step(files, "class_distance", scale).objective
     assert [objective.trains_classifier(e) for e in range(60)] == [e >= warmup for e in range(60)]
-    assert [e for e in range(60) if objective.refresh_due(e)] == list(refresh)
+    assert objective.refresh_epochs(60) == refresh
 
 
 def test_methods_without_geometry_train_the_classifier_at_once_and_never_cluster(
@@ -606,7 +607,7 @@ def test_methods_without_geometry_train_the_classifier_at_once_and_never_cluster
 ) -> None:
     objective = Step(files, "balanced_softmax").objective
     assert all(objective.trains_classifier(epoch) for epoch in range(30))
-    assert not any(objective.refresh_due(epoch) for epoch in range(30))
+    assert len(objective.refresh_epochs(30)) == 0
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -664,6 +665,7 @@ def test_class_distance_renews_its_weights_from_the_distances_at_every_refresh(
 ) -> None:
     output = train(files.inputs(), "class_distance", tmp_path)
     classes = read_parquet(output / "classes.parquet")
+    classes = classes[classes["moment"] == "refresh"]
     assert classes["epoch"].unique().tolist() == [2, 4]
     counts = read_problem(files.molecules, files.split).train_counts.tolist()
     limit = max(min(counts), 10)
@@ -674,6 +676,8 @@ def test_class_distance_renews_its_weights_from_the_distances_at_every_refresh(
         assert rows["subclusters"].tolist() == [max(1, n // limit) for n in counts]
         assert (rows["nearest_class"] != rows["label"]).all()
         assert rows["separability"].between(-1, 1).all()
+        assert rows["valid_separability"].between(-1, 1).all()
+        assert rows["valid_recall"].between(0, 1).all()
         shares = [
             np.exp(-rows[name]) / np.exp(-rows[name]).sum()
             for name in ("class_distance", "subcluster_distance")
@@ -690,8 +694,94 @@ def test_class_distance_with_two_classes_keeps_both_weights_at_one(
 ) -> None:
     output = train(make_files((80, 12)).inputs(), "class_distance", tmp_path)
     classes = read_parquet(output / "classes.parquet")
-    assert len(classes) == 4
-    assert (classes["weight"] == 1).all()
+    refreshes = classes[classes["moment"] == "refresh"]
+    assert len(refreshes) == 4
+    assert (refreshes["weight"] == 1).all()
+    by_epoch = refreshes.groupby("epoch")
+    assert (by_epoch["class_distance"].nunique() == 1).all()
+    assert (by_epoch["subcluster_distance"].nunique() == 1).all()
+
+
+def test_class_separability_tells_two_classes_apart(make_files: MakeFiles, tmp_path: Path) -> None:
+    output = train(make_files((80, 12)).inputs(), "class_separability", tmp_path)
+    classes = read_parquet(output / "classes.parquet")
+    for _, rows in classes[classes["moment"] == "refresh"].groupby("epoch"):
+        raw = np.exp(-rows["separability"] / 0.25)
+        assert rows["weight"].tolist() == pytest.approx((raw / raw.mean()).tolist(), rel=1e-4)
+        assert rows["weight"].nunique() == 2
+
+
+def test_as_published_every_class_is_one_subcluster_and_draws_are_balanced(
+    files: Any, tmp_path: Path
+) -> None:
+    output = train(files.inputs(), "class_distance_as_published", tmp_path)
+    classes = read_parquet(output / "classes.parquet")
+    assert (classes["subclusters"] == 1).all()
+    # With one sub-cluster per class both distances are the same.
+    both = classes[["class_distance", "subcluster_distance"]]
+    np.testing.assert_allclose(both["class_distance"], both["subcluster_distance"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "column"),
+    [
+        ("class_distance_class_only", "class_distance"),
+        ("class_distance_subcluster_only", "subcluster_distance"),
+    ],
+)
+def test_an_ablation_of_the_distances_weighs_by_the_other_one_alone(
+    files: Any, tmp_path: Path, method: str, column: str
+) -> None:
+    output = train(files.inputs(), method, tmp_path)
+    classes = read_parquet(output / "classes.parquet")
+    for _, rows in classes[classes["moment"] == "refresh"].groupby("epoch"):
+        raw = np.exp(-rows[column])
+        assert rows["weight"].tolist() == pytest.approx((raw / raw.mean()).tolist(), rel=1e-5)
+
+
+def test_without_the_contrastive_term_the_classifier_trains_from_the_first_epoch(
+    files: Any, tmp_path: Path
+) -> None:
+    output = train(files.inputs(), "class_distance_no_contrastive", tmp_path)
+    history = read_parquet(output / "history.parquet")
+    assert (history["contrastive_loss"] == 0).all()
+    assert (history["classification_loss"] > 0).all()
+    classes = read_parquet(output / "classes.parquet")
+    assert classes.loc[classes["moment"] == "refresh", "weight"].nunique() > 1
+
+
+def test_without_subclusters_the_contrastive_term_is_plain_and_without_reweighting_all_weigh_one(
+    files: Any, tmp_path: Path
+) -> None:
+    whole = train(files.inputs(), "class_distance_no_subclusters", tmp_path / "whole")
+    assert (read_parquet(whole / "classes.parquet")["subclusters"] == 1).all()
+    step = Step(files, "class_distance_no_subclusters")
+    step.cluster()
+    plain = Step(files, "class_distance_no_subclusters")
+    drawn = torch.arange(0, len(step.labels), 3)
+    # A geometry changes nothing of a contrastive term that does not read it.
+    assert step.losses(drawn, 5).contrastive == plain.losses(drawn, 5).contrastive
+    alike = train(files.inputs(), "class_distance_no_reweighting", tmp_path / "alike")
+    classes = read_parquet(alike / "classes.parquet")
+    refreshes = classes[classes["moment"] == "refresh"]
+    assert (refreshes["weight"] == 1).all()
+    assert refreshes["subclusters"].max() > 1
+
+
+@pytest.mark.parametrize("method", ["cross_entropy", "class_distance"])
+def test_embeddings_of_every_class_are_kept_at_a_few_moments(
+    files: Any, tmp_path: Path, method: str
+) -> None:
+    output = train(files.inputs(), method, tmp_path)
+    frame = read_parquet(output / "embeddings.parquet")
+    moments = frame.groupby(["moment", "epoch"])
+    expected = {"chosen"} | ({"refresh"} if method == "class_distance" else set())
+    assert set(frame["moment"]) == expected
+    names = [tuple(rows["id"]) for _, rows in moments]
+    assert len(set(names)) == 1, "the same molecules at every moment"
+    assert set(frame["label"]) == {0, 1, 2}
+    lengths = np.linalg.norm(np.stack(frame["embedding"].tolist()), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
 
 
 def test_the_weights_of_a_static_method_are_written_once(files: Any, tmp_path: Path) -> None:
@@ -699,10 +789,12 @@ def test_the_weights_of_a_static_method_are_written_once(files: Any, tmp_path: P
     classes = read_parquet(output / "classes.parquet")
     counts = read_problem(files.molecules, files.split).train_counts
     raw = counts.min() / counts
-    assert classes["epoch"].tolist() == [0, 0, 0]
+    assert classes["epoch"].tolist() == [status(output)["seeds"]["0"]["best_epoch"]] * 3
     assert classes["n"].tolist() == counts.tolist()
     assert classes["weight"].tolist() == pytest.approx((raw / raw.mean()).tolist(), rel=1e-6)
-    assert classes[["subclusters", "class_distance"]].isna().all(axis=None)
+    # Measured once with the chosen weights, although the method itself never looks.
+    assert (classes["moment"] == "chosen").all()
+    assert classes[["subclusters", "class_distance", "separability"]].notna().all(axis=None)
 
 
 def test_a_training_that_ends_before_the_classifiers_first_epoch_is_refused(

@@ -277,14 +277,19 @@ def plot(
     figure: Annotated[
         str,
         typer.Argument(
-            help="class_sizes, recall_by_class_size, class_history, embedding_map or identifiability"
+            help="class_sizes, recall_by_class_size, class_history, embedding_map, identifiability"
         ),
     ],
-    inputs: Annotated[list[Path], typer.Argument(help="Its input files.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
+    inputs: Annotated[list[Path] | None, typer.Argument(help="Its input files.")] = None,
 ) -> None:
     """Draw one figure as SVG and PNG."""
     from drugtail.report import figures
+
+    inputs = inputs or []
+    needed = {"recall_by_class_size": 1, "class_history": 1, "identifiability": 2}.get(figure, 0)
+    if len(inputs) < needed:
+        raise DrugtailError(f"{figure}: needs {needed} input files, {len(inputs)} are given")
 
     if figure == "class_sizes":
         figures.plot_class_sizes(inputs, output)
@@ -295,8 +300,6 @@ def plot(
     elif figure == "embedding_map":
         figures.plot_embedding_map(inputs, output)
     elif figure == "identifiability":
-        if len(inputs) != 2:
-            raise DrugtailError("identifiability needs classes.parquet and class_history.parquet")
         figures.plot_identifiability(inputs[0], inputs[1], output)
     else:
         raise DrugtailError(

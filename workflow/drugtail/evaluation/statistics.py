@@ -130,4 +130,6 @@ def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     product = (a * b).sum(axis=1)
-    return np.divide(product, norm, out=np.full(len(norm), np.nan), where=norm > 0)
+    result = np.full(len(norm), np.nan)
+    np.divide(product, norm, out=result, where=norm > 0)
+    return result

@@ -54,7 +54,7 @@ def logit_adjustment(settings: Any, logits: Tensor, labels: Tensor, counts: Tens
     Parameters and result as in `cross_entropy`; ``settings.tau`` is τ. τ = 1 is
     `balanced_softmax`, since log π and log n differ by a constant.
     """
-    prior = (counts / counts.sum()).to(logits.dtype).log()
+    prior = (counts.to(logits.dtype) / counts.sum()).log()
     # A class without training molecules takes no part, also where τ is 0.
     shift = torch.where(counts > 0, settings.tau * prior, prior)
     return F.cross_entropy(logits + shift, labels, reduction="none")

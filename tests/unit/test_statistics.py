@@ -1,0 +1,166 @@
+"""Paired tests, intervals and rank correlations against SciPy and by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from drugtail.config import Catalogue
+from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.statistics import (
+    bootstrap_mean,
+    compare_methods,
+    holm,
+    rank_correlation,
+    signed_rank,
+)
+from drugtail.report.figures import plot_identifiability
+from drugtail.report.tables import tabulate
+from drugtail.runtime.files import write_parquet
+
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+METRICS = ("balanced_accuracy", "balanced_accuracy_head", "balanced_accuracy_tail")
+
+
+def test_holm_multiplies_by_the_number_of_larger_ones_and_stays_monotone() -> None:
+    found = holm(np.array([0.04, 0.01, np.nan, 0.03, 0.9]))
+    assert found[[0, 1, 3, 4]].tolist() == pytest.approx([0.09, 0.04, 0.09, 0.9])
+    assert np.isnan(found[2])
+
+
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_holm_never_lowers_a_p_value_nor_their_order(p: list[float]) -> None:
+    found = holm(np.array(p))
+    assert (found >= np.array(p) - 1e-15).all()
+    assert (found <= 1).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(found[order]) >= 0).all()
+
+
+def test_signed_rank_is_that_of_scipy_and_says_nothing_of_no_difference() -> None:
+    values = np.array([0.1, -0.02, 0.3, 0.05, 0.2, 0.11])
+    assert signed_rank(values) == stats.wilcoxon(values).pvalue
+    assert signed_rank(np.zeros(5)) == 1
+    assert np.isnan(signed_rank(np.empty(0)))
+
+
+def test_a_bootstrap_interval_is_close_to_that_of_a_normal_mean() -> None:
+    values = np.random.default_rng(1).normal(2.0, 0.5, size=200)
+    low, high = bootstrap_mean(values)
+    half = 1.96 * values.std() / np.sqrt(200)
+    assert low == pytest.approx(values.mean() - half, abs=0.01)
+    assert high == pytest.approx(values.mean() + half, abs=0.01)
+    assert np.isnan(bootstrap_mean(np.array([1.0]))).all()
+
+
+def paired_runs() -> pd.DataFrame:
+    rows = []
+    for dataset in ("a", "b"):
+        for seed in range(5):
+            for method, gain in (("plain", 0.0), ("ours", 0.05), ("same", 0.0)):
+                noise = 0.1 * seed + (0.3 if dataset == "b" else 0)
+                extra = 0.001 * seed if method == "ours" else 0
+                row = {"dataset": dataset, "split": "random-0", "encoder": "gcn",
+                       "method": method, "seed": seed, "status": "finished"}  # fmt: skip
+                rows.append(row | {f"test_{m}": noise + gain + extra for m in METRICS})
+    return pd.DataFrame(rows)
+
+
+def test_methods_are_compared_pair_by_pair() -> None:
+    found = compare_methods(paired_runs(), "ours", ["test_balanced_accuracy"]).set_index("against")
+    assert found["pairs"].tolist() == [10, 10]
+    row = found.loc["plain"]
+    assert row["difference"] == pytest.approx(0.052)
+    assert 0.05 <= row["low"] <= row["difference"] <= row["high"] <= 0.054
+    assert (row["wins"], row["losses"]) == (10, 0)
+    assert row["p"] < 0.01
+    assert row["p_holm"] == pytest.approx(2 * row["p"])
+
+
+def test_a_run_without_partner_is_no_pair() -> None:
+    runs = paired_runs()
+    short = runs[~((runs["method"] == "plain") & (runs["seed"] == 0))]
+    found = compare_methods(short, "ours", ["test_balanced_accuracy"]).set_index("against")
+    assert found["pairs"].to_dict() == {"plain": 8, "same": 10}
+
+
+def test_the_table_of_a_comparison_names_difference_interval_and_corrected_p(
+    tmp_path: Path,
+) -> None:
+    runs = paired_runs().replace({"method": {"ours": "class_separability"}})
+    write_parquet(tmp_path / "runs.parquet", runs)
+    tabulate(tmp_path, CATALOGUE.table("separability_test"), tmp_path / "out")
+    text = (tmp_path / "out.md").read_text()
+    line = next(x for x in text.splitlines() if "plain" in x and "Tail recall" in x)
+    assert "+5.2 [+5.1, +5.3]" in line
+    assert "Holm" in text
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 2 * 3
+
+
+def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(3, 12))
+    y = x + 0.7 * generator.normal(size=(3, 12))
+    found, low, high = rank_correlation(x, y)
+    wanted = np.mean([stats.spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)])
+    assert found == pytest.approx(wanted)
+    assert -1 <= low < found < high <= 1
+    assert np.isnan(rank_correlation(x[:, :3], y[:, :3])).all()
+
+
+def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Six classes whose recall follows separability and not size; and two classes elsewhere."""
+    key = {"split": "random-0", "encoder": "gcn", "method": "class_distance"}
+    recall = [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]
+    classes, history = [], []
+    for dataset, number in (("six", 6), ("two", 2)):
+        for seed in range(2):
+            for label in range(number):
+                run = {**key, "dataset": dataset, "seed": seed, "label": label}
+                group = "head" if label < number // 2 else "tail"
+                classes += [
+                    run | {"part": part, "label_name": f"c{label}", "group": group,
+                           "n_train": 1000 // (label + 1), "recall": recall[label]}
+                    for part in ("valid", "test")
+                ]  # fmt: skip
+                measured = {
+                    "separability": recall[label] - 0.5,
+                    "valid_separability": recall[label],
+                }
+                history.append(run | {"moment": "chosen", **measured})
+                history.append(run | {"moment": "refresh", "separability": 0.0,
+                                      "valid_separability": 0.0})  # fmt: skip
+    return pd.DataFrame(classes), pd.DataFrame(history)
+
+
+def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_path: Path) -> None:
+    classes, history = class_tables()
+    found = identifiability(classes, history).set_index("dataset")
+    six = found.loc["six"]
+    assert six["separability_rho"] == pytest.approx(1)
+    assert six["valid_separability_rho"] == pytest.approx(1)
+    sizes = [1000 // (c + 1) for c in range(6)]
+    wanted = stats.spearmanr(sizes, [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]).statistic
+    assert six["n_train_rho"] == pytest.approx(wanted)
+    # Mean recall is 0.558; the tail classes have 0.3, 0.95 and 0.6.
+    assert (six["easy_tail"], six["tail"]) == (2, 3)
+    assert np.isnan(found.loc["two", "n_train_rho"])
+
+    write_parquet(tmp_path / "classes.parquet", classes)
+    write_parquet(tmp_path / "class_history.parquet", history)
+    tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
+    text = (tmp_path / "out.md").read_text()
+    assert "2 of 3" in text
+    assert "n/a" in next(line for line in text.splitlines() if line.startswith("| two"))
+    plot_identifiability(
+        tmp_path / "classes.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+    )
+    assert (
+        "rank correlation" in (tmp_path / "figure.svg").read_text()
+        or (tmp_path / "figure.png").stat().st_size > 5000
+    )
