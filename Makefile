@@ -5,13 +5,19 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run real test check format clean help
+.PHONY: run real ablation separability test check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
 
 real: $(VENV)/installed  ## Run six methods on three public data sets; MIRROR=folder is tried first
 	$(SNAKEMAKE) --configfile config/real.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+ablation: $(VENV)/installed  ## Take the proposed method apart; MIRROR as above
+	$(SNAKEMAKE) --configfile config/ablation.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+separability: $(VENV)/installed  ## Compare variants of class_separability; MIRROR as above
+	$(SNAKEMAKE) --configfile config/separability.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -32,7 +38,7 @@ clean:  ## Remove results (published ones stay) and the environment
 	find results -mindepth 1 -maxdepth 1 ! -name published -exec rm -rf {} +
 
 help:  ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
