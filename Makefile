@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run real ablation separability test check format clean help
+.PHONY: run real ablation separability proposed test check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
@@ -18,6 +18,9 @@ ablation: $(VENV)/installed  ## Take the proposed method apart; MIRROR as above
 
 separability: $(VENV)/installed  ## Compare variants of class_separability; MIRROR as above
 	$(SNAKEMAKE) --configfile config/separability.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselines; MIRROR as above
+	$(SNAKEMAKE) --configfile config/proposed.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -392,3 +392,61 @@ def test_the_official_split_has_seed_0() -> None:
 def test_a_number_that_yaml_takes_for_text_is_told_how_to_be_written(tmp_path: Path) -> None:
     value = {**BENCHMARK, "training": {"learning_rate": "1e-3"}}
     assert "write it with a point, 1.0e-3" in refusal(read_benchmark, written(tmp_path, value))
+
+
+# ------------------------------------------------------ the proposed method and what it loses
+
+
+PAPER: dict[str, Any] = {
+    "sampler": {"name": "instance"},
+    "class_weights": {"name": "class_distance", "distances": "both"},
+    "loss": {"name": "cross_entropy"},
+    "contrastive": {
+        "name": "subcluster", "temperature": 0.1, "beta": 0.25, "variant": "paper",
+    },
+    "views": {"name": "edge_drop", "rates": [0.15, 0.10], "cap": 0.7},
+    "subclusters": {
+        "name": "balanced_kmeans", "minimum_size": 10, "rounds": 50, "tolerance": 1e-3,
+        "counted": "molecules",
+    },
+    "schedule": {"warmup_epochs": 10, "refresh_epochs": 10},
+    "classifier": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("suffix", "changed"),
+    [
+        ("", {}),
+        ("_no_contrastive", {"contrastive": None}),
+        (
+            "_no_subclusters",
+            {
+                "contrastive": {"name": "supervised", "temperature": 0.1},
+                "subclusters": {"name": "whole_classes"},
+            },
+        ),
+        ("_class_only", {"class_weights": {"name": "class_distance", "distances": "class"}}),
+        (
+            "_subcluster_only",
+            {"class_weights": {"name": "class_distance", "distances": "subcluster"}},
+        ),
+        ("_no_reweighting", {"class_weights": {"name": "uniform"}}),
+        (
+            "_as_published",
+            {
+                "sampler": {"name": "class_balanced"},
+                "contrastive": {**PAPER["contrastive"], "variant": "as_published"},
+                "subclusters": {
+                    **PAPER["subclusters"], "name": "kmeans", "counted": "oversampled",
+                },
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_an_ablation_differs_from_the_paper_in_the_part_it_is_named_after_alone(
+    suffix: str, changed: dict[str, Any]
+) -> None:
+    recipe = CATALOGUE.recipe(f"class_distance{suffix}").model_dump()
+    parts = {key: recipe[key] for key in PAPER}
+    assert parts == PAPER | changed

@@ -328,3 +328,29 @@ def test_an_unknown_variant_is_refused() -> None:
             views, torch.tensor([0, 1]), torch.tensor([0, 1]), temperature=0.1,
             class_temperature=torch.ones(2), beta=0.25, variant="published",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", ["supervised", "subcluster"])
+def test_under_mixed_precision_the_loss_and_its_gradient_are_those_of_float32(loss: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(32) % 4
+    raw = torch.randn(32, 2, 16, generator=generator)
+
+    def value(views: torch.Tensor) -> torch.Tensor:
+        if loss == "supervised":
+            return supervised_contrastive(views, labels, temperature=0.1)
+        return subcluster_contrastive(
+            views, labels, torch.arange(32) % 8, temperature=0.1,
+            class_temperature=torch.full((4,), 0.2), beta=0.25,
+        )  # fmt: skip
+
+    full = torch.nn.functional.normalize(raw, dim=2).requires_grad_()
+    mixed = full.detach().clone().requires_grad_()
+    value(full).backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = value(mixed)
+    found.backward()
+    assert found.dtype == torch.float32
+    assert full.grad is not None
+    torch.testing.assert_close(found, value(full))
+    torch.testing.assert_close(mixed.grad, full.grad)

@@ -263,6 +263,21 @@ def test_two_classes_always_weigh_one_each_so_reweighting_does_nothing(seed: int
     assert single.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("labels", "subclusters", "message"),
+    [
+        ([0, 0, 2, 2], [0, 0, 1, 1], r"\[2, 0, 2\]; two classes or more"),
+        ([0, 0, 0, 0], [0, 0, 1, 1], "two classes or more"),
+        ([0, 0, 1, 1], [0, 1, 1, 2], "molecules of two classes"),
+    ],
+)
+def test_class_distance_weights_refuse_what_has_no_distances(
+    labels: list[int], subclusters: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        class_distance_weights(torch.eye(4), torch.tensor(labels), torch.tensor(subclusters))
+
+
 @given(
     sizes=st.lists(st.integers(1, 15), min_size=2, max_size=6),
     pieces=st.integers(1, 4),

@@ -1,5 +1,6 @@
 """Paired tests, intervals and rank correlations against SciPy and by hand."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,18 @@ def test_signed_rank_is_that_of_scipy_and_says_nothing_of_no_difference() -> Non
 
 def test_a_bootstrap_interval_is_close_to_that_of_a_normal_mean() -> None:
     values = np.random.default_rng(1).normal(2.0, 0.5, size=200)
-    low, high = bootstrap_mean(values)
+    low, high = bootstrap_mean([values])
     half = 1.96 * values.std() / np.sqrt(200)
     assert low == pytest.approx(values.mean() - half, abs=0.01)
     assert high == pytest.approx(values.mean() + half, abs=0.01)
-    assert np.isnan(bootstrap_mean(np.array([1.0]))).all()
+    assert np.isnan(bootstrap_mean([values, np.array([1.0])])).all()
+    assert np.isnan(bootstrap_mean([])).all()
+
+
+def test_an_interval_does_not_widen_because_data_sets_differ() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, size=(2, 50))
+    low, high = bootstrap_mean([noise[0] - 5, noise[1] + 5])
+    assert high - low == pytest.approx(2 * 1.96 * noise.std() / np.sqrt(100), rel=0.15)
 
 
 def paired_runs() -> pd.DataFrame:
@@ -82,6 +90,26 @@ def test_methods_are_compared_pair_by_pair() -> None:
     assert row["p_holm"] == pytest.approx(2 * row["p"])
 
 
+def test_a_comparison_shows_the_data_set_that_loses() -> None:
+    runs = paired_runs()
+    ours_on_b = (runs["method"] == "ours") & (runs["dataset"] == "b")
+    runs.loc[ours_on_b, "test_balanced_accuracy"] -= 0.07
+    found = compare_methods(runs, "ours", ["test_balanced_accuracy"]).set_index("against")
+    assert found.loc["plain", "on_a"] == pytest.approx(0.052)
+    assert found.loc["plain", "on_b"] == pytest.approx(-0.018)
+    assert (found.loc["plain", "wins"], found.loc["plain", "losses"]) == (5, 5)
+
+
+def test_a_method_on_two_encoders_is_compared_within_each() -> None:
+    runs = paired_runs()
+    other = runs[runs["method"] != "same"].assign(encoder="other")
+    other.loc[other["method"] == "ours", "test_balanced_accuracy"] -= 0.2
+    both = pd.concat([runs, other], ignore_index=True)
+    found = compare_methods(both, "ours", ["test_balanced_accuracy"]).set_index("against")
+    assert (found.loc["plain", "pairs"], found.loc["same", "pairs"]) == (20, 10)
+    assert found.loc["plain", "difference"] == pytest.approx(0.052 - 0.1)
+
+
 def test_a_run_without_partner_is_no_pair() -> None:
     runs = paired_runs()
     short = runs[~((runs["method"] == "plain") & (runs["seed"] == 0))]
@@ -98,6 +126,8 @@ def test_the_table_of_a_comparison_names_difference_interval_and_corrected_p(
     text = (tmp_path / "out.md").read_text()
     line = next(x for x in text.splitlines() if "plain" in x and "Tail recall" in x)
     assert "+5.2 [+5.1, +5.3]" in line
+    assert re.search(r"\| a +\| b +\|", text)
+    assert "| +5.2 | +5.2 |" in line
     assert "Holm" in text
     assert len(pd.read_csv(tmp_path / "out.csv")) == 2 * 3
 
@@ -111,6 +141,15 @@ def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
     assert found == pytest.approx(wanted)
     assert -1 <= low < found < high <= 1
     assert np.isnan(rank_correlation(x[:, :3], y[:, :3])).all()
+
+
+def test_a_seed_whose_classes_are_all_alike_says_nothing_and_hides_nothing() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 2, 12))
+    alone = rank_correlation(x[:1], y[:1])
+    y[1] = 0.5
+    assert rank_correlation(x, y) == pytest.approx(alone)
+    assert np.isnan(rank_correlation(x[1:], y[1:])).all()
 
 
 def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -138,6 +177,28 @@ def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(classes), pd.DataFrame(history)
 
 
+def test_a_class_without_test_molecules_is_left_out() -> None:
+    classes, history = class_tables()
+    classes.loc[(classes["label"] == 1) & (classes["part"] == "test"), "recall"] = np.nan
+    six = identifiability(classes, history).set_index("dataset").loc["six"]
+    assert six["classes"] == 5
+    assert six["separability_rho"] == pytest.approx(1)
+    assert six["tail"] == 3
+
+
+def test_without_finished_runs_there_is_a_table_without_rows(tmp_path: Path) -> None:
+    classes, history = class_tables()
+    write_parquet(tmp_path / "classes.parquet", classes[["dataset", "seed"]].head(0))
+    write_parquet(tmp_path / "class_history.parquet", history[["dataset", "seed"]].head(0))
+    tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out.csv").empty
+    assert "Easy tail classes" in (tmp_path / "out.md").read_text()
+    plot_identifiability(
+        tmp_path / "classes.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+    )
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_path: Path) -> None:
     classes, history = class_tables()
     found = identifiability(classes, history).set_index("dataset")
@@ -160,7 +221,8 @@ def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_p
     plot_identifiability(
         tmp_path / "classes.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
     )
-    assert (
-        "rank correlation" in (tmp_path / "figure.svg").read_text()
-        or (tmp_path / "figure.png").stat().st_size > 5000
-    )
+    # The svg draws text as shapes and names it in comments; "two" has too few classes.
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert "six random-0 gcn class_distance" in drawn
+    assert "rank correlation +1.00 [+1.00, +1.00]" in drawn
+    assert "two random-0" not in drawn

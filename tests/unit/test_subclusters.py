@@ -110,6 +110,31 @@ def test_too_small_a_capacity_is_refused() -> None:
         balanced_kmeans(points(31), 3, capacity=10, seed=0)
 
 
+def test_only_directions_matter() -> None:
+    x = points(100, 8)
+    length = torch.rand(100, 1, generator=torch.Generator().manual_seed(1), dtype=x.dtype) * 9 + 1
+    wanted = balanced_kmeans(x, 10, capacity=10, seed=0)
+    assert torch.equal(balanced_kmeans(x * length, 10, capacity=10, seed=0), wanted)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_points_that_are_no_numbers_are_refused(value: float) -> None:
+    x = points(60)
+    x[7, 2] = value
+    with pytest.raises(ValueError, match="not finite"):
+        balanced_kmeans(x, 6, capacity=10, seed=0)
+
+
+def test_without_a_round_nothing_could_be_assigned_and_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="rounds is 0"):
+        balanced_kmeans(points(60), 6, capacity=10, seed=0, rounds=0)
+
+
+def test_no_points_and_more_clusters_than_points_are_fine() -> None:
+    assert balanced_kmeans(points(0), 3, capacity=1, seed=0).tolist() == []
+    assert len(balanced_kmeans(points(4), 9, capacity=1, seed=0).unique()) == 4
+
+
 def test_separate_clouds_of_the_capacitys_size_are_found() -> None:
     x, clouds = blobs([25] * 6, noise=0.15)
     clusters = balanced_kmeans(x, 6, capacity=25, seed=0)
@@ -162,6 +187,9 @@ def test_with_room_for_all_every_point_gets_its_most_similar_cluster() -> None:
 def test_without_room_for_all_it_is_refused_and_does_not_hang() -> None:
     with pytest.raises(ValueError, match="10 points do not fit into 9 places"):
         assign_within_capacity(torch.rand(10, 3), torch.tensor([3, 3, 3]))
+    room = torch.tensor([[2, 2], [10, 10]])
+    with pytest.raises(ValueError, match="10 points do not fit into 4 places"):
+        assign_within_capacity(torch.rand(10, 2), room, torch.zeros(10, dtype=torch.int64))
 
 
 def test_points_of_several_nodes_are_assigned_as_if_each_were_alone() -> None:
@@ -445,6 +473,36 @@ def test_a_subcluster_left_empty_does_not_take_part_as_a_centre_at_the_origin() 
     assert taken.separability.tolist() == pytest.approx([1.0] * 3, abs=1e-3)
 
 
+@pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-4])
+@pytest.mark.parametrize("groups", [False, True])
+def test_two_classes_have_one_distance_however_close_their_molecules_lie(
+    noise: float, groups: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if groups:
+        monkeypatch.setattr(geometry_module, "EXACT_CENTRES", 0)
+        monkeypatch.setattr(geometry_module, "PROBES", 2)
+    labels = torch.repeat_interleave(torch.arange(2), torch.tensor([2000, 40]))
+    for seed in range(5):
+        away = points(2040, 32, seed, torch.float32)
+        x = normalize(points(1, 32, dtype=torch.float32) + noise * away, dim=1)
+        taken = geometry(x, labels)
+        assert taken.class_distance[0] == taken.class_distance[1]
+        assert taken.subcluster_distance[0] == taken.subcluster_distance[1]
+
+
+def test_kmeans_without_balance_makes_clusters_above_their_share() -> None:
+    x, labels = blobs([300, 20, 20, 20, 20], noise=0.1)
+    one = torch.cat([torch.zeros(len(x)), torch.ones(10)]).long()
+    everything = torch.cat([x, points(10, 16, 9)])
+    share = -(-380 // 5)
+    plain = take_geometry(
+        everything, one, x[:0], labels[:0], sizes=torch.tensor([50, 10]), balanced=False
+    )
+    assert torch.bincount(plain.subclusters[one == 0]).max() > share
+    balanced = take_geometry(everything, one, x[:0], labels[:0], sizes=torch.tensor([50, 10]))
+    assert torch.bincount(balanced.subclusters[one == 0]).max() <= share
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_identical_molecules_of_several_classes_have_a_finite_geometry(dtype: torch.dtype) -> None:
     x = points(1, 16, dtype=dtype).expand(60, -1).contiguous()
@@ -453,7 +511,9 @@ def test_identical_molecules_of_several_classes_have_a_finite_geometry(dtype: to
     for value in (taken.class_distance, taken.subcluster_distance, taken.spread):
         assert value.isfinite().all()
         assert value.abs().max() < 1e-2
-    assert (taken.separability.abs() <= 1).all()
+    # Nothing can be told apart, and rounding errors are no distances.
+    assert (taken.separability == 0).all()
+    assert (taken.valid_separability == 0).all()
     temperatures = class_temperatures(taken, 0.1)
     assert temperatures.isfinite().all()
     assert (temperatures >= 0.1 - 1e-6).all()

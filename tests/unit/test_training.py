@@ -711,9 +711,7 @@ def test_class_separability_tells_two_classes_apart(make_files: MakeFiles, tmp_p
         assert rows["weight"].nunique() == 2
 
 
-def test_as_published_every_class_is_one_subcluster_and_draws_are_balanced(
-    files: Any, tmp_path: Path
-) -> None:
+def test_as_published_every_class_is_one_subcluster(files: Any, tmp_path: Path) -> None:
     output = train(files.inputs(), "class_distance_as_published", tmp_path)
     classes = read_parquet(output / "classes.parquet")
     assert (classes["subclusters"] == 1).all()

@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 
 from drugtail.runtime.files import read_json
 
 PROJECT = Path(__file__).parents[2]
-PUBLISHED = PROJECT / "results/published/real"
+FOLDERS = sorted(path.parent for path in PROJECT.glob("results/published/*/manifest.json"))
+
+
+def table_rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_there_is_something_published() -> None:
+    names = {folder.name for folder in FOLDERS}
+    assert names == {"real", "separability", "proposed", "ablation"}
 
 
 def test_the_readme_shows_the_published_table() -> None:
     readme = (PROJECT / "README.md").read_text()
-    table = (PUBLISHED / "tables/summary.md").read_text()
-    rows = [line for line in table.splitlines() if line.startswith("|")]
+    rows = table_rows((PROJECT / "results/published/real/tables/summary.md").read_text())
     assert len(rows) == 2 + 36
     for row in rows:
         assert row in readme
 
 
-def test_every_run_of_the_published_tables_was_finished() -> None:
-    table = pd.read_csv(PUBLISHED / "tables/head_tail.csv")
-    assert (table["runs"] == table["expected"]).all()
-    assert table["runs"].sum() == read_json(PUBLISHED / "manifest.json")["runs"] == 108
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+class TestPublished:
+    def test_every_run_of_the_tables_was_finished(self, folder: Path) -> None:
+        benchmark = read_json(folder / "manifest.json")
+        expected = None
+        for path in (folder / "tables").glob("*.csv"):
+            table = pd.read_csv(path)
+            if "expected" in table and path.stem != "trade_off":
+                assert (table["runs"] == table["expected"]).all()
+                expected = table["runs"].sum()
+                assert expected == benchmark["runs"]
+        assert expected is not None
 
+    def test_the_configuration_is_todays(self, folder: Path) -> None:
+        name = f"{folder.name}.yaml"
+        today = yaml.safe_load((PROJECT / "config" / name).read_text())
+        assert yaml.safe_load((folder / name).read_text()) == today
 
-def test_the_published_configuration_is_todays() -> None:
-    today = yaml.safe_load((PROJECT / "config/real.yaml").read_text())
-    assert yaml.safe_load((PUBLISHED / "real.yaml").read_text()) == today
+    def test_pages_beside_the_tables_quote_their_rows(self, folder: Path) -> None:
+        """Every table row of a page stands in a published table, here or beside."""
+        page = folder / "README.md"
+        if not page.exists():
+            assert folder.name == "real"
+            return
+        published = {
+            row
+            for path in folder.parent.glob("*/tables/*.md")
+            for row in table_rows(path.read_text())
+        }
+        quoted = re.findall(r"(?m)^<!-- from tables -->\n((?:\|.*\n)+)", page.read_text())
+        assert quoted
+        for block in quoted:
+            for row in table_rows(block):
+                assert row in published
 
-
-def test_the_published_files_name_no_folder_of_the_machine_they_were_made_on() -> None:
-    for path in PUBLISHED.rglob("*"):
-        if path.is_file():
-            text = path.read_text()
-            assert "/tmp/" not in text
-            assert "/home/" not in text
-            assert f"{Path.home()}/" not in text
+    def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                text = path.read_text()
+                assert "/tmp/" not in text
+                assert "/home/" not in text
+                assert f"{Path.home()}/" not in text

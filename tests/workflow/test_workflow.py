@@ -84,6 +84,37 @@ def test_a_logged_command_can_be_run_by_hand(changeable: Project) -> None:
     pd.testing.assert_frame_equal(before, pd.read_parquet(folder / "predictions.parquet"))
 
 
+def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
+    changeable: Project,
+) -> None:
+    command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
+    changeable.run(*command)
+    folder = changeable.folder / "published/tiny"
+    table = "tables/head_tail.csv"
+    made = changeable.folder / f"results/{table.replace('/', '/tiny/')}"
+    assert (folder / table).read_bytes() == made.read_bytes()
+    manifest = read_json(folder / "manifest.json")
+    assert manifest["runs"] == 6
+    assert "tiny/random-0/gcn/class_distance/seeds0-1" in manifest["blocks"]
+    (folder / "README.md").write_text("What we think of it.\n")
+    (folder / table).write_text("spoiled")
+    changeable.run(*command)
+    assert (folder / "README.md").read_text() == "What we think of it.\n"
+    assert (folder / table).read_bytes() == made.read_bytes()
+
+
+def test_unfinished_runs_are_not_published(changeable: Project) -> None:
+    path = changeable.folder / "results/metrics/tiny/runs.parquet"
+    runs = pd.read_parquet(path)
+    runs.loc[0, "status"] = "diverged"
+    runs.to_parquet(path)
+    command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
+    done = changeable.run(*command, check=False)
+    assert done.returncode != 0
+    assert "1 of 6 runs are not finished" in done.stdout
+    assert not (changeable.folder / "published/tiny").exists()
+
+
 # ------------------------------------------------------------------- what runs again, and when
 
 

@@ -10,6 +10,11 @@ from drugtail.evaluation.statistics import rank_correlation
 
 ROW = ["dataset", "split", "encoder", "method"]
 AGAINST = ("n_train", "separability", "valid_separability")
+COLUMNS = [
+    *ROW, "seeds", "classes",
+    *(f"{name}_{kind}" for name in AGAINST for kind in ("rho", "low", "high")),
+    "tail", "easy_tail",
+]  # fmt: skip
 
 
 def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
@@ -30,13 +35,15 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
         One row per data set, split, encoder and method that has embeddings: ``classes``,
         ``seeds``, per name x of `AGAINST` ``{x}_rho``, ``{x}_low`` and ``{x}_high`` (95 %
         interval), ``tail`` (classes) and ``easy_tail``: how many of them have a recall above the
-        mean over all classes, both averaged over seeds.
+        mean over all classes, both averaged over seeds. Classes without test molecules are left
+        out.
     """
+    if classes.empty or history.empty:
+        return pd.DataFrame(columns=COLUMNS)
     measured = history[(history["moment"] == "chosen") & history["separability"].notna()]
     keys = [*ROW, "seed", "label"]
-    joined = classes[classes["part"] == "test"].merge(
-        measured[[*keys, "separability", "valid_separability"]], on=keys
-    )
+    tested = classes[(classes["part"] == "test") & classes["recall"].notna()]
+    joined = tested.merge(measured[[*keys, "separability", "valid_separability"]], on=keys)
     rows = []
     for key, group in joined.groupby(ROW, sort=False):
         tables = {name: _by_seed(group, name) for name in ("recall", *AGAINST)}
@@ -49,7 +56,7 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
         tail = mean.loc[mean["group"] == "tail", "recall"]
         row |= {"tail": len(tail), "easy_tail": int((tail > mean["recall"].mean()).sum())}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _by_seed(group: pd.DataFrame, column: str) -> NDArray[np.float64]:

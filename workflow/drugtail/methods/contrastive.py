@@ -106,7 +106,10 @@ def _pairs(views: Tensor) -> tuple[Tensor, Tensor]:
     """Similarities of all 2B views, [2B, 2B] (all first views, then all second), and i != j."""
     flat = views.transpose(0, 1).flatten(0, 1)
     others = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
-    return flat @ flat.T, others
+    # Divided by a small temperature, half precision would be too coarse.
+    with torch.autocast(flat.device.type, enabled=False):
+        flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
+        return flat @ flat.T, others
 
 
 def _equal(names: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ BLOCK = 2**24
 EXACT_CENTRES = 4096
 GROUP = 64
 PROBES = 16
+# Distances of unit vectors below this are rounding errors.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,11 @@ def nearest_other_class(
     owner = torch.zeros(number, dtype=torch.int64, device=x.device)
     owner[subclusters] = labels
     subcentres = group_means(x, subclusters, number)
-    per_subcluster, _ = nearest_centre(subcentres, owner, subcentres, owner, of_own_class=False)
+    per_subcluster, other = nearest_centre(subcentres, owner, subcentres, owner, of_own_class=False)
     smallest = torch.full((classes,), torch.inf, dtype=x.dtype, device=x.device)
+    # A distance is one of both its ends; the search from the other end may have missed it.
     smallest.scatter_reduce_(0, owner, per_subcluster, "amin")
+    smallest.scatter_reduce_(0, owner[other], per_subcluster, "amin")
     return distance, nearest, smallest
 
 
@@ -208,7 +212,10 @@ def silhouettes(points: Tensor, labels: Tensor, centres: Tensor, owner: Tensor) 
     """(b − a) / max(a, b) of each point, in [−1, 1].
 
     a is the distance to the nearest centre of the point's own class, b that to the nearest one of
-    any other class: a silhouette (Rousseeuw, 1987) with respect to sub-cluster centroids.
+    any other class: a silhouette (Rousseeuw, 1987) with respect to sub-cluster centroids. Where
+    both are 0 to within rounding, it is 0. A point that took part in its centre is a little nearer
+    to it for that (the only one of its sub-cluster lies on it), and a class of many centres has a
+    near one more easily: points that took no part are the fairer measure.
 
     Parameters
     ----------
@@ -225,7 +232,8 @@ def silhouettes(points: Tensor, labels: Tensor, centres: Tensor, owner: Tensor) 
     """
     a, _ = nearest_centre(points, labels, centres, owner, of_own_class=True)
     b, _ = nearest_centre(points, labels, centres, owner, of_own_class=False)
-    return (b - a) / torch.maximum(a, b).clamp(min=torch.finfo(points.dtype).tiny)
+    larger = torch.maximum(a, b)
+    return torch.where(larger > ROUNDING, (b - a) / larger, 0.0)
 
 
 def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:

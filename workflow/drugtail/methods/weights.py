@@ -94,11 +94,25 @@ def class_distance_weights(x: Tensor, labels: Tensor, subclusters: Tensor) -> Te
     Returns
     -------
     Tensor
-        Weights, [C].
+        Weights, [C]; no gradient flows through them.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, one has no molecule, or a sub-cluster lies in two.
     """
+    counts = torch.bincount(labels)
+    if len(counts) < 2 or not bool(counts.all()):
+        raise ValueError(
+            f"molecules per class are {counts.tolist()}; two classes or more are needed, numbered "
+            "from 0 without gaps"
+        )
     # Numbers without molecules would be centres at the origin.
-    _, numbered = torch.unique(subclusters, return_inverse=True)
-    distance, _, subcluster_distance = nearest_other_class(x, labels, numbered)
+    used, numbered = torch.unique(subclusters, return_inverse=True)
+    owner = torch.zeros_like(used).index_put_((numbered,), labels)
+    if not torch.equal(owner[numbered], labels):
+        raise ValueError("a sub-cluster holds molecules of two classes; number them over all")
+    distance, _, subcluster_distance = nearest_other_class(x.detach(), labels, numbered)
     return _from_distances(distance, subcluster_distance)
 
 

@@ -120,19 +120,20 @@ def plot_recall(classes: Path, output: Path) -> None:
 def plot_class_history(history: Path, output: Path) -> None:
     """Draw what each re-clustering measured, for methods that re-cluster.
 
-    One row per data set, split and method; distance of each class's centroid to the nearest other
-    one, number of sub-clusters, class weight, separability (mean silhouette of validation
-    molecules) and recall on validation molecules at the end of that epoch; mean over seeds,
-    coloured from the largest class (dark) to the smallest (bright).
+    One row per data set, split, encoder and method; distance of each class's centroid to the
+    nearest other one, number of sub-clusters, class weight, separability (mean silhouette of
+    validation molecules) and recall on validation molecules at the end of that epoch; mean over
+    seeds, coloured from the largest class (dark) to the smallest (bright).
     """
     frame = read_parquet(history)
     moving = frame[frame["moment"] == "refresh"] if "moment" in frame else frame.head(0)
-    panels = list(moving.groupby(["dataset", "split", "method"], sort=False)) if len(moving) else []
+    row = ["dataset", "split", "encoder", "method"]
+    panels = list(moving.groupby(row, sort=False)) if len(moving) else []
     titles = {
         "class_distance": "distance to nearest class",
         "subclusters": "sub-clusters",
         "weight": "class weight (mean 1)",
-        "valid_separability": "separability",
+        "valid_separability": "separability (validation)",
         "valid_recall": "recall (validation)",
     }
 
@@ -211,7 +212,9 @@ def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
                 axis.set_yticks([])
             for axis in row_axes[len(moments) :]:
                 axis.remove()
-            row_axes[0].set_ylabel(f"{header['dataset']} {header['split']}\n{header['method']}")
+            row_axes[0].set_ylabel(
+                f"{header['dataset']} {header['split']}\n{header['encoder']} {header['method']}"
+            )
         patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
         return figure
@@ -227,9 +230,9 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
     """
     recall, measured = read_parquet(classes), read_parquet(history)
     table = identifiability(recall, measured)
-    moving = measured.loc[measured["moment"] == "refresh", "method"]
-    table = table[table["valid_separability_rho"].notna()] if len(table) else table
+    table = table[table["valid_separability_rho"].notna()]
     if len(table):
+        moving = measured.loc[measured["moment"] == "refresh", "method"]
         first = moving.iloc[0] if len(moving) else table["method"].iloc[0]
         table = table[table["method"] == first]
 
@@ -260,7 +263,8 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
                 axis.set_ylim(-0.05, 1.05)
             row_axes[0].set_xscale("log")
             row_axes[0].set_title(
-                f"{row['dataset']} {row['split']} {row['method']}\n" + row_axes[0].get_title()
+                f"{row['dataset']} {row['split']} {row['encoder']} {row['method']}\n"
+                + row_axes[0].get_title()
             )
         patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))

@@ -25,7 +25,8 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
     output
         Folder: ``tables/``, ``figures/``, ``index.html``, the configuration and
         ``manifest.json`` (command, host, packages, times, and per block its command, git commit,
-        code digest and the digests of its inputs and predictions).
+        code digest and the digests of its inputs and predictions). It is replaced, but a
+        ``README.md`` in it stays: what people wrote about the tables.
 
     Raises
     ------
@@ -42,6 +43,8 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
                 shutil.copy(path, folder / kind)
         shutil.copy(results / "page" / name / "index.html", folder)
         shutil.copy(config, folder)
+        if (readme := output / "README.md").is_file():
+            shutil.copy(readme, folder)
         write_json(folder / "manifest.json", _manifest(plan, config, results, number))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from drugtail.config import Table
+from drugtail.config import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
@@ -20,15 +21,17 @@ CONSTANT = "†"
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
-    "interval; p of Wilcoxon's signed-rank test, two-sided, and corrected with Holm's method over "
-    "all rows of the table."
+    "interval, seeds drawn anew within each data set; p of Wilcoxon's signed-rank test over all "
+    "pairs, two-sided, and corrected with Holm's method over all rows of the table. Interval and p "
+    "speak of training seeds on these splits, not of other splits or data sets."
 ]
 IDENTIFIABILITY_NOTES = [
     "Spearman's rank correlation, over classes, of test recall with the size of the class and with "
     "its separability (mean silhouette of its training or validation molecules in the embedding "
     "that made the predictions): mean over runs, in brackets the 95 % interval of a bootstrap over "
-    "classes. n/a: fewer than four classes. Easy tail classes: those whose recall is above the "
-    "mean over all classes."
+    "classes. n/a: fewer than four classes, or the same recall for all. Training molecules took "
+    "part in their own centres, validation molecules did not. Easy tail classes: those whose "
+    "recall is above the mean over all classes."
 ]
 TEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
@@ -229,6 +232,7 @@ def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
                 "Metric": column.title,
                 "Pairs": str(row["pairs"]),
                 "Difference": f"{difference} [{low}, {high}]",
+                **_by_dataset(row, column),
                 "Won": str(row["wins"]),
                 "Lost": str(row["losses"]),
                 "p": _p(row["p"]),
@@ -238,6 +242,18 @@ def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _by_dataset(row: dict[Any, Any], column: TableColumn) -> dict[str, str]:
+    """Mean difference on each data set, if there are several."""
+    cells = {
+        name.removeprefix("on_"): UNDEFINED
+        if np.isnan(value)
+        else f"{value * column.scale:+.{column.digits}f}"
+        for name, value in row.items()
+        if name.startswith("on_")
+    }
+    return cells if len(cells) > 1 else {}
+
+
 def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
     titles = {
         "n_train": "Class size",
@@ -245,6 +261,15 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
         "valid_separability": "Separability (validation)",
     }
     rows = []
+    names = [
+        "Data set",
+        "Split",
+        "Method",
+        "Runs",
+        "Classes",
+        *titles.values(),
+        "Easy tail classes",
+    ]
     for row in found.to_dict("records"):
         cells = {"Data set": row["dataset"], "Split": row["split"], "Method": row["method"],
                  "Runs": str(row["seeds"]), "Classes": str(row["classes"])}  # fmt: skip
@@ -253,7 +278,7 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
             cells[title] = UNDEFINED if np.isnan(rho) else f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]"
         cells["Easy tail classes"] = f"{row['easy_tail']} of {row['tail']}"
         rows.append(cells)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=names)
 
 
 def _p(value: float) -> str:

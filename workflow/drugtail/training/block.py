@@ -254,8 +254,9 @@ def _write_results(
     classes = _rows((seed, r.classes) for seed, r in results.items())
     write_parquet(output / "classes.parquet", _typed(classes, CLASSES), header)
     if recipe.classifier is None:
-        # One seed is enough for a picture.
-        seed, result = next(iter(results.items()))
+        # One seed is enough for a picture: the first that finished.
+        finished = [item for item in results.items() if item[1].status == "finished"]
+        seed, result = (finished or list(results.items()))[0]
         frame = _embedding_frame(problem, result.embeddings)
         write_parquet(output / "embeddings.parquet", frame, {**header, "seeds": [seed]})
     weights = {str(s): r.weights for s, r in results.items() if r.weights is not None}
