@@ -29,6 +29,8 @@ from drugtail.runtime.files import (
 )
 
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
+# Up to so many points of a line are marked.
+FEW = 8
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -151,8 +153,8 @@ def plot_class_history(history: Path, output: Path) -> None:
                 line = rows[rows["label"] == label].groupby("epoch")[list(titles)].mean()
                 for axis, column in zip(row_axes, titles, strict=True):
                     axis.plot(
-                        line.index, line[column], color=shade, marker=".",
-                        label=f"{sizes[label]:,.0f}",
+                        line.index, line[column], color=shade, label=f"{sizes[label]:,.0f}",
+                        marker="." if len(line) <= FEW else "",
                     )  # fmt: skip
             row_axes[0].set_title(" ".join(map(str, name)), loc="left")
             row_axes[1].set_yscale("log")
@@ -170,7 +172,7 @@ def plot_class_history(history: Path, output: Path) -> None:
 
 
 def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
-    """Draw training molecules of every class in two dimensions at a few epochs.
+    """Draw training molecules of every class in two dimensions after a few epochs.
 
     Parameters
     ----------
@@ -181,8 +183,12 @@ def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
         Path without extension.
     """
     blocks = [(read_parquet_metadata(path), read_parquet(path)) for path in embeddings]
-    drawn = [(header, list(frame.groupby(["epoch", "moment"])))
-             for header, frame in blocks if len(frame)]  # fmt: skip
+    drawn = []
+    for header, frame in blocks:
+        # A refresh comes before its epoch, the weights chosen are those after theirs.
+        trained = frame["epoch"] + (frame["moment"] == "chosen")
+        if len(frame):
+            drawn.append((header, list(frame.groupby([trained, "moment"]))))
 
     def draw() -> Figure:
         if not drawn:
@@ -194,20 +200,21 @@ def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
         )  # fmt: skip
         for row_axes, (header, moments) in zip(axes, drawn, strict=True):
             groups = np.array(class_groups(header["train_counts"]))
-            for axis, ((epoch, moment), rows) in zip(row_axes, moments, strict=False):
+            for axis, ((trained, moment), rows) in zip(row_axes, moments, strict=False):
                 points = PCA(2, random_state=0).fit_transform(np.stack(rows["embedding"].tolist()))
                 of = groups[rows["label"].to_numpy()]
                 for group, marker in (("head", "."), ("middle", "."), ("tail", "^")):
                     chosen = of == group
                     axis.scatter(
                         *points[chosen].T, s=9, marker=marker, color=GROUP_COLOURS[group],
-                        alpha=0.6, linewidths=0,
+                        alpha=0.6, linewidths=0, rasterized=True,
                     )  # fmt: skip
                 for label in np.flatnonzero(groups == "tail"):
                     centre = points[rows["label"].to_numpy() == label].mean(axis=0)
                     axis.annotate(_short([header["class_names"][label]])[0], centre, fontsize=6)
                 chosen_text = ", chosen" if moment == "chosen" else ""
-                axis.set_title(f"epoch {epoch}{chosen_text}", loc="left")
+                plural = "" if trained == 1 else "s"
+                axis.set_title(f"after {trained} epoch{plural}{chosen_text}", loc="left")
                 axis.set_xticks([])
                 axis.set_yticks([])
             for axis in row_axes[len(moments) :]:
