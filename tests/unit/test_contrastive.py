@@ -354,3 +354,15 @@ def test_under_mixed_precision_the_loss_and_its_gradient_are_those_of_float32(lo
     assert full.grad is not None
     torch.testing.assert_close(found, value(full))
     torch.testing.assert_close(mixed.grad, full.grad)
+
+
+def test_views_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape \[8, 6\]; \[molecules, 2, dimensions\]"):
+        supervised_contrastive(torch.rand(8, 6), torch.zeros(8).long(), temperature=0.1)
+    with pytest.raises(ValueError, match="8 molecules have views; labels must be as many"):
+        supervised_contrastive(random_views(8), torch.zeros(16).long(), temperature=0.1)
+    with pytest.raises(ValueError, match="one value per class"):
+        subcluster_contrastive(
+            random_views(2), torch.zeros(2).long(), torch.zeros(2).long(), temperature=0.1,
+            class_temperature=torch.tensor(0.1), beta=0.25,
+        )  # fmt: skip

@@ -30,7 +30,13 @@ def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float)
     -------
     Tensor
         The loss, a scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
     """
+    _check(views, labels)
     similarity, others = _pairs(views)
     positive = _equal(labels) & others
     return _mean_log_ratio(similarity / temperature, positive, others)
@@ -85,8 +91,11 @@ def subcluster_contrastive(
     Raises
     ------
     ValueError
-        If the variant is unknown.
+        If the variant is unknown, or the shapes do not fit.
     """
+    _check(views, labels, subclusters)
+    if class_temperature.dim() != 1:
+        raise ValueError("class_temperature needs one value per class, [C]")
     if variant not in get_args(Variant):
         raise ValueError(f"variant {variant!r} is unknown; use {' or '.join(get_args(Variant))}")
     similarity, others = _pairs(views)
@@ -100,6 +109,13 @@ def subcluster_contrastive(
     anchor_temperature = class_temperature[labels].repeat(2)[:, None]
     between = _mean_log_ratio(similarity / anchor_temperature, same_class, rest)
     return within + beta * between
+
+
+def _check(views: Tensor, *names: Tensor) -> None:
+    if views.dim() != 3 or views.shape[1] != 2:
+        raise ValueError(f"views has shape {list(views.shape)}; [molecules, 2, dimensions] needed")
+    if any(len(name) != len(views) for name in names):
+        raise ValueError(f"{len(views)} molecules have views; labels must be as many")
 
 
 def _pairs(views: Tensor) -> tuple[Tensor, Tensor]:

@@ -162,6 +162,8 @@ def plot_class_history(history: Path, output: Path) -> None:
                 axis.set_ylabel(title)
                 axis.set_xlabel("epoch")
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+                if rows["epoch"].nunique() == 1:
+                    axis.set_xticks(rows["epoch"].unique())
             legend = row_axes[-1].legend(
                 title="class size", fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5)
             )

@@ -23,7 +23,8 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
     config
         Its configuration file; copied too.
     output
-        Folder: ``tables/``, ``figures/``, ``index.html``, the configuration and
+        Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``,
+        ``figures/``, ``index.html``, the configuration and
         ``manifest.json`` (command, host, packages, times, and per block its command, git commit,
         code digest and the digests of its inputs and predictions). It is replaced, but a
         ``README.md`` in it stays: what people wrote about the tables.
@@ -37,7 +38,8 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
     results = Path(plan.benchmark.results)
     number = check_complete(results / "metrics" / name / "runs.parquet")
     with atomic_directory(output) as folder:
-        for kind, pattern in (("tables", "*.*"), ("figures", "*.svg")):
+        kinds = (("metrics", "*.parquet"), ("tables", "*.*"), ("figures", "*.svg"))
+        for kind, pattern in kinds:
             (folder / kind).mkdir()
             for path in sorted((results / kind / name).glob(pattern)):
                 shutil.copy(path, folder / kind)
