@@ -12,7 +12,7 @@ from drugtail.features.atoms import FEATURES
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
 from drugtail.models.classifiers import mlp_classifier
-from drugtail.models.encoders import GCN, propagate_and_add
+from drugtail.models.encoders import GCN
 from drugtail.models.network import Network
 
 SMILES = [
@@ -116,25 +116,6 @@ def asymmetric_weight(batch: Batch) -> Tensor:
     weight = torch.randn(len(batch.norm), generator=generator)
     assert not torch.equal(weight, weight[batch.reverse])
     return weight
-
-
-@pytest.mark.parametrize("asymmetric", [False, True])
-def test_propagation_and_its_gradients_equal_a_dense_matrix_product_plus_relu(
-    batch: Batch, asymmetric: bool
-) -> None:
-    weight = asymmetric_weight(batch) if asymmetric else batch.norm
-    generator = torch.Generator().manual_seed(3)
-    x = torch.randn(len(batch.atom_type), 5, generator=generator, requires_grad=True)
-    residual = torch.randn(x.shape, generator=generator, requires_grad=True)
-    direction = torch.randn(x.shape, generator=generator)
-    matrix = dense(batch, weight.double())
-
-    result = propagate_and_add(x, residual, batch, weight)
-    wanted = matrix @ x.double() + residual.double().clamp(min=0)
-    torch.testing.assert_close(result.double(), wanted, rtol=1e-5, atol=1e-6)
-    (result * direction).sum().backward()
-    torch.testing.assert_close(x.grad.double(), matrix.T @ direction.double(), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(residual.grad, direction * (residual > 0))
 
 
 def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matrix_would(

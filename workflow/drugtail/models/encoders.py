@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from drugtail.features.packed import Batch
-
-# PyTorch says in every process that compressed sparse rows are in beta.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+from drugtail.models.environments import (
+    Level,
+    SparseMatrix,
+    distinct_environments,
+    every_atom,
+)
 
 
 class GraphConvolutionLayer(nn.Module):
@@ -31,30 +33,28 @@ class GraphConvolutionLayer(nn.Module):
         super().__init__()
         self.convolution = nn.Linear(width_in, width_out, bias=False)
         self.residual = nn.Linear(width_in, width_out)
-        self.norm = nn.BatchNorm1d(width_out)
+        self.norm = CountedBatchNorm(width_out)
         nn.init.xavier_uniform_(self.convolution.weight)
 
-    def forward(
-        self, x: Tensor, batch: Batch, weight: Tensor, atom: Tensor | None = None
-    ) -> Tensor:
-        """Return the new features of all atoms, [atoms, width_out].
+    def forward(self, x: Tensor, level: Level) -> Tensor:
+        """Return the new features, [after, width_out].
 
         Parameters
         ----------
         x
-            Features, [atoms, width_in], or [kinds, width_in] with `atom` given.
-        batch
-            The graph.
-        weight
-            Entries of the adjacency matrix, [entries], see `Batch`.
-        atom
-            Row of `x` that belongs to each atom. The linear maps then run once per kind of atom.
+            Features of the distinct surroundings before the layer, [before, width_in].
+        level
+            How they lead to those after it.
         """
-        convolved, residual = self.convolution(x), self.residual(x)
-        if atom is not None:
-            convolved = nn.functional.embedding(atom, convolved)
-            residual = nn.functional.embedding(atom, residual)
-        result: Tensor = self.norm(propagate_and_add(convolved, residual, batch, weight))
+        bias = self.residual.bias
+        # One product for both maps: row 2k is the convolution's of surroundings k, 2k + 1 the
+        # residual's.
+        both = nn.functional.linear(
+            x,
+            torch.cat([self.convolution.weight, self.residual.weight]),
+            torch.cat([torch.zeros_like(bias), bias]),
+        )
+        result: Tensor = self.norm(propagate_and_add(both, level.matrix), level.count)
         return result
 
 
@@ -94,44 +94,135 @@ class GCN(nn.Module):
             dropped edges gives its own.
         """
         weight = batch.norm if weight is None else weight
-        first, *others = self.layers
-        x: Tensor = first(type_features, batch, weight, batch.atom_type)
-        for layer in others:
-            x = layer(x, batch, weight)
-        return x.new_zeros(batch.molecules, self.width).index_add_(0, batch.molecule, x)
+        # Finding equal surroundings takes a sort of unknown result, for which a GPU would wait.
+        find = distinct_environments if weight.device.type == "cpu" else every_atom
+        environments = find(batch, weight, len(type_features), len(self.layers))
+        x = type_features
+        for layer, level in zip(self.layers, environments.levels, strict=True):
+            x = layer(x, level)
+        return multiply(environments.pooling, x)
 
 
-def propagate_and_add(x: Tensor, residual: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-    """Sparse adjacency matrix times `x`, plus the ReLU of `residual`; both [atoms, D].
+class CountedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of rows that stand for several equal ones each."""
 
-    The pattern is symmetric, so the transposed matrix of the backward pass has the same rows and
-    columns, with each value taken from the entry in the opposite direction. The three steps are
-    one, since each by itself costs a pass over memory.
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """Normalise as if row i of `x` stood there `count[i]` times.
+
+        Parameters
+        ----------
+        x
+            [rows, features].
+        count
+            [rows]; None counts every row once.
+        """
+        if count is None or not self.training:
+            result: Tensor = super().forward(x)
+            return result
+        with torch.autocast(x.device.type, enabled=False):
+            result, mean, variance, total = _CountedNormalisation.apply(
+                x.float(), count, self.weight, self.bias, self.eps
+            )
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
+        return result
+
+
+class _CountedNormalisation(torch.autograd.Function):
+    """Ioffe and Szegedy (ICML 2015), with weights on the rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, count: Tensor, scale: Tensor, shift: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        count = count.to(x.dtype)
+        total = count.sum()
+        mean = (count @ x) / total
+        normal = x - mean
+        variance = (count @ normal.square()) / total
+        inverse = (variance + eps).rsqrt()
+        normal *= inverse
+        ctx.save_for_backward(normal, count / total, inverse, scale)
+        ctx.mark_non_differentiable(mean, variance, total)
+        return torch.addcmul(shift, normal, scale), mean, variance, total
+
+    @staticmethod
+    def backward(
+        ctx: Any, gradient: Tensor, *_: Tensor
+    ) -> tuple[Tensor, None, Tensor, Tensor, None]:
+        normal, share, inverse, scale = ctx.saved_tensors
+        shift_gradient = gradient.sum(dim=0)
+        scale_gradient = (gradient * normal).sum(dim=0)
+        # What the row does to the mean and the variance goes to each of its atoms.
+        through_statistics = torch.addcmul(shift_gradient, normal, scale_gradient)
+        passed = torch.addcmul(gradient, through_statistics, share[:, None], value=-1)
+        return passed.mul_(inverse * scale), None, scale_gradient, shift_gradient, None
+
+
+def propagate_and_add(both: Tensor, matrix: SparseMatrix) -> Tensor:
+    """Sparse product with rows of which every second one goes through a ReLU first.
+
+    Parameters
+    ----------
+    both
+        [before, 2 · D]: what is passed on to neighbours, then what the ReLU is for; overwritten.
+    matrix
+        [after, 2 · before], of a `Level`.
+
+    Returns
+    -------
+    Tensor
+        [after, D].
     """
-    with torch.autocast(x.device.type, enabled=False):
-        result: Tensor = _PropagateAndAdd.apply(x.float(), residual.float(), batch, weight)
+    with torch.autocast(both.device.type, enabled=False):
+        result: Tensor = _PropagateAndAdd.apply(both.float(), matrix)
         return result
 
 
 class _PropagateAndAdd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, residual: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-        ctx.batch, ctx.weight = batch, weight
-        positive = torch.relu(residual)
-        ctx.save_for_backward(positive)
-        return torch.addmm(positive, _csr(batch, weight), x)
+    def forward(ctx: Any, both: Tensor, matrix: SparseMatrix) -> Tensor:
+        halves = both.detach().view(len(both), 2, -1)
+        # In place, for want of memory bandwidth: a linear map does not look at its result again.
+        residual = halves[:, 1].relu_()
+        ctx.matrix = matrix
+        ctx.save_for_backward(residual)
+        return _product(matrix.rows, halves.flatten(0, 1))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (positive,) = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        transposed = ctx.weight[ctx.batch.reverse]
-        passed = torch.ops.aten.threshold_backward(gradient, positive, 0)
-        return _csr(ctx.batch, transposed) @ gradient, passed, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (residual,) = ctx.saved_tensors
+        passed = _product(ctx.matrix.columns, gradient).view(len(residual), 2, -1)
+        passed[:, 1] *= residual > 0
+        return passed.flatten(1), None
 
 
-def _csr(batch: Batch, weight: Tensor) -> Tensor:
-    size = len(batch.atom_type)
-    return torch.sparse_csr_tensor(
-        batch.row_start, batch.column, weight, (size, size), check_invariants=False
-    )
+def multiply(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    """Sparse matrix [n, m] times `x` [m, D], in full precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        result: Tensor = _Multiply.apply(x.float(), matrix)
+        return result
+
+
+class _Multiply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: SparseMatrix) -> Tensor:
+        ctx.matrix = matrix
+        return _product(matrix.rows, x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _product(ctx.matrix.columns, gradient), None
+
+
+def _product(matrix: Tensor, x: Tensor) -> Tensor:
+    """Sparse times dense; PyTorch's operator would first fill the result with zeros, twice."""
+    result = x.new_empty(matrix.shape[0], x.shape[1])
+    return torch.addmm(result, matrix, x.contiguous(), beta=0, out=result)
