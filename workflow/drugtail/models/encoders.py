@@ -126,12 +126,12 @@ class CountedBatchNorm(nn.BatchNorm1d):
             return result
         with torch.autocast(x.device.type, enabled=False):
             result, mean, variance, total = _CountedNormalisation.apply(
-                x.float(), count, self.weight, self.bias, self.eps
+                x, count, self.weight, self.bias, self.eps
             )
             with torch.no_grad():
                 self.num_batches_tracked += 1
                 self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
+                self.running_var.lerp_(variance * (total / (total - 1).clamp(min=1)), self.momentum)
         return result
 
 
@@ -179,10 +179,10 @@ def propagate_and_add(both: Tensor, matrix: SparseMatrix) -> Tensor:
     Returns
     -------
     Tensor
-        [after, D].
+        [after, D], in the precision of the matrix.
     """
     with torch.autocast(both.device.type, enabled=False):
-        result: Tensor = _PropagateAndAdd.apply(both.float(), matrix)
+        result: Tensor = _PropagateAndAdd.apply(both.to(matrix.rows.dtype), matrix)
         return result
 
 
@@ -205,9 +205,9 @@ class _PropagateAndAdd(torch.autograd.Function):
 
 
 def multiply(matrix: SparseMatrix, x: Tensor) -> Tensor:
-    """Sparse matrix [n, m] times `x` [m, D], in full precision."""
+    """Sparse matrix [n, m] times `x` [m, D], in the precision of the matrix."""
     with torch.autocast(x.device.type, enabled=False):
-        result: Tensor = _Multiply.apply(x.float(), matrix)
+        result: Tensor = _Multiply.apply(x.to(matrix.rows.dtype), matrix)
         return result
 
 

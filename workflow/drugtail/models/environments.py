@@ -94,21 +94,20 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
     batch
         The molecules, on the CPU.
     weight
-        Entries of the adjacency matrix, float32 [entries], as in `Batch`. Entries of 0 are left
-        out.
+        Entries of the adjacency matrix, [entries], as in `Batch`. Entries of 0 are left out.
     kinds
         Number of different atoms that `Batch.atom_type` chooses from.
     layers
         Number of graph layers.
     """
     start, column = batch.row_start.numpy(), batch.column.numpy()
-    values = weight.detach().float().numpy()
+    values = weight.detach().numpy()
     if not values.all():
         kept = values != 0
         start = np.concatenate([[0], kept.cumsum()])[start]
         column, values = column[kept], values[kept]
     length = np.diff(start)
-    bits = values.view(np.uint32) * STEP
+    bits = values.astype(np.float64).view(np.uint64)
     kind = batch.atom_type.numpy()
     levels = []
     for _ in range(layers):
@@ -131,7 +130,7 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
         levels.append(Level(matrix, torch.from_numpy(count)))
     atoms = np.bincount(batch.molecule.numpy(), minlength=batch.molecules)
     ends = np.concatenate([[0], np.cumsum(atoms)])
-    pooling = _matrix(ends, kind, np.ones(len(kind), np.float32), kinds)
+    pooling = _matrix(ends, kind, np.ones(len(kind), values.dtype), kinds)
     return Environments(levels, pooling)
 
 
@@ -176,7 +175,10 @@ def _ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.in
 
 
 def _matrix(
-    start: NDArray[np.int64], column: NDArray[np.int64], values: NDArray[np.float32], width: int
+    start: NDArray[np.int64],
+    column: NDArray[np.int64],
+    values: NDArray[np.floating[Any]],
+    width: int,
 ) -> SparseMatrix:
     rows = scipy.sparse.csr_array((values, column, start), shape=(len(start) - 1, width))
     columns = rows.tocsc()
@@ -189,7 +191,7 @@ def _matrix(
 def _compressed_rows(
     start: NDArray[np.integer[Any]],
     column: NDArray[np.integer[Any]],
-    values: NDArray[np.float32],
+    values: NDArray[np.floating[Any]],
     size: tuple[int, ...],
 ) -> Tensor:
     return torch.sparse_csr_tensor(
@@ -201,5 +203,7 @@ def _compressed_rows(
 def _sorted_matrix(
     row: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]
 ) -> SparseMatrix:
-    pairs = torch.sparse_coo_tensor(torch.stack([row, column]), values, size)
+    pairs = torch.sparse_coo_tensor(
+        torch.stack([row, column]), values, size, check_invariants=False
+    )
     return SparseMatrix(pairs.coalesce().to_sparse_csr(), pairs.t().coalesce().to_sparse_csr())

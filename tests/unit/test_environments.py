@@ -1,0 +1,297 @@
+"""Distinct surroundings against a naive search, PyTorch Geometric, and the plain form."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn import GCNConv, global_add_pool
+
+from drugtail.config import GraphEncoder
+from drugtail.features.featurize import pack_atoms
+from drugtail.features.packed import Batch, GraphStore
+from drugtail.methods.recipe import EdgeDrop
+from drugtail.methods.views import edge_drop
+from drugtail.models import encoders
+from drugtail.models.encoders import CountedBatchNorm, propagate_and_add
+from drugtail.models.environments import (
+    Environments,
+    Level,
+    distinct_environments,
+    every_atom,
+)
+from drugtail.models.network import Network
+from drugtail.training.engine import batches
+
+SMILES = [
+    "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "OCC", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",
+    "CS(C)(=O)=O", "CCCCCCCC", "CC(C)(C)C", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "CCN(CC)CC", "c1ccccc1",
+    "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "BrCCBr",
+]  # fmt: skip
+LAYERS = 3
+Find = Callable[[Batch, Tensor, int, int], Environments]
+
+
+@pytest.fixture(scope="module")
+def store() -> GraphStore:
+    return GraphStore(pack_atoms(SMILES), torch.device("cpu"))
+
+
+def view_of(batch: Batch, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return edge_drop(EdgeDrop(rates=[0.4, 0.2]), batch, generator)
+
+
+def naive_names(batch: Batch, weight: Tensor) -> list[list[object]]:
+    """Surroundings of every atom after each layer, written out as nested tuples."""
+    names: list[object] = batch.atom_type.tolist()
+    found = []
+    for _ in range(LAYERS):
+        around: list[list[tuple[float, object]]] = [[] for _ in names]
+        entries = zip(batch.row.tolist(), batch.column.tolist(), weight.tolist(), strict=True)
+        for row, column, value in entries:
+            if value != 0:
+                around[row].append((value, names[column]))
+        names = [(name, tuple(sorted(a, key=repr))) for name, a in zip(names, around, strict=True)]
+        found.append(names)
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(st.integers(0, len(SMILES) - 1), min_size=1, max_size=8),
+    seed=st.none() | st.integers(0, 1000),
+)
+def test_levels_hold_each_of_the_surroundings_once_with_its_number_of_atoms(
+    store: GraphStore, rows: list[int], seed: int | None
+) -> None:
+    batch = store.batch(torch.tensor(rows).repeat(2))
+    weight = batch.norm if seed is None else view_of(batch, seed)
+    found = distinct_environments(batch, weight, len(store.type_features), LAYERS)
+    for level, names in zip(found.levels, naive_names(batch, weight), strict=True):
+        assert level.count is not None
+        assert sorted(level.count.tolist()) == sorted(Counter(names).values())
+    # Twice the same molecules without dropped edges have twice the same surroundings.
+    if seed is None:
+        assert all(float(level.count.min()) >= 2 for level in found.levels)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(st.integers(0, len(SMILES) - 1), min_size=1, max_size=8),
+    seed=st.none() | st.integers(0, 1000),
+)
+def test_a_sum_over_neighbours_is_that_of_a_dense_matrix(
+    store: GraphStore, rows: list[int], seed: int | None
+) -> None:
+    batch = store.batch(torch.tensor(rows).repeat(2))
+    weight = (batch.norm if seed is None else view_of(batch, seed)).double()
+    atoms = len(batch.atom_type)
+    adjacency = torch.zeros(atoms, atoms, dtype=torch.double)
+    adjacency.index_put_((batch.row, batch.column), weight)
+    pool = torch.zeros(batch.molecules, atoms, dtype=torch.double)
+    pool[batch.molecule, torch.arange(atoms)] = 1
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(len(store.type_features), 3, dtype=torch.double, generator=generator)
+    for find in (distinct_environments, every_atom):
+        found = find(batch, weight, len(store.type_features), LAYERS)
+        x, wanted = start, start[batch.atom_type]
+        for level in found.levels:
+            x = level.matrix.rows @ torch.stack([x, 2 * x], dim=1).flatten(0, 1)
+            wanted = adjacency @ wanted + 2 * wanted
+        torch.testing.assert_close(found.pooling.rows @ x, pool @ wanted)
+        for matrix in [found.pooling, *(level.matrix for level in found.levels)]:
+            assert torch.equal(matrix.columns.to_dense(), matrix.rows.to_dense().T)
+
+
+def test_surroundings_that_differ_in_a_bond_length_away_are_told_apart(store: GraphStore) -> None:
+    chain = GraphStore(pack_atoms(["CCCCCCCCC"]), torch.device("cpu"))
+    batch = chain.batch(torch.tensor([0]))
+    found = distinct_environments(batch, batch.norm, len(chain.type_features), 5)
+    # From either end: end, second, third, … and the middle, which more layers tell apart.
+    assert [len(level.count) for level in found.levels] == [3, 4, 5, 5, 5]
+
+
+def test_equal_sums_of_weights_are_not_equal_surroundings() -> None:
+    """Entries of ¼ and ¾ towards like neighbours sum to those of ½ and ½, and are others."""
+    two = GraphStore(pack_atoms(["CCC", "CCC"]), torch.device("cpu"))
+    batch = two.batch(torch.tensor([0, 1]))
+    weight = batch.norm.clone()
+    middle = [i for i in range(6) if (batch.row == i).sum() == 3]
+    for atom, values in zip(middle, ([0.25, 0.75], [0.5, 0.5]), strict=True):
+        entries = ((batch.row == atom) & (batch.column != atom)).nonzero()[:, 0]
+        weight[entries] = torch.tensor(values)
+    found = distinct_environments(batch, weight, len(two.type_features), 1)
+    assert sorted(found.levels[0].count.tolist()) == [1, 1, 4]
+
+
+# ------------------------------------------------------------------------------- the layers
+
+
+def test_counted_normalisation_is_that_of_rows_written_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    count = torch.tensor([1, 4, 2, 7])
+    norm, plain = CountedBatchNorm(5).double(), nn.BatchNorm1d(5).double()
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(5, generator=generator))
+        norm.bias.copy_(torch.randn(5, generator=generator))
+    plain.load_state_dict(norm.state_dict())
+    for _ in range(3):
+        x = torch.randn(4, 5, dtype=torch.double, generator=generator, requires_grad=True)
+        direction = torch.randn(4, 5, dtype=torch.double, generator=generator)
+        mine = torch.autograd.grad(
+            (norm(x, count.double()) * direction * count[:, None]).sum(),
+            [x, norm.weight, norm.bias],
+        )
+        written_out = plain(x.repeat_interleave(count, dim=0))
+        theirs = torch.autograd.grad(
+            (written_out * direction.repeat_interleave(count, dim=0)).sum(),
+            [x, plain.weight, plain.bias],
+        )
+        for a, b in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(a, b)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(norm.state_dict()[name], value)
+    x = torch.randn(4, 5, dtype=torch.double, generator=generator)
+    torch.testing.assert_close(norm.eval()(x, count), plain.eval()(x))
+
+
+def test_gradients_of_a_layer_are_those_of_finite_differences(store: GraphStore) -> None:
+    batch = store.batch(torch.tensor([0, 1, 4, 4]))
+    weight = view_of(batch, 3).double()
+    level: Level = distinct_environments(batch, weight, len(store.type_features), 1).levels[0]
+    generator = torch.Generator().manual_seed(1)
+    both = torch.randn(
+        len(store.type_features), 6, dtype=torch.double, generator=generator, requires_grad=True
+    )
+    norm = CountedBatchNorm(3).double()
+
+    def layer(both: Tensor) -> Tensor:
+        # A copy, as the product writes the ReLU into what it is given.
+        return norm(propagate_and_add(both * 1, level.matrix), level.count)
+
+    assert torch.autograd.gradcheck(layer, (both,))
+
+
+class PlainNetwork(nn.Module):
+    """The network from ready-made parts of PyTorch Geometric, with the same weights, float64."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.convolutions, self.residuals, self.norms = (nn.ModuleList() for _ in range(3))
+        for layer in network.encoder.layers:
+            out, into = layer.convolution.weight.shape
+            convolution = GCNConv(into, out, bias=False, normalize=False, add_self_loops=False)
+            with torch.no_grad():
+                convolution.lin.weight.copy_(layer.convolution.weight)
+            self.convolutions.append(convolution)
+            self.residuals.append(copy.deepcopy(layer.residual))
+            self.norms.append(nn.BatchNorm1d(out))
+        self.classifier = copy.deepcopy(network.classifier)
+        self.double()
+
+    def forward(self, data: Data) -> Tensor:
+        x = data.x
+        for convolution, residual, norm in zip(
+            self.convolutions, self.residuals, self.norms, strict=True
+        ):
+            passed = convolution(x, data.edge_index, data.edge_weight)
+            x = norm(passed + torch.relu(residual(x)))
+        return self.classifier(global_add_pool(x, data.batch))
+
+
+def separate_graphs(store: GraphStore) -> list[Data]:
+    """Every molecule as a PyTorch Geometric object with its normalised adjacency entries."""
+    graphs = []
+    for i in range(len(store)):
+        one = store.batch(torch.tensor([i]))
+        graphs.append(
+            Data(
+                x=store.type_features.double()[one.atom_type],
+                edge_index=torch.stack([one.column, one.row]),
+                edge_weight=one.norm.double(),
+                y=torch.tensor([i % 3]),
+            )
+        )
+    return graphs
+
+
+@pytest.mark.parametrize("find", [distinct_environments, every_atom])
+def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
+    store: GraphStore, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "distinct_environments", find)
+    encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
+    network = Network(encoder, classes=3, seed=0).double()
+    plain = PlainNetwork(network)
+    mine, theirs = (torch.optim.Adam(m.parameters(), lr=0.01) for m in (network, plain))
+    graphs, labels = separate_graphs(store), torch.arange(len(SMILES)) % 3
+    labels[SMILES.index("OCC")] = labels[SMILES.index("CCO")]
+    features = store.type_features.double()
+    generator = torch.Generator().manual_seed(4)
+    history = []
+    for _ in range(30):
+        order = torch.randperm(len(SMILES), generator=generator)
+        loader = DataLoader([graphs[i] for i in order.tolist()], batch_size=5)
+        for rows, data in zip(batches(order, 5), loader_batches(loader), strict=True):
+            batch = store.batch(rows)
+            losses = []
+            for optimizer, logits in (
+                (mine, network(batch, features, batch.norm.double()).logits),
+                (theirs, plain(data)),
+            ):
+                loss = nn.functional.cross_entropy(logits, labels[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+            history.append(losses)
+    np.testing.assert_allclose(*np.transpose(history), rtol=1e-6)
+    learned = np.mean(history[-4:]) < np.mean(history[:4]) / 3
+    assert learned, "the comparison is of a training that learns something"
+    network.eval()
+    plain.eval()
+    everything = store.batch(torch.arange(len(SMILES)))
+    found = network(everything, features, everything.norm.double()).logits
+    data = next(iter(DataLoader(graphs, batch_size=len(graphs))))
+    torch.testing.assert_close(found, plain(data), rtol=1e-5, atol=1e-6)
+
+
+def loader_batches(loader: DataLoader) -> list[Data]:
+    """Batches of the loader, a last one of a single molecule joined to the one before."""
+    found = list(loader)
+    if found[-1].num_graphs == 1:
+        joined = found[-2].to_data_list() + found[-1].to_data_list()
+        found[-2:] = list(DataLoader(joined, batch_size=len(joined)))
+    return found
+
+
+def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
+    encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
+    single = Network(encoder, classes=3, seed=0)
+    double = copy.deepcopy(single).double()
+    batch = store.batch(torch.arange(len(SMILES)).repeat(2))
+    weight = view_of(batch, 5)
+    for network, features, entries in (
+        (single, store.type_features, weight),
+        (double, store.type_features.double(), weight.double()),
+    ):
+        network(batch, features, entries).logits.square().sum().backward()
+    for a, b in zip(single.parameters(), double.parameters(), strict=True):
+        torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-3, atol=1e-3)
+
+
+def test_the_plain_form_makes_one_row_per_atom(store: GraphStore) -> None:
+    batch = store.batch(torch.tensor([0, 0, 2]))
+    found = every_atom(batch, batch.norm, len(store.type_features), LAYERS)
+    atoms = len(batch.atom_type)
+    assert [level.matrix.rows.shape[0] for level in found.levels] == [atoms] * LAYERS
+    assert all(level.count is None for level in found.levels)
+    assert found.pooling.rows.shape == (3, atoms)
