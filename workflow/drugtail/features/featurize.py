@@ -21,6 +21,8 @@ from drugtail.runtime.files import atomic_directory, read_parquet, write_json
 CHUNK = 1000
 MORGAN_RADIUS, MORGAN_BITS = 2, 2048
 MOST_ATOMS = 2**16 - 1
+# Larger molecules have their bonds read one by one: a matrix grows with the square.
+MATRIX_ATOMS = 250
 
 Chunk = dict[str, NDArray[Any]]
 
@@ -57,45 +59,67 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
 def pack_atoms(smiles: Sequence[str]) -> Chunk:
     """Codes of atoms and bonds of a list of valid SMILES, as the arrays of `PackedGraphs`.
 
+    Bonds of a molecule are sorted by their ends, the smaller first.
+
     Raises
     ------
     DrugtailError
         If a SMILES cannot be parsed or has more than 65,535 atoms.
     """
-    codes = bytearray()
-    ends: list[int] = []
-    bond_codes = bytearray()
+    facts: list[list[Any]] = [[] for _ in FACTS]
+    first, second, orders = ([np.empty(0, dtype=np.int64)] for _ in range(3))
     atom_counts = np.empty(len(smiles), dtype=np.int32)
     bond_counts = np.empty(len(smiles), dtype=np.int32)
     for i, molecule in enumerate(_parse(smiles)):
         if molecule.GetNumAtoms() > MOST_ATOMS:
             raise DrugtailError(f"{smiles[i][:60]}…: has more than {MOST_ATOMS} atoms")
-        for atom in molecule.GetAtoms():
-            codes += bytes(
-                (
-                    ELEMENT_CODE.get(atom.GetSymbol(), 0),
-                    d + 1 if (d := atom.GetDegree()) <= 10 else 0,
-                    (v + 1 if (v := atom.GetValence(IMPLICIT)) <= 6 else 0),
-                    CHARGE_CODE[atom.GetFormalCharge()],
-                    atom.GetNumRadicalElectrons(),
-                    HYBRIDIZATION_CODE.get(atom.GetHybridization(), 0),
-                    atom.GetIsAromatic(),
-                    h + 1 if (h := atom.GetTotalNumHs()) <= 4 else 0,
-                )
-            )
-        for bond in molecule.GetBonds():
-            ends.append(bond.GetBeginAtomIdx())
-            ends.append(bond.GetEndAtomIdx())
-            bond_codes.append(BOND_CODE.get(bond.GetBondType(), 0))
-        atom_counts[i] = molecule.GetNumAtoms()
-        bond_counts[i] = molecule.GetNumBonds()
+        # Not GetAtoms(), whose iterator is written in Python.
+        atoms = [*map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms()))]
+        # One call per fact and atom is what this costs; everything else is left to arrays.
+        for known, (read, _) in zip(facts, FACTS.values(), strict=True):
+            known.extend(map(read, atoms))
+        for known, values in zip((first, second, orders), _bonds(molecule), strict=True):
+            known.append(values)
+        atom_counts[i], bond_counts[i] = len(atoms), molecule.GetNumBonds()
+    codes = [
+        table[np.minimum(np.asarray(known, dtype=np.int64), 255)]
+        for known, (_, table) in zip(facts, FACTS.values(), strict=True)
+    ]
+    ends = np.stack([np.concatenate(first), np.concatenate(second)], axis=1)
+    once = ends[:, 0] < ends[:, 1]
+    order = np.concatenate(orders)[once]
+    bond_types = np.zeros(len(order), dtype=np.uint8)
+    for name, value in BOND_ORDERS.items():
+        bond_types[order == value] = BONDS.index(name)
     return {
-        "atoms": np.frombuffer(bytes(codes), dtype=np.uint8).reshape(-1, len(FIELDS)),
-        "bonds": np.array(ends, dtype=np.uint16).reshape(-1, 2),
-        "bond_types": np.frombuffer(bytes(bond_codes), dtype=np.uint8),
+        "atoms": np.stack(codes, axis=1),
+        "bonds": ends[once].astype(np.uint16),
+        "bond_types": bond_types,
         "atom_counts": atom_counts,
         "bond_counts": bond_counts,
     }
+
+
+def _bonds(molecule: Chem.Mol) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """First ends, second ends and orders of the bonds, sorted by ends; 0 for one of another kind.
+
+    Bonds may stand there a second time with their ends exchanged.
+    """
+    if molecule.GetNumAtoms() <= MATRIX_ATOMS:
+        adjacency = Chem.GetAdjacencyMatrix(molecule, useBO=True)
+        first, second = adjacency.nonzero()
+        # Not so for dative bonds, which stand there in one direction, or bonds without an order.
+        if len(first) == 2 * molecule.GetNumBonds():
+            return first, second, adjacency[first, second]
+    known = sorted(
+        (
+            *sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())),
+            BOND_ORDERS.get(str(bond.GetBondType()), 0.0),
+        )
+        for bond in molecule.GetBonds()
+    )
+    table = np.array(known, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]
 
 
 def morgan_bits(smiles: Sequence[str]) -> Chunk:
@@ -107,13 +131,37 @@ def morgan_bits(smiles: Sequence[str]) -> Chunk:
     return {"bits": bits}
 
 
-IMPLICIT = Chem.ValenceType.IMPLICIT
-ELEMENT_CODE = {element: code for code, element in enumerate(ELEMENTS, start=1)}
-HYBRIDIZATION_CODE = {
-    getattr(Chem.HybridizationType, name): code for code, name in enumerate(HYBRIDIZATIONS, start=1)
+def _listed(values: Sequence[int]) -> NDArray[np.uint8]:
+    """Table from a value of 0 .. 255 to its place in the list, counted from 1; 0 if it is not."""
+    table = np.zeros(256, dtype=np.uint8)
+    table[list(values)] = np.arange(1, len(values) + 1)
+    return table
+
+
+# Field -> how to read it off an atom, and the table from what is read to the code. Negative
+# numbers (charges) count from the end of a table.
+FACTS: dict[str, tuple[Callable[[Chem.Atom], Any], NDArray[np.uint8]]] = {
+    "element": (
+        Chem.Atom.GetAtomicNum,
+        _listed([Chem.GetPeriodicTable().GetAtomicNumber(element) for element in ELEMENTS]),
+    ),
+    "degree": (Chem.Atom.GetDegree, _listed(range(11))),
+    # Implicit hydrogens and implicit valence are the same number under two names.
+    "implicit_valence": (Chem.Atom.GetNumImplicitHs, _listed(range(7))),
+    "formal_charge": (
+        Chem.Atom.GetFormalCharge,
+        np.roll(np.arange(len(CHARGES)), CHARGES.start).astype(np.uint8),
+    ),
+    "radical_electrons": (Chem.Atom.GetNumRadicalElectrons, np.arange(256, dtype=np.uint8)),
+    "hybridization": (
+        Chem.Atom.GetHybridization,
+        _listed([int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]),
+    ),
+    "aromatic": (Chem.Atom.GetIsAromatic, np.arange(256, dtype=np.uint8)),
+    "hydrogens": (Chem.Atom.GetTotalNumHs, _listed(range(5))),
 }
-CHARGE_CODE = {charge: code for code, charge in enumerate(CHARGES)}
-BOND_CODE = {getattr(Chem.BondType, name): code for code, name in enumerate(BONDS) if code}
+assert list(FACTS) == list(FIELDS)
+BOND_ORDERS = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 
 
 def _parse(smiles: Sequence[str]) -> Iterator[Any]:
