@@ -4,8 +4,9 @@ import copy
 
 import pytest
 import torch
+from reference import PlainGCN
 from torch import Tensor, nn
-from torch_geometric.nn import GATConv, GCNConv, GINConv, global_add_pool
+from torch_geometric.nn import GATConv, GINConv, global_add_pool
 
 from drugtail.config import GraphEncoder
 from drugtail.features.atoms import FEATURES
@@ -32,41 +33,6 @@ def batch(store: GraphStore) -> Batch:
     return store.batch(torch.tensor([3, 0, 0, 6, 1, 5, 2, 4]))
 
 
-class PlainLayer(nn.Module):
-    """Graph convolution + ReLU of a linear residual, then batch norm, from ready-made parts."""
-
-    def __init__(self, width_in: int, width_out: int) -> None:
-        super().__init__()
-        self.convolution = GCNConv(width_in, width_out, bias=False)
-        self.residual = nn.Linear(width_in, width_out)
-        self.norm = nn.BatchNorm1d(width_out)
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return self.norm(self.convolution(x, edge_index) + torch.relu(self.residual(x)))
-
-
-class PlainGCN(nn.Module):
-    """The same network as `GCN`, in float64 and with the same weights."""
-
-    def __init__(self, model: GCN) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList()
-        for layer in model.layers:
-            width_out, width_in = layer.convolution.weight.shape
-            plain = PlainLayer(width_in, width_out)
-            with torch.no_grad():
-                plain.convolution.lin.weight.copy_(layer.convolution.weight)
-            plain.residual.load_state_dict(layer.residual.state_dict())
-            plain.norm.load_state_dict(layer.norm.state_dict())
-            self.layers.append(plain)
-        self.double()
-
-    def forward(self, x: Tensor, edge_index: Tensor, molecule: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x, edge_index)
-        return global_add_pool(x, molecule)
-
-
 def make_gcn() -> GCN:
     """A GCN whose biases and norms are not at their initial zeros and ones."""
     torch.manual_seed(0)
@@ -82,7 +48,7 @@ def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
     store: GraphStore, batch: Batch, training: bool
 ) -> None:
     model = make_gcn().train(training)
-    plain = PlainGCN(model).train(training)
+    plain = PlainGCN(model).double().train(training)
     features = store.type_features.double()[batch.atom_type]
 
     found = model(batch, store.type_features)
