@@ -74,6 +74,9 @@ def test_a_recipe_lies_in_the_folder_of_its_family_and_says_what_it_is(method: s
     recipe = CATALOGUE.recipe(method)
     assert CATALOGUE.path("methods", method).parent.name == recipe.family
     assert recipe.idea.endswith(".")
+    # Plain cross-entropy is nobody's proposal.
+    assert recipe.reference is not None or method == "cross_entropy"
+    assert recipe.reference is None or recipe.reference.link
 
 
 @pytest.mark.parametrize("classes", SIZES)

@@ -123,6 +123,32 @@ def test_supervised_contrastive_equals_that_of_pytorch_metric_learning(labels: l
     assert found.item() == pytest.approx(wanted.item(), rel=1e-9)
 
 
+@pytest.mark.parametrize("subclusters", [SUBCLUSTERS, list(range(10)), [0, 1] * 5])
+def test_the_term_within_sub_clusters_is_that_of_pytorch_metric_learning(
+    subclusters: list[int],
+) -> None:
+    views = random_views(10)
+    flat = views.transpose(0, 1).reshape(20, -1)
+    wanted = SupConLoss(temperature=0.1)(flat, torch.tensor(subclusters).repeat(2))
+    labels = [s // 2 for s in subclusters] if subclusters != SUBCLUSTERS else LABELS
+    found = subcluster_loss(views, labels, subclusters, beta=0.0, class_temperature=[0.2] * 5)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_classes_absent_from_a_batch_change_nothing() -> None:
+    """Names with gaps, and temperatures of classes that do not occur."""
+    views = random_views(6)
+    labels, subclusters = [0, 0, 0, 2, 2, 2], [0, 0, 1, 4, 4, 7]
+    found = subcluster_loss(views, labels, subclusters)
+    renamed = subcluster_loss(
+        views, [0, 0, 0, 1, 1, 1], [0, 0, 1, 2, 2, 3],
+        class_temperature=[CLASS_TEMPERATURE[0], CLASS_TEMPERATURE[2]],
+    )  # fmt: skip
+    wanted = naive_subcluster(views, labels, subclusters, 0.1, CLASS_TEMPERATURE, BETA)
+    assert found.item() == pytest.approx(wanted, rel=1e-10)
+    torch.testing.assert_close(found, renamed)
+
+
 def test_with_one_subcluster_per_class_it_is_the_supervised_contrastive_loss() -> None:
     views = random_views(len(LABELS))
     plain = supervised_contrastive(views, torch.tensor(LABELS), temperature=0.1)
@@ -311,14 +337,32 @@ def test_gradients_of_the_variant_as_published_are_right() -> None:
     )
 
 
+@pytest.mark.parametrize("identical", [False, True])
+@pytest.mark.parametrize("temperature", [0.1, 0.001])
 @pytest.mark.parametrize("case", CASES)
-def test_the_variant_as_published_is_finite_for_identical_molecules(case: str) -> None:
+def test_degenerate_batches_of_the_variant_as_published_have_the_right_finite_value(
+    case: str, temperature: float, identical: bool
+) -> None:
     labels, subclusters = CASES[case]
-    views = random_views(1).float()[:, :1].expand(len(labels), 2, -1).clone().requires_grad_()
-    loss = as_published(views, labels, subclusters)
+    views = random_views(len(labels))
+    if identical:
+        views = views[:1, :1].expand(len(labels), 2, -1).clone()
+    narrow = views.float().requires_grad_()
+    loss = as_published(narrow, labels, subclusters, temperature=temperature)
+    if temperature == 0.1:
+        wanted = naive_as_published(views, labels, subclusters, 0.1, CLASS_TEMPERATURE, BETA)
+        assert loss.item() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     loss.backward()
     assert loss.isfinite()
-    assert views.grad.isfinite().all()
+    assert narrow.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, -0.1, math.nan])
+def test_a_temperature_that_is_not_above_zero_is_refused(temperature: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        supervised_contrastive(random_views(2), torch.tensor([0, 1]), temperature=temperature)
+    with pytest.raises(ValueError, match="must be above 0"):
+        subcluster_loss(random_views(2), [0, 1], [0, 1], temperature=temperature)
 
 
 def test_an_unknown_variant_is_refused() -> None:

@@ -278,6 +278,21 @@ def test_class_distance_weights_refuse_what_has_no_distances(
         class_distance_weights(torch.eye(4), torch.tensor(labels), torch.tensor(subclusters))
 
 
+@pytest.mark.parametrize("factor", [100.0, 0.5, math.nan])
+def test_class_distance_weights_refuse_embeddings_that_are_not_normalised(factor: float) -> None:
+    x, labels, subclusters = embeddings([6, 5, 4], 2, 0)
+    with pytest.raises(ValueError, match="normalise"):
+        class_distance_weights(x * factor, labels, subclusters)
+
+
+def test_class_distance_weights_of_identical_molecules_are_one_and_need_no_gradient() -> None:
+    x, labels, subclusters = embeddings([8, 5, 4], 2, 0)
+    same = x[:1].expand(len(x), -1).clone().requires_grad_()
+    found = class_distance_weights(same, labels, subclusters)
+    assert found.tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert not found.requires_grad
+
+
 @given(
     sizes=st.lists(st.integers(1, 15), min_size=2, max_size=6),
     pieces=st.integers(1, 4),

@@ -132,6 +132,19 @@ def test_the_table_of_a_comparison_names_difference_interval_and_corrected_p(
     assert len(pd.read_csv(tmp_path / "out.csv")) == 2 * 3
 
 
+def test_a_comparison_marks_where_class_distances_could_not_weigh(tmp_path: Path) -> None:
+    runs = paired_runs().replace({"method": {"ours": "class_separability", "same": "distance"}})
+    runs["class_weights"] = runs["method"].map({"distance": "class_distance"}).fillna("uniform")
+    runs["weight_ratio"] = np.where(runs["dataset"] == "b", 1.0, 1.3)
+    write_parquet(tmp_path / "runs.parquet", runs)
+    tabulate(tmp_path, CATALOGUE.table("separability_test"), tmp_path / "out")
+    lines = (tmp_path / "out.md").read_text().splitlines()
+    marked = [line for line in lines if line.startswith("|") and "†" in line]
+    assert len(marked) == len(METRICS)
+    assert all("| distance" in line and "+5.2 | +5.2 † |" in line for line in marked)
+    assert any("† With two classes" in line for line in lines)
+
+
 def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(3, 12))
@@ -141,6 +154,23 @@ def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
     assert found == pytest.approx(wanted)
     assert -1 <= low < found < high <= 1
     assert np.isnan(rank_correlation(x[:, :3], y[:, :3])).all()
+
+
+def test_partial_rank_correlation_is_that_of_what_a_line_through_the_ranks_leaves() -> None:
+    generator = np.random.default_rng(2)
+    z = generator.normal(size=(3, 12))
+    x, y = z + generator.normal(size=(3, 12)), z + generator.normal(size=(3, 12))
+    wanted = []
+    for rows in zip(x, y, z, strict=True):
+        a, b, c = (stats.rankdata(row) for row in rows)
+        line = np.stack([np.ones(12), c], axis=1)
+        left = [v - line @ np.linalg.lstsq(line, v)[0] for v in (a, b)]
+        wanted.append(np.corrcoef(*left)[0, 1])
+    found, low, high = rank_correlation(x, y, z)
+    assert found == pytest.approx(np.mean(wanted))
+    assert -1 <= low < found < high <= 1
+    assert found < rank_correlation(x, y)[0], "both follow z"
+    assert np.isnan(rank_correlation(x, z, z)).all(), "z leaves nothing of itself"
 
 
 def test_a_seed_whose_classes_are_all_alike_says_nothing_and_hides_nothing() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from drugtail.methods import geometry as geometry_module
+from drugtail.methods import subclusters as subclusters_module
 from drugtail.methods.geometry import (
     Geometry,
     class_spread,
@@ -175,6 +176,78 @@ def test_a_point_misses_a_more_similar_cluster_only_if_that_is_full_of_more_simi
         if assigned[point] != best[point]:
             rivals = (assigned == best[point]) & (best == best[point])
             assert (similarity[rivals, best[point]] >= similarity[point, best[point]]).all()
+
+
+def naive_assignment(similarity: list[list[float]], room: list[int]) -> list[int]:
+    """Rounds of proposals, written as loops over points and clusters."""
+    left, assigned = list(room), [-1] * len(similarity)
+    while -1 in assigned:
+        proposals: dict[int, list[int]] = {}
+        for point, values in enumerate(similarity):
+            if assigned[point] == -1:
+                open_ = [c for c, places in enumerate(left) if places > 0]
+                best = max(open_, key=lambda c: values[c])
+                proposals.setdefault(best, []).append(point)
+        for cluster, points_ in proposals.items():
+            points_.sort(key=lambda point: -similarity[point][cluster])
+            for point in points_[: left[cluster]]:
+                assigned[point] = cluster
+            left[cluster] = max(0, left[cluster] - len(points_))
+    return assigned
+
+
+@given(n=st.integers(1, 40), k=st.integers(1, 8), slack=st.integers(0, 5), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_assignment_is_that_of_loops_over_points_and_clusters(
+    n: int, k: int, slack: int, seed: int
+) -> None:
+    similarity = torch.rand(n, k, generator=torch.Generator().manual_seed(seed))
+    room = torch.full((k,), -(-n // k) + slack)
+    wanted = naive_assignment(similarity.tolist(), room.tolist())
+    assert assign_within_capacity(similarity, room).tolist() == wanted
+
+
+def naive_kmeans(x: np.ndarray, start: np.ndarray, capacity: int, rounds: int) -> list[int]:
+    """Assignment and new centres in turn, until none moves further than 1e-3."""
+    centres = [c / np.linalg.norm(c) for c in start]
+    for _ in range(rounds):
+        similarity = [[float(point @ centre) for centre in centres] for point in x]
+        assigned = naive_assignment(similarity, [capacity] * len(centres))
+        moved = []
+        for c, centre in enumerate(centres):
+            members = [point for point, own in zip(x, assigned, strict=True) if own == c]
+            total = np.sum(members, axis=0) if members else centre
+            moved.append(total / np.linalg.norm(total))
+        shift = max(np.linalg.norm(a - b) for a, b in zip(moved, centres, strict=True))
+        centres = moved
+        if shift <= 1e-3:
+            break
+    return assigned
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 50])
+@pytest.mark.parametrize(("k", "capacity"), [(1, 60), (4, 15), (4, 22), (7, 9), (7, 60)])
+@pytest.mark.parametrize("seed", range(3))
+def test_balanced_kmeans_is_that_of_loops_from_the_same_start(
+    k: int, capacity: int, rounds: int, seed: int
+) -> None:
+    x = points(60, 5, seed)
+    generator = torch.Generator().manual_seed(seed)
+    valid = torch.ones(1, 60, dtype=torch.bool)
+    start = subclusters_module._spread_out_start(x[None], valid, k, generator)[0]
+    wanted = naive_kmeans(x.numpy(), start.numpy(), capacity, rounds)
+    found = balanced_kmeans(x, k, capacity=capacity, seed=seed, rounds=rounds)
+    assert found.tolist() == wanted
+
+
+@pytest.mark.parametrize("k", [33, 90])
+def test_hierarchical_division_with_room_to_spare_keeps_within_capacity(k: int) -> None:
+    x = points(640, 6, dtype=torch.float32)
+    capacity = 2 * -(-640 // k)
+    sizes = torch.bincount(balanced_kmeans(x, k, capacity=capacity, seed=0), minlength=k)
+    assert len(sizes) == k, "never more clusters than asked for; some may be empty"
+    assert sizes.sum() == 640
+    assert sizes.max() <= capacity
 
 
 def test_with_room_for_all_every_point_gets_its_most_similar_cluster() -> None:

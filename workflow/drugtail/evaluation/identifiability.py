@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from drugtail.evaluation.statistics import rank_correlation
 
 ROW = ["dataset", "split", "encoder", "method"]
-AGAINST = ("n_train", "separability", "valid_separability")
+# What recall is correlated with, and what is held fixed while that is done.
+AGAINST = {
+    "n_train": None, "separability": None, "valid_separability": None,
+    "valid_separability_given_size": "n_train",
+}  # fmt: skip
+MEASURED = ("recall", "n_train", "separability", "valid_separability")
 COLUMNS = [
     *ROW, "seeds", "classes",
     *(f"{name}_{kind}" for name in AGAINST for kind in ("rho", "low", "high")),
@@ -35,8 +40,9 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
         One row per data set, split, encoder and method that has embeddings: ``classes``,
         ``seeds``, per name x of `AGAINST` ``{x}_rho``, ``{x}_low`` and ``{x}_high`` (95 %
         interval), ``tail`` (classes) and ``easy_tail``: how many of them have a recall above the
-        mean over all classes, both averaged over seeds. Classes without test molecules are left
-        out.
+        mean over all classes, both averaged over seeds. ``valid_separability_given_size`` holds
+        class size fixed: a large class has more sub-clusters, so that its molecules have a near
+        centre more easily. Classes without test molecules are left out.
     """
     if classes.empty or history.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -46,11 +52,13 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
     joined = tested.merge(measured[[*keys, "separability", "valid_separability"]], on=keys)
     rows = []
     for key, group in joined.groupby(ROW, sort=False):
-        tables = {name: _by_seed(group, name) for name in ("recall", *AGAINST)}
+        tables = {name: _by_seed(group, name) for name in MEASURED}
         row = dict(zip(ROW, key, strict=True))
         row |= {"seeds": len(tables["recall"]), "classes": tables["recall"].shape[1]}
-        for name in AGAINST:
-            values = rank_correlation(tables["recall"], tables[name])
+        for name, fixed in AGAINST.items():
+            measure = name.removesuffix("_given_size")
+            given = None if fixed is None else tables[fixed]
+            values = rank_correlation(tables["recall"], tables[measure], given)
             row |= dict(zip((f"{name}_rho", f"{name}_low", f"{name}_high"), values, strict=True))
         mean = group.groupby("label").agg(recall=("recall", "mean"), group=("group", "first"))
         tail = mean.loc[mean["group"] == "tail", "recall"]

@@ -112,29 +112,38 @@ def bootstrap_mean(strata: Sequence[NDArray[np.float64]]) -> tuple[float, float]
     return float(low), float(high)
 
 
-def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
+def rank_correlation(
+    x: NDArray[np.float64], y: NDArray[np.float64], given: NDArray[np.float64] | None = None
+) -> tuple[float, float, float]:
     """Spearman's rank correlation over classes, mean over seeds, with a 95 % interval.
 
     Parameters
     ----------
     x, y
         One row per seed, one column per class, [seeds, C].
+    given
+        A third quantity of that shape to hold fixed: the partial rank correlation (Kendall, 1942),
+        (r_xy − r_xz · r_yz) / √((1 − r_xz²)(1 − r_yz²)).
 
     Returns
     -------
     tuple of float
         Mean over the seeds whose values differ between classes, and the bounds of a percentile
-        bootstrap over classes (the same classes are drawn for all seeds). NaN for fewer than four
-        classes, where ranks say nothing, and without such a seed.
+        bootstrap over classes (the same classes are drawn for all seeds), which with so few
+        classes is approximate. NaN for fewer than four classes, where ranks say nothing, and
+        without such a seed.
     """
+    third = np.zeros_like(x) if given is None else given
+    correlation = _spearman if given is None else _partial_spearman
     classes = x.shape[1]
-    found = _spearman(x, y) if classes >= 4 else np.empty(0)
+    found = correlation(x, y, third) if classes >= 4 else np.empty(0)
     told = ~np.isnan(found)
     if not told.any():
         return (float("nan"),) * 3
     drawn = np.random.default_rng(0).integers(classes, size=(RESAMPLES, classes))
+    triples = zip(x[told], y[told], third[told], strict=True)
     resampled = np.ma.masked_invalid(
-        [_spearman(a[drawn], b[drawn]) for a, b in zip(x[told], y[told], strict=True)]
+        [correlation(a[drawn], b[drawn], c[drawn]) for a, b, c in triples]
     )
     # A draw of equal values alone has no correlation and is left out.
     means = resampled.mean(axis=0).compressed()
@@ -142,7 +151,21 @@ def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[fl
     return float(found[told].mean()), float(low), float(high)
 
 
-def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _partial_spearman(
+    x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Partial correlation of ranks in each row; NaN where z leaves nothing of x or y."""
+    xy, xz, yz = _spearman(x, y), _spearman(x, z), _spearman(y, z)
+    left = (1 - xz**2) * (1 - yz**2)
+    result = np.full(len(left), np.nan)
+    # Rounding leaves 1e-16 of nothing.
+    np.divide(xy - xz * yz, np.sqrt(left.clip(0)), out=result, where=left > 1e-9)
+    return result.clip(-1, 1)
+
+
+def _spearman(
+    x: NDArray[np.float64], y: NDArray[np.float64], _: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Spearman's correlation of each row; NaN where a row is constant."""
     a, b = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)

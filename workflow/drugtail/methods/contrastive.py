@@ -34,9 +34,9 @@ def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float)
     Raises
     ------
     ValueError
-        If the shapes do not fit.
+        If the shapes do not fit, or the temperature is not above 0.
     """
-    _check(views, labels)
+    _check(temperature, views, labels)
     similarity, others = _pairs(views)
     positive = _equal(labels) & others
     return _mean_log_ratio(similarity / temperature, positive, others)
@@ -77,7 +77,7 @@ def subcluster_contrastive(
     temperature
         τ1 > 0.
     class_temperature
-        τ2 of each class, [C].
+        τ2 of each class, all above 0, [C].
     beta
         β, weight of the class-level term.
     variant
@@ -91,9 +91,9 @@ def subcluster_contrastive(
     Raises
     ------
     ValueError
-        If the variant is unknown, or the shapes do not fit.
+        If the variant is unknown, the shapes do not fit, or the temperature is not above 0.
     """
-    _check(views, labels, subclusters)
+    _check(temperature, views, labels, subclusters)
     if class_temperature.dim() != 1:
         raise ValueError("class_temperature needs one value per class, [C]")
     if variant not in get_args(Variant):
@@ -111,7 +111,9 @@ def subcluster_contrastive(
     return within + beta * between
 
 
-def _check(views: Tensor, *names: Tensor) -> None:
+def _check(temperature: float, views: Tensor, *names: Tensor) -> None:
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be above 0")
     if views.dim() != 3 or views.shape[1] != 2:
         raise ValueError(f"views has shape {list(views.shape)}; [molecules, 2, dimensions] needed")
     if any(len(name) != len(views) for name in names):

@@ -46,7 +46,7 @@ def balanced_kmeans(
     k
         Number of clusters.
     capacity
-        Most points of a cluster; k · capacity >= N. N makes it plain k-means.
+        Most points of a cluster; k · capacity >= N. N makes it k-means without that limit.
     seed
         Seed of the start; the same seed gives the same clusters.
     rounds
@@ -57,8 +57,8 @@ def balanced_kmeans(
     Returns
     -------
     Tensor
-        Cluster of each point, int64 [N], in 0 .. k − 1. If fewer than k points differ, clusters
-        may stay empty.
+        Cluster of each point, int64 [N], in 0 .. k − 1. Where k · capacity leaves room for it, a
+        cluster may be empty: k is the most there can be.
 
     Raises
     ------

@@ -18,6 +18,10 @@ ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
 UNDEFINED = "n/a"
 CONSTANT = "†"
+CONSTANT_NOTE = (
+    f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal and "
+    "both class weights were 1 throughout: the reweighting does nothing here."
+)
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
@@ -30,8 +34,9 @@ IDENTIFIABILITY_NOTES = [
     "its separability (mean silhouette of its training or validation molecules in the embedding "
     "that made the predictions): mean over runs, in brackets the 95 % interval of a bootstrap over "
     "classes. n/a: fewer than four classes, or the same recall for all. Training molecules took "
-    "part in their own centres, validation molecules did not. Easy tail classes: those whose "
-    "recall is above the mean over all classes."
+    "part in their own centres, validation molecules did not. Size held fixed: the partial rank "
+    "correlation, since a class of many sub-clusters has a near centre more easily. Easy tail "
+    "classes: those whose recall is above the mean over all classes."
 ]
 TEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
@@ -80,10 +85,20 @@ def tabulate(
     frame = frame.reindex(columns=[*ROW, "seed", "status", *WEIGHTS, *columns])
     if table.kind == "comparison":
         assert table.method is not None
-        found = compare_methods(frame[frame["status"] == "finished"], table.method, columns)
+        finished = frame[frame["status"] == "finished"]
+        found = compare_methods(finished, table.method, columns)
         gaps = int((frame["status"] != "finished").sum())
-        notes = COMPARISON_NOTES + ([f"Gaps: {gaps} runs are not finished."] if gaps else [])
-        _write(output, table, found, _printed_comparison(found, table), notes)
+        constant = {
+            key
+            for key, group in finished.groupby(["dataset", "method"])
+            if _weights_constant(group)
+        }
+        notes = [
+            *COMPARISON_NOTES,
+            *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
+            *([CONSTANT_NOTE] if constant else []),
+        ]
+        _write(output, table, found, _printed_comparison(found, table, constant), notes)
         return
     if table.difference:
         frame = paired_difference(frame, columns, reference)
@@ -120,10 +135,7 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             "diverged": int((group["status"] == "diverged").sum()),
             "missing": int((group["status"] == "missing").sum()),
             "unpaired": int((group["status"] == "unpaired").sum()),
-            "weights_constant": bool(
-                (finished["class_weights"] == "class_distance").any()
-                and (finished["weight_ratio"] < 1 + 1e-6).all()
-            ),
+            "weights_constant": _weights_constant(finished),
         }
         for column in columns:
             values = finished[column].dropna().to_numpy(dtype=float)
@@ -131,6 +143,14 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             row[f"{column}_std"] = values.std(ddof=1) if len(values) > 1 else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _weights_constant(finished: pd.DataFrame) -> bool:
+    """Whether the runs weigh by class distances and all weights were 1 throughout."""
+    return bool(
+        (finished["class_weights"] == "class_distance").any()
+        and (finished["weight_ratio"] < 1 + 1e-6).all()
+    )
 
 
 def paired_difference(frame: pd.DataFrame, columns: list[str], reference: str) -> pd.DataFrame:
@@ -206,10 +226,7 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
             "finish."
         )
     if summary["weights_constant"].any():
-        notes.append(
-            f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal "
-            "and both class weights were 1 throughout: the reweighting does nothing here."
-        )
+        notes.append(CONSTANT_NOTE)
     names = [f"{table.part}_{column.metric}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
@@ -217,7 +234,8 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
     return notes
 
 
-def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
+def _printed_comparison(found: pd.DataFrame, table: Table, constant: set[Any]) -> pd.DataFrame:
+    """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
     shown = {f"{table.part}_{column.metric}": column for column in table.columns}
     rows = []
     for row in found.to_dict("records"):
@@ -226,13 +244,15 @@ def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
             UNDEFINED if np.isnan(value) else f"{value * column.scale:+.{column.digits}f}"
             for value in (row["difference"], row["low"], row["high"])
         )
+        pair = (row["against"], table.method)
+        marked = {dataset for dataset, method in constant if method in pair}
         rows.append(
             {
                 "Against": row["against"],
                 "Metric": column.title,
                 "Pairs": str(row["pairs"]),
                 "Difference": f"{difference} [{low}, {high}]",
-                **_by_dataset(row, column),
+                **_by_dataset(row, column, marked),
                 "Won": str(row["wins"]),
                 "Lost": str(row["losses"]),
                 "p": _p(row["p"]),
@@ -242,15 +262,13 @@ def _printed_comparison(found: pd.DataFrame, table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _by_dataset(row: dict[Any, Any], column: TableColumn) -> dict[str, str]:
-    """Mean difference on each data set, if there are several."""
-    cells = {
-        name.removeprefix("on_"): UNDEFINED
-        if np.isnan(value)
-        else f"{value * column.scale:+.{column.digits}f}"
-        for name, value in row.items()
-        if name.startswith("on_")
-    }
+def _by_dataset(row: dict[Any, Any], column: TableColumn, marked: set[str]) -> dict[str, str]:
+    """Mean difference on each data set, if there are several; with the mark of constant weights."""
+    cells = {}
+    for name in (name for name in row if name.startswith("on_")):
+        dataset, value = name.removeprefix("on_"), row[name] * column.scale
+        shown = UNDEFINED if np.isnan(value) else f"{value:+.{column.digits}f}"
+        cells[dataset] = f"{shown} {CONSTANT}" if dataset in marked else shown
     return cells if len(cells) > 1 else {}
 
 
@@ -259,6 +277,7 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
         "n_train": "Class size",
         "separability": "Separability (training)",
         "valid_separability": "Separability (validation)",
+        "valid_separability_given_size": "The same, size held fixed",
     }
     rows = []
     names = [
