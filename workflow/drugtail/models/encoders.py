@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from drugtail.features.packed import Batch
 from drugtail.models.environments import (
@@ -47,14 +48,16 @@ class GraphConvolutionLayer(nn.Module):
             How they lead to those after it.
         """
         bias = self.residual.bias
-        # One product for both maps: row 2k is the convolution's of surroundings k, 2k + 1 the
-        # residual's.
+        # One product for both maps, so their modules are never called: row 2k is the
+        # convolution's of surroundings k, 2k + 1 the residual's.
         both = nn.functional.linear(
             x,
             torch.cat([self.convolution.weight, self.residual.weight]),
             torch.cat([torch.zeros_like(bias), bias]),
         )
-        result: Tensor = self.norm(propagate_and_add(both, level.matrix), level.count)
+        if level.repeat is not None:
+            both = nn.functional.embedding(level.repeat, both)
+        result: Tensor = self.norm(propagate_and_add_(both, level.matrix), level.count)
         return result
 
 
@@ -91,10 +94,10 @@ class GCN(nn.Module):
             Float features of the different atoms, [kinds, features]; `Batch.atom_type` chooses.
         weight
             Entries of the adjacency matrix, [entries]; `Batch.norm` if not given. A view with
-            dropped edges gives its own.
+            dropped edges gives its own. No gradient flows to them.
         """
         weight = batch.norm if weight is None else weight
-        # Finding equal surroundings takes a sort of unknown result, for which a GPU would wait.
+        # How many surroundings differ is not known beforehand: a GPU would have to be waited for.
         find = distinct_environments if weight.device.type == "cpu" else every_atom
         environments = find(batch, weight, len(type_features), len(self.layers))
         x = type_features
@@ -124,6 +127,8 @@ class CountedBatchNorm(nn.BatchNorm1d):
         if count is None or not self.training:
             result: Tensor = super().forward(x)
             return result
+        if count.sum() < 2:
+            raise ValueError("a batch of a single atom has no variance; train on larger ones")
         with torch.autocast(x.device.type, enabled=False):
             result, mean, variance, total = _CountedNormalisation.apply(
                 x, count, self.weight, self.bias, self.eps
@@ -131,7 +136,7 @@ class CountedBatchNorm(nn.BatchNorm1d):
             with torch.no_grad():
                 self.num_batches_tracked += 1
                 self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance * (total / (total - 1).clamp(min=1)), self.momentum)
+                self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
         return result
 
 
@@ -154,6 +159,7 @@ class _CountedNormalisation(torch.autograd.Function):
         return torch.addcmul(shift, normal, scale), mean, variance, total
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, gradient: Tensor, *_: Tensor
     ) -> tuple[Tensor, None, Tensor, Tensor, None]:
@@ -166,13 +172,14 @@ class _CountedNormalisation(torch.autograd.Function):
         return passed.mul_(inverse * scale), None, scale_gradient, shift_gradient, None
 
 
-def propagate_and_add(both: Tensor, matrix: SparseMatrix) -> Tensor:
+def propagate_and_add_(both: Tensor, matrix: SparseMatrix) -> Tensor:
     """Sparse product with rows of which every second one goes through a ReLU first.
 
     Parameters
     ----------
     both
-        [before, 2 · D]: what is passed on to neighbours, then what the ReLU is for; overwritten.
+        [before, 2 · D]: what is passed on to neighbours, then what the ReLU is for. It is
+        overwritten, so the operation before must not need its result for a gradient.
     matrix
         [after, 2 · before], of a `Level`.
 
@@ -189,7 +196,7 @@ def propagate_and_add(both: Tensor, matrix: SparseMatrix) -> Tensor:
 class _PropagateAndAdd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, both: Tensor, matrix: SparseMatrix) -> Tensor:
-        halves = both.detach().view(len(both), 2, -1)
+        halves = both.detach().view(len(both), 2, both.shape[1] // 2)
         # In place, for want of memory bandwidth: a linear map does not look at its result again.
         residual = halves[:, 1].relu_()
         ctx.matrix = matrix
@@ -197,9 +204,10 @@ class _PropagateAndAdd(torch.autograd.Function):
         return _product(matrix.rows, halves.flatten(0, 1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (residual,) = ctx.saved_tensors
-        passed = _product(ctx.matrix.columns, gradient).view(len(residual), 2, -1)
+        passed = _product(ctx.matrix.columns, gradient).view(len(residual), 2, gradient.shape[1])
         passed[:, 1] *= residual > 0
         return passed.flatten(1), None
 
@@ -218,6 +226,7 @@ class _Multiply(torch.autograd.Function):
         return _product(matrix.rows, x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _product(ctx.matrix.columns, gradient), None
 

@@ -1,8 +1,9 @@
 """Atoms with equal surroundings, so that a graph layer computes each of them once.
 
 After k graph convolutions the features of an atom depend on nothing but its surroundings up to k
-bonds away. Most atoms of a batch share them: of the atoms of 128 drugs about a hundredth differ
-in kind, a fifth in their nearest neighbours, half up to two bonds. A layer that works on distinct
+bonds away. Most atoms of a batch share them: of the atoms of 128 drugs about 1 in 100 differs in
+kind, 1 in 5 in its nearest neighbours, half up to two bonds, three quarters up to three (with two
+views of randomly dropped bonds: a quarter, two thirds, four fifths). A layer that works on distinct
 surroundings does the same mathematics on as many fewer rows. The surroundings are found by colour
 refinement (Weisfeiler and Leman, 1968; for the compression of graph networks see Bollen,
 Steegmans, Van den Bussche, Vansummeren, arXiv:2304.11793).
@@ -36,6 +37,8 @@ STEP, FIRST, SECOND = (
 class SparseMatrix:
     """A sparse matrix and its transpose, both as compressed rows.
 
+    A column may stand in a row several times, and columns are in no order.
+
     Attributes
     ----------
     rows : Tensor
@@ -60,10 +63,14 @@ class Level:
     count : Tensor or None
         How many atoms of the batch have each of the surroundings, float32 [after]; None where
         every atom has a row of its own.
+    repeat : Tensor or None
+        Which of the features that the layer is given belong to each of the surroundings before
+        it, int64 [before]; None where they are the same.
     """
 
     matrix: SparseMatrix
     count: Tensor | None
+    repeat: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
     batch
         The molecules, on the CPU.
     weight
-        Entries of the adjacency matrix, [entries], as in `Batch`. Entries of 0 are left out.
+        Entries of the adjacency matrix, float32 or float64 [entries], as in `Batch`. Entries of 0
+        are left out. No gradient flows to them.
     kinds
         Number of different atoms that `Batch.atom_type` chooses from.
     layers
@@ -115,7 +123,7 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
         # Sums modulo 2^64: the order of the neighbours does not matter, their number does.
         sums = np.zeros(len(column) + 1, np.uint64)
         np.cumsum(_mix(name[kind[column]] ^ bits), out=sums[1:])
-        after, first = _numbered(_mix(sums[start[1:]] - sums[start[:-1]] + name[kind]))
+        after, first = _numbered(sums[start[1:]] - sums[start[:-1]] + name[kind])
         entries = _ranges(start[first], length[first])
         # An atom's own surroundings stand before its neighbours'.
         own = np.cumsum(length[first]) - length[first]
@@ -135,23 +143,45 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
 
 
 def every_atom(batch: Batch, weight: Tensor, kinds: int, layers: int) -> Environments:
-    """Give every atom a row of its own: the plain form, on any device.
+    """Give every atom a row of its own: the plain form, on any device and without waiting for it.
 
     Parameters and result as in `distinct_environments`.
     """
     atoms = torch.arange(len(batch.atom_type), device=batch.column.device)
-    row = torch.cat([batch.row, atoms])
-    values = torch.cat([weight, weight.new_ones(len(atoms))])
+    start = batch.row_start + torch.arange(len(batch.row_start), device=atoms.device)
+    # An atom's own column stands after its neighbours'.
+    own = start[1:] - 1
+    entry = torch.arange(len(batch.column), device=atoms.device) + batch.row
 
-    def level(kind: Tensor, kinds: int) -> Level:
-        column = torch.cat([2 * kind[batch.column], 2 * kind + 1])
-        return Level(_sorted_matrix(row, column, values, (len(atoms), 2 * kinds)), None)
+    def fill(entries: Tensor, own_value: Tensor) -> Tensor:
+        row = entries.new_empty(len(entries) + len(atoms))
+        return row.index_copy_(0, entry, entries).index_copy_(0, own, own_value)
 
-    first, *others = [(batch.atom_type, kinds), *[(atoms, len(atoms))] * (layers - 1)]
-    levels = [level(*first)]
-    levels += [level(*others[0])] * len(others) if others else []
-    size = (batch.molecules, len(atoms))
-    return Environments(levels, _sorted_matrix(batch.molecule, atoms, values[-len(atoms) :], size))
+    one = weight.new_ones(len(atoms))
+    # The pattern is symmetric: the transpose takes its values from the opposite entries.
+    matrix = SparseMatrix(
+        _compressed_rows(
+            start, fill(2 * batch.column, 2 * atoms + 1), fill(weight, one), 2 * len(atoms)
+        ),
+        _compressed_rows(
+            torch.cat([torch.stack([start[:-1], own], dim=1).flatten(), start[-1:]]),
+            fill(batch.column, atoms), fill(weight[batch.reverse], one), len(atoms),
+        ),
+    )  # fmt: skip
+    levels = [Level(matrix, None, batch.atom_type if k == 0 else None) for k in range(layers)]
+    ends = torch.searchsorted(
+        batch.molecule, torch.arange(batch.molecules + 1, device=atoms.device)
+    )
+    pooling = SparseMatrix(
+        _compressed_rows(ends, atoms, one, len(atoms)),
+        _compressed_rows(
+            torch.cat([atoms, atoms.new_full((1,), len(atoms))]),
+            batch.molecule,
+            one,
+            batch.molecules,
+        ),
+    )
+    return Environments(levels, pooling)
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -182,28 +212,16 @@ def _matrix(
 ) -> SparseMatrix:
     rows = scipy.sparse.csr_array((values, column, start), shape=(len(start) - 1, width))
     columns = rows.tocsc()
-    return SparseMatrix(
-        _compressed_rows(rows.indptr, rows.indices, rows.data, rows.shape),
-        _compressed_rows(columns.indptr, columns.indices, columns.data, rows.shape[::-1]),
-    )
+    return SparseMatrix(_from_scipy(rows, width), _from_scipy(columns, len(start) - 1))
 
 
-def _compressed_rows(
-    start: NDArray[np.integer[Any]],
-    column: NDArray[np.integer[Any]],
-    values: NDArray[np.floating[Any]],
-    size: tuple[int, ...],
-) -> Tensor:
+def _from_scipy(matrix: Any, width: int) -> Tensor:
+    """Compressed rows, or compressed columns as the rows of the transpose."""
+    start, column, values = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
+    return _compressed_rows(start, column, values, width)
+
+
+def _compressed_rows(start: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
     return torch.sparse_csr_tensor(
-        torch.from_numpy(start), torch.from_numpy(column), torch.from_numpy(values), size,
-        check_invariants=False,
-    )  # fmt: skip
-
-
-def _sorted_matrix(
-    row: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]
-) -> SparseMatrix:
-    pairs = torch.sparse_coo_tensor(
-        torch.stack([row, column]), values, size, check_invariants=False
+        start, column, values, (len(start) - 1, width), check_invariants=False
     )
-    return SparseMatrix(pairs.coalesce().to_sparse_csr(), pairs.t().coalesce().to_sparse_csr())
