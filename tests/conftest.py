@@ -1,5 +1,6 @@
 """Fixtures that several test files share: a tiny problem on disk, and a project that runs it."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from project import Project, make_project
+
+# Several test processes share the cores: threads of their own would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # One functional group per class; a molecule is a tail, a linker and the group of its class.
 GROUPS = [
