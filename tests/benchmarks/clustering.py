@@ -28,6 +28,7 @@ from torch.nn.functional import normalize
 from drugtail.methods.geometry import nearest_centre, take_geometry
 from drugtail.methods.subclusters import balanced_kmeans, divide, group_means
 from drugtail.runtime.files import write_text
+from drugtail.runtime.manifest import describe_host, git_commit
 
 USPTO = (10_600, 8_330, 3_970, 450, 640, 5_780, 3_220, 570, 1_290, 161)
 CLASSES = 10
@@ -166,8 +167,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     curve = cost(options.largest)
+    host = describe_host()
     text = "\n".join(
         [
+            f"Made by `python tests/benchmarks/clustering.py --threads {options.threads}` on "
+            f"{host['cores']} cores ({host['processor']}) with PyTorch {torch.__version__}, commit "
+            f"{(git_commit() or 'unknown')[:7]}.\n",
             table(
                 f"{options.threads} threads, {CLASSES} classes, sub-clusters of 10.",
                 ["molecules", "clustering, s", "with all distances, s", "µs per molecule",

@@ -58,12 +58,7 @@ class Manifest:
             "git_commit": git_commit(),
             "python": platform.python_version(),
             "packages": _versions(),
-            "host": {
-                "system": f"{platform.system()} {platform.machine()}",
-                "processor": _processor(),
-                "cores": os.cpu_count(),
-                "memory_bytes": psutil.virtual_memory().total,
-            },
+            "host": describe_host(),
             "started": self._started.isoformat(timespec="seconds"),
             "wall_seconds": round(time.monotonic() - self._wall, 3),
             "cpu_seconds": round(time.process_time() - self._cpu, 3),
@@ -71,6 +66,16 @@ class Manifest:
             "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
             **extra,
         }
+
+
+def describe_host() -> dict[str, Any]:
+    """System, processor, number of cores and memory of this machine; not its name."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
 
 
 def git_commit() -> str | None:
