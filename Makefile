@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run real ablation separability proposed test check format clean help
+.PHONY: run real ablation separability proposed test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
@@ -24,6 +24,9 @@ proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselin
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: $(VENV)/installed-dev  ## Measure what things cost here; let nothing else run beside it
+	$(BIN)/python tests/benchmarks/bench.py
 
 check: $(VENV)/installed-dev  ## Check formatting, lint and types
 	$(BIN)/ruff format --check .

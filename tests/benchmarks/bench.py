@@ -1,0 +1,283 @@
+"""What featurizing, training, re-clustering and starting cost on this machine.
+
+    python tests/benchmarks/bench.py [--output results/benchmarks] [--only training ...]
+
+Run it alone: another process on the machine changes every figure. Figures are medians of five
+repeats with the smallest and largest beside them; those that are compared are taken in turns, so
+that a slow minute of the machine is everybody's. Ratios travel better between machines than the
+figures themselves. Data are the demo's. Writes bench.json and bench.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rdkit import Chem
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+from torch_geometric.loader import DataLoader
+
+from drugtail.config import Catalogue, GraphEncoder
+from drugtail.data.generate import generate_reactions
+from drugtail.features.featurize import morgan_bits, pack_atoms
+from drugtail.features.packed import GraphStore
+from drugtail.methods.geometry import take_geometry
+from drugtail.models.network import Network
+from drugtail.runtime.files import write_json, write_text
+from drugtail.runtime.manifest import describe_host, git_commit
+from drugtail.training.engine import batches
+from drugtail.training.objective import Objective
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from reference import PlainNetwork, separate_graphs
+
+PROJECT = Path(__file__).parents[2]
+REPEATS = 5
+BATCH = 128
+ENCODER = GraphEncoder(name="gcn", kind="gcn")
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured quantity.
+
+    Attributes
+    ----------
+    name, unit : str
+        What it is.
+    median, low, high : float
+        Over the repeats.
+    ratio : float or None
+        Multiple of the first figure of its section.
+    """
+
+    name: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    ratio: float | None = None
+
+
+def in_turns(work: Mapping[str, Callable[[], float]], unit: str) -> list[Figure]:
+    """Call every function once in each repeat; each returns what it measured."""
+    found: dict[str, list[float]] = {name: [] for name in work}
+    for repeat in range(REPEATS + 1):
+        for name, function in work.items():
+            value = function()
+            if repeat:  # The first one warms up.
+                found[name].append(value)
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    first = next(iter(medians.values()))
+    return [
+        Figure(name, unit, medians[name], min(values), max(values), medians[name] / first)
+        for name, values in found.items()
+    ]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time that one call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def demo() -> tuple[list[str], Tensor]:
+    """SMILES and classes of the demo data."""
+    table = generate_reactions()
+    return table["smiles"].tolist(), torch.tensor(table["label"].tolist())
+
+
+# ------------------------------------------------------------------------------- sections
+
+
+def featurizing() -> list[Figure]:
+    """Molecules per second of one process, and as a multiple of parsing alone."""
+    smiles, _ = demo()
+    work: dict[str, Callable[[], object]] = {
+        "parse (RDKit alone)": lambda: [Chem.MolFromSmiles(text) for text in smiles],
+        "parse and pack atoms": lambda: pack_atoms(smiles),
+        "parse and Morgan fingerprints": lambda: morgan_bits(smiles),
+    }
+    return in_turns(
+        {name: lambda f=f: len(smiles) / seconds(f) for name, f in work.items()}, "molecules/s"
+    )
+
+
+def usual_epoch(graphs: list, network: PlainNetwork) -> Callable[[], None]:
+    """An epoch as a user of PyTorch Geometric writes it."""
+    optimizer = torch.optim.Adam(network.parameters())
+
+    def epoch() -> None:
+        for data in DataLoader(graphs, batch_size=BATCH, shuffle=True):
+            loss = cross_entropy(network(data), data.y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def our_epoch(store: GraphStore, labels: Tensor, method: str, epoch: int = 0) -> Callable[[], None]:
+    """An epoch of a method of the catalogue, with what its objective needs beforehand."""
+    recipe = Catalogue(PROJECT / "config").recipe(method)
+    network = Network(ENCODER, int(labels.max()) + 1, seed=0)
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    objective = Objective(recipe, labels, int(labels.max()) + 1, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    if recipe.needs_geometry:
+        x = torch.randn(len(labels), ENCODER.width, generator=generator)
+        objective.refresh_geometry(x, x[:9], labels[:9], seed=0)
+
+    def run() -> None:
+        for drawn in batches(torch.randperm(len(labels)), BATCH):
+            losses = objective(network, store, drawn, drawn, epoch, generator)
+            optimizer.zero_grad()
+            losses.total.backward()
+            optimizer.step()
+
+    return run
+
+
+def one_thread_rate(method: str, epoch: int) -> float:
+    """Molecules per second of a process with one thread, over two epochs after a first."""
+    torch.set_num_threads(1)
+    smiles, labels = demo()
+    run = our_epoch(GraphStore(pack_atoms(smiles), torch.device("cpu")), labels, method, epoch)
+    run()
+    return 2 * len(labels) / seconds(lambda: (run(), run()))
+
+
+def training() -> list[Figure]:
+    """Molecules per second of training, and as a multiple of PyTorch Geometric's usual loop."""
+    smiles, labels = demo()
+    store = GraphStore(pack_atoms(smiles), torch.device("cpu"))
+    usual = usual_epoch(
+        separate_graphs(store, labels), PlainNetwork(Network(ENCODER, int(labels.max()) + 1, 0))
+    )
+    plain = our_epoch(store, labels, "cross_entropy")
+    proposed = our_epoch(store, labels, "class_distance", epoch=10)
+
+    def rate(work: Callable[[], None], threads: int) -> Callable[[], float]:
+        def measure() -> float:
+            torch.set_num_threads(threads)
+            return len(labels) / seconds(work)
+
+        return measure
+
+    def full(method: str, epoch: int) -> Callable[[], float]:
+        def measure() -> float:
+            with ProcessPoolExecutor(CORES, multiprocessing.get_context("spawn")) as pool:
+                return sum(pool.map(one_thread_rate, [method] * CORES, [epoch] * CORES))
+
+        return measure
+
+    return in_turns(
+        {
+            f"PyTorch Geometric's loop and DataLoader, {CORES} threads": rate(usual, CORES),
+            "cross_entropy, 1 thread": rate(plain, 1),
+            f"cross_entropy, {CORES} threads": rate(plain, CORES),
+            f"cross_entropy, {CORES} processes of 1 thread": full("cross_entropy", 0),
+            "class_distance, 1 thread": rate(proposed, 1),
+            f"class_distance, {CORES} threads": rate(proposed, CORES),
+            f"class_distance, {CORES} processes of 1 thread": full("class_distance", 10),
+        },
+        "molecules/s",
+    )
+
+
+def clustering() -> list[Figure]:
+    """Seconds of re-clustering with all distances, 128 dimensions, all cores."""
+    torch.set_num_threads(CORES)
+    work: dict[str, Callable[[], float]] = {}
+    for name, sizes in {
+        "20,000 molecules of 10 classes": (9000, 4500, 2200, 1300, 1000, 800, 500, 350, 220, 130),
+        "10,000 molecules of 2 classes": (9650, 350),
+    }.items():
+        labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+        generator = torch.Generator().manual_seed(0)
+        x = normalize(torch.randn(len(labels), 128, generator=generator), dim=1)
+        work[name] = lambda x=x, labels=labels: seconds(
+            lambda: take_geometry(x, labels, x[:500], labels[:500])
+        )
+    return in_turns(work, "s")
+
+
+def starting() -> list[Figure]:
+    """Seconds until a command is done."""
+    command = str(Path(sys.executable).with_name("drugtail"))
+    calls = {
+        "drugtail --help": [command, "--help"],
+        "drugtail list methods": [command, "list", "methods"],
+        "drugtail train --help": [command, "train", "--help"],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        run = {
+            name: lambda call=call: seconds(
+                lambda: subprocess.run(
+                    call, cwd=PROJECT, check=True, capture_output=True,
+                    env={**os.environ, "HOME": folder},
+                )
+            )
+            for name, call in calls.items()
+        }  # fmt: skip
+        return in_turns(run, "s")
+
+
+SECTIONS = {f.__name__: f for f in (featurizing, training, clustering, starting)}
+
+
+def as_text(found: Mapping[str, list[Figure]], origin: str) -> str:
+    """All sections as Markdown tables."""
+    parts = [origin]
+    for name, figures in found.items():
+        lines = ["| | median | smallest | largest | unit | of the first |", "| --- " * 6 + "|"]
+        for f in figures:
+            digits = 0 if f.median >= 100 else 3
+            cells = (f"{value:,.{digits}f}" for value in (f.median, f.low, f.high))
+            lines.append(f"| {f.name} | {' | '.join(cells)} | {f.unit} | {f.ratio:.2f} |")
+        parts.append(f"## {name}\n\n{SECTIONS[name].__doc__}\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Run the sections and write what they measured."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output", type=Path, default=PROJECT / "results/benchmarks")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    options = parser.parse_args()
+    host, commit = describe_host(), (git_commit() or "unknown")[:7]
+    found = {name: SECTIONS[name]() for name in options.only}
+    origin = (
+        f"Made by `make bench` on {host['cores']} cores ({host['processor']}) with PyTorch "
+        f"{torch.__version__}, commit {commit}."
+    )
+    write_json(
+        options.output / "bench.json",
+        {
+            "host": host,
+            "torch": torch.__version__,
+            "git_commit": commit,
+            **{name: [asdict(figure) for figure in figures] for name, figures in found.items()},
+        },
+    )
+    text = as_text(found, origin)
+    write_text(options.output / "bench.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
