@@ -81,8 +81,8 @@ def class_distance_weights(x: Tensor, labels: Tensor, subclusters: Tensor) -> Te
     smallest distance between a sub-cluster centroid of c and one of any other class, the weight
     is (softmax(−d)_c + softmax(−d')_c) / 2, here times C so that the mean is 1. With two classes
     both weights are 1 for ever, since each class's nearest other class is the same pair. Above
-    4,096 sub-clusters d' is found by a search that nearly always, but not always, meets the
-    nearest (`drugtail.methods.geometry.nearest_centre`).
+    4,096 sub-clusters d' is found by a search that mostly, but not always, meets the nearest
+    (`drugtail.methods.geometry.nearest_centre`).
 
     Parameters
     ----------
