@@ -21,7 +21,7 @@ from drugtail.features.packed import Batch, GraphStore
 from drugtail.methods.recipe import EdgeDrop
 from drugtail.methods.views import edge_drop
 from drugtail.models import encoders
-from drugtail.models.encoders import CountedBatchNorm, propagate_and_add_
+from drugtail.models.encoders import CountedBatchNorm
 from drugtail.models.environments import (
     Environments,
     Level,
@@ -232,25 +232,24 @@ def test_an_atom_that_hears_of_nobody_keeps_its_residual_alone(store: GraphStore
         x = store.type_features
         for layer, level in zip(model.layers, environments.levels, strict=True):
             x = layer(x, level)
-        found[find] = encoders.multiply(environments.pooling, x)
+        found[find] = encoders.multiply_(environments.pooling, x)
     torch.testing.assert_close(found[distinct_environments], found[every_atom])
 
 
 def test_gradients_of_a_layer_are_those_of_finite_differences(store: GraphStore) -> None:
     batch = store.batch(torch.tensor([0, 1, 4, 4]))
     weight = view_of(batch, 3).double()
-    level: Level = distinct_environments(batch, weight, len(store.type_features), 1).levels[0]
+    kinds = len(store.type_features)
     generator = torch.Generator().manual_seed(1)
-    both = torch.randn(
-        len(store.type_features), 6, dtype=torch.double, generator=generator, requires_grad=True
-    )
-    norm = CountedBatchNorm(3).double()
+    x = torch.randn(kinds, 3, dtype=torch.double, generator=generator, requires_grad=True)
+    layer = encoders.GraphConvolutionLayer(3, 2).double()
+    for find in (distinct_environments, every_atom):
+        (level,) = find(batch, weight, kinds, 1).levels
 
-    def layer(both: Tensor) -> Tensor:
-        # A copy, as the product writes the ReLU into what it is given.
-        return norm(propagate_and_add_(both * 1, level.matrix), level.count)
+        def run(x: Tensor, *_: Tensor, level: Level = level) -> Tensor:
+            return layer(x, level)
 
-    assert torch.autograd.gradcheck(layer, (both,))
+        assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
 
 
 def exact_norm(batch: Batch) -> Tensor:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from drugtail.evaluation.statistics import rank_correlation
 
 ROW = ["dataset", "split", "encoder", "method"]
-# What recall is correlated with, and what is held fixed while that is done.
+# Column -> what recall is correlated with, and what is held fixed while that is done.
 AGAINST = {
-    "n_train": None, "separability": None, "valid_separability": None,
-    "valid_separability_given_size": "n_train",
-}  # fmt: skip
-MEASURED = ("recall", "n_train", "separability", "valid_separability")
+    "n_train": ("n_train",),
+    "separability": ("separability",),
+    "valid_separability": ("valid_separability",),
+    "valid_separability_given_size": ("valid_separability", "n_train"),
+}
 COLUMNS = [
     *ROW, "seeds", "classes",
     *(f"{name}_{kind}" for name in AGAINST for kind in ("rho", "low", "high")),
@@ -52,13 +53,11 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
     joined = tested.merge(measured[[*keys, "separability", "valid_separability"]], on=keys)
     rows = []
     for key, group in joined.groupby(ROW, sort=False):
-        tables = {name: _by_seed(group, name) for name in MEASURED}
+        recall = _by_seed(group, "recall")
         row = dict(zip(ROW, key, strict=True))
-        row |= {"seeds": len(tables["recall"]), "classes": tables["recall"].shape[1]}
-        for name, fixed in AGAINST.items():
-            measure = name.removesuffix("_given_size")
-            given = None if fixed is None else tables[fixed]
-            values = rank_correlation(tables["recall"], tables[measure], given)
+        row |= {"seeds": len(recall), "classes": recall.shape[1]}
+        for name, measures in AGAINST.items():
+            values = rank_correlation(recall, *(_by_seed(group, m) for m in measures))
             row |= dict(zip((f"{name}_rho", f"{name}_low", f"{name}_high"), values, strict=True))
         mean = group.groupby("label").agg(recall=("recall", "mean"), group=("group", "first"))
         tail = mean.loc[mean["group"] == "tail", "recall"]

@@ -133,17 +133,19 @@ def rank_correlation(
         classes is approximate. NaN for fewer than four classes, where ranks say nothing, and
         without such a seed.
     """
-    third = np.zeros_like(x) if given is None else given
+    known = (x, y) if given is None else (x, y, given)
     correlation = _spearman if given is None else _partial_spearman
     classes = x.shape[1]
-    found = correlation(x, y, third) if classes >= 4 else np.empty(0)
+    found = correlation(*known) if classes >= 4 else np.empty(0)
     told = ~np.isnan(found)
     if not told.any():
         return (float("nan"),) * 3
     drawn = np.random.default_rng(0).integers(classes, size=(RESAMPLES, classes))
-    triples = zip(x[told], y[told], third[told], strict=True)
     resampled = np.ma.masked_invalid(
-        [correlation(a[drawn], b[drawn], c[drawn]) for a, b, c in triples]
+        [
+            correlation(*(values[drawn] for values in seed))
+            for seed in zip(*(values[told] for values in known), strict=True)
+        ]
     )
     # A draw of equal values alone has no correlation and is left out.
     means = resampled.mean(axis=0).compressed()
@@ -163,9 +165,7 @@ def _partial_spearman(
     return result.clip(-1, 1)
 
 
-def _spearman(
-    x: NDArray[np.float64], y: NDArray[np.float64], _: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spearman's correlation of each row; NaN where a row is constant."""
     a, b = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)

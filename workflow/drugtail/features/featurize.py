@@ -82,6 +82,7 @@ def pack_atoms(smiles: Sequence[str]) -> Chunk:
             known.append(values)
         atom_counts[i], bond_counts[i] = len(atoms), molecule.GetNumBonds()
     codes = [
+        # A degree above 255 is as little listed as 255 is.
         table[np.minimum(np.asarray(known, dtype=np.int64), 255)]
         for known, (_, table) in zip(facts, FACTS.values(), strict=True)
     ]
@@ -131,7 +132,7 @@ def morgan_bits(smiles: Sequence[str]) -> Chunk:
     return {"bits": bits}
 
 
-def _listed(values: Sequence[int]) -> NDArray[np.uint8]:
+def _places(values: Sequence[int]) -> NDArray[np.uint8]:
     """Table from a value of 0 .. 255 to its place in the list, counted from 1; 0 if it is not."""
     table = np.zeros(256, dtype=np.uint8)
     table[list(values)] = np.arange(1, len(values) + 1)
@@ -143,11 +144,11 @@ def _listed(values: Sequence[int]) -> NDArray[np.uint8]:
 FACTS: dict[str, tuple[Callable[[Chem.Atom], Any], NDArray[np.uint8]]] = {
     "element": (
         Chem.Atom.GetAtomicNum,
-        _listed([Chem.GetPeriodicTable().GetAtomicNumber(element) for element in ELEMENTS]),
+        _places([Chem.GetPeriodicTable().GetAtomicNumber(element) for element in ELEMENTS]),
     ),
-    "degree": (Chem.Atom.GetDegree, _listed(range(11))),
+    "degree": (Chem.Atom.GetDegree, _places(range(11))),
     # Implicit hydrogens and implicit valence are the same number under two names.
-    "implicit_valence": (Chem.Atom.GetNumImplicitHs, _listed(range(7))),
+    "implicit_valence": (Chem.Atom.GetNumImplicitHs, _places(range(7))),
     "formal_charge": (
         Chem.Atom.GetFormalCharge,
         np.roll(np.arange(len(CHARGES)), CHARGES.start).astype(np.uint8),
@@ -155,10 +156,10 @@ FACTS: dict[str, tuple[Callable[[Chem.Atom], Any], NDArray[np.uint8]]] = {
     "radical_electrons": (Chem.Atom.GetNumRadicalElectrons, np.arange(256, dtype=np.uint8)),
     "hybridization": (
         Chem.Atom.GetHybridization,
-        _listed([int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]),
+        _places([int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]),
     ),
     "aromatic": (Chem.Atom.GetIsAromatic, np.arange(256, dtype=np.uint8)),
-    "hydrogens": (Chem.Atom.GetTotalNumHs, _listed(range(5))),
+    "hydrogens": (Chem.Atom.GetTotalNumHs, _places(range(5))),
 }
 assert list(FACTS) == list(FIELDS)
 BOND_ORDERS = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}

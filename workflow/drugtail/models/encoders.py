@@ -57,7 +57,8 @@ class GraphConvolutionLayer(nn.Module):
         )
         if level.repeat is not None:
             both = nn.functional.embedding(level.repeat, both)
-        result: Tensor = self.norm(propagate_and_add_(both, level.matrix), level.count)
+        rows = both.view(2 * len(both), self.norm.num_features)
+        result: Tensor = self.norm(multiply_(level.matrix, rows, rectify=True), level.count)
         return result
 
 
@@ -103,7 +104,7 @@ class GCN(nn.Module):
         x = type_features
         for layer, level in zip(self.layers, environments.levels, strict=True):
             x = layer(x, level)
-        return multiply(environments.pooling, x)
+        return multiply_(environments.pooling, x)
 
 
 class CountedBatchNorm(nn.BatchNorm1d):
@@ -172,63 +173,45 @@ class _CountedNormalisation(torch.autograd.Function):
         return passed.mul_(inverse * scale), None, scale_gradient, shift_gradient, None
 
 
-def propagate_and_add_(both: Tensor, matrix: SparseMatrix) -> Tensor:
-    """Sparse product with rows of which every second one goes through a ReLU first.
+def multiply_(matrix: SparseMatrix, x: Tensor, *, rectify: bool = False) -> Tensor:
+    """Sparse matrix times `x`, in the precision of the matrix.
 
     Parameters
     ----------
-    both
-        [before, 2 · D]: what is passed on to neighbours, then what the ReLU is for. It is
-        overwritten, so the operation before must not need its result for a gradient.
     matrix
-        [after, 2 · before], of a `Level`.
+        [n, m].
+    x
+        [m, D].
+    rectify
+        Whether every second row of `x` goes through a ReLU first. That overwrites `x`, for want of
+        memory bandwidth: the operation before must not need its result for a gradient (a linear
+        map does not).
 
     Returns
     -------
     Tensor
-        [after, D], in the precision of the matrix.
+        [n, D].
     """
-    with torch.autocast(both.device.type, enabled=False):
-        result: Tensor = _PropagateAndAdd.apply(both.to(matrix.rows.dtype), matrix)
-        return result
-
-
-class _PropagateAndAdd(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, both: Tensor, matrix: SparseMatrix) -> Tensor:
-        halves = both.detach().view(len(both), 2, both.shape[1] // 2)
-        # In place, for want of memory bandwidth: a linear map does not look at its result again.
-        residual = halves[:, 1].relu_()
-        ctx.matrix = matrix
-        ctx.save_for_backward(residual)
-        return _product(matrix.rows, halves.flatten(0, 1))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (residual,) = ctx.saved_tensors
-        passed = _product(ctx.matrix.columns, gradient).view(len(residual), 2, gradient.shape[1])
-        passed[:, 1] *= residual > 0
-        return passed.flatten(1), None
-
-
-def multiply(matrix: SparseMatrix, x: Tensor) -> Tensor:
-    """Sparse matrix [n, m] times `x` [m, D], in the precision of the matrix."""
     with torch.autocast(x.device.type, enabled=False):
-        result: Tensor = _Multiply.apply(x.to(matrix.rows.dtype), matrix)
+        result: Tensor = _Multiply.apply(x.to(matrix.rows.dtype), matrix, rectify)
         return result
 
 
 class _Multiply(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: SparseMatrix) -> Tensor:
+    def forward(ctx: Any, x: Tensor, matrix: SparseMatrix, rectify: bool) -> Tensor:
         ctx.matrix = matrix
+        if rectify:
+            ctx.save_for_backward(x.detach()[1::2].relu_())
         return _product(matrix.rows, x)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _product(ctx.matrix.columns, gradient), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        passed = _product(ctx.matrix.columns, gradient)
+        for rectified in ctx.saved_tensors:
+            passed[1::2] *= rectified > 0
+        return passed, None, None
 
 
 def _product(matrix: Tensor, x: Tensor) -> Tensor:

@@ -108,37 +108,36 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
     layers
         Number of graph layers.
     """
-    start, column = batch.row_start.numpy(), batch.column.numpy()
-    values = weight.detach().numpy()
-    if not values.all():
-        kept = values != 0
-        start = np.concatenate([[0], kept.cumsum()])[start]
-        column, values = column[kept], values[kept]
-    length = np.diff(start)
-    bits = values.astype(np.float64).view(np.uint64)
+    atoms = len(batch.atom_type)
+    # A copy, since dropped entries are taken out of it.
+    adjacency = scipy.sparse.csr_array(
+        (weight.detach().numpy(), batch.column.numpy(), batch.row_start.numpy()),
+        shape=(atoms, atoms), copy=True,
+    )  # fmt: skip
+    adjacency.eliminate_zeros()
+    bits = adjacency.data.astype(np.float64).view(np.uint64)
     kind = batch.atom_type.numpy()
     levels = []
     for _ in range(layers):
         name = _mix(np.arange(1, kinds + 1, dtype=np.uint64) * STEP)
         # Sums modulo 2^64: the order of the neighbours does not matter, their number does.
-        sums = np.zeros(len(column) + 1, np.uint64)
-        np.cumsum(_mix(name[kind[column]] ^ bits), out=sums[1:])
-        after, first = _numbered(sums[start[1:]] - sums[start[:-1]] + name[kind])
-        entries = _ranges(start[first], length[first])
+        sums = np.zeros(len(bits) + 1, np.uint64)
+        np.cumsum(_mix(name[kind[adjacency.indices]] ^ bits), out=sums[1:])
+        after, first = _numbered(np.diff(sums[adjacency.indptr]) + name[kind])
+        one_each = adjacency[first]
         # An atom's own surroundings stand before its neighbours'.
-        own = np.cumsum(length[first]) - length[first]
+        own = one_each.indptr[:-1]
         matrix = _matrix(
-            np.concatenate([[0], np.cumsum(length[first] + 1)]),
-            np.insert(2 * kind[column[entries]], own, 2 * kind[first] + 1),
-            np.insert(values[entries], own, 1),
+            one_each.indptr + np.arange(len(first) + 1),
+            np.insert(2 * kind[one_each.indices], own, 2 * kind[first] + 1),
+            np.insert(one_each.data, own, 1),
             2 * kinds,
         )
         kind, kinds = after, len(first)
         count = np.bincount(kind, minlength=kinds).astype(np.float32)
         levels.append(Level(matrix, torch.from_numpy(count)))
-    atoms = np.bincount(batch.molecule.numpy(), minlength=batch.molecules)
-    ends = np.concatenate([[0], np.cumsum(atoms)])
-    pooling = _matrix(ends, kind, np.ones(len(kind), values.dtype), kinds)
+    ends = np.searchsorted(batch.molecule.numpy(), np.arange(batch.molecules + 1))
+    pooling = _matrix(ends, kind, np.ones(atoms, adjacency.dtype), kinds)
     return Environments(levels, pooling)
 
 
@@ -196,12 +195,6 @@ def _numbered(names: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.
     number, _ = pd.factorize(names)
     largest = np.maximum.accumulate(number)
     return number, np.flatnonzero(np.diff(largest, prepend=-1))
-
-
-def _ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Concatenate start[i] .. start[i] + count[i] - 1."""
-    shift = np.repeat(start - np.cumsum(count) + count, count)
-    return np.arange(len(shift)) + shift
 
 
 def _matrix(
