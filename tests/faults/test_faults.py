@@ -204,3 +204,15 @@ def test_wrong_arguments_end_with_a_message(arguments: list[str], says: str) -> 
     assert failed.returncode == 1
     assert says in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_checking_several_files_names_what_is_wrong_in_each_of_them(tmp_path: Path) -> None:
+    text = "name: {}\ntitle: t\ndatasets: [demo]\nsplits: [random-0]\nmethods: [{}]\n{}: [0-0]\n"
+    (tmp_path / "name.yaml").write_text(text.format("name", "balanced_sofmax", "seeds"))
+    (tmp_path / "good.yaml").write_text(text.format("good", "cross_entropy", "seeds"))
+    (tmp_path / "key.yaml").write_text(text.format("key", "cross_entropy", "seed"))
+    failed = drugtail("check", *(str(tmp_path / f"{n}.yaml") for n in ("name", "good", "key")))
+    assert failed.returncode == 1
+    assert f"{tmp_path}/name.yaml: methods: 'balanced_sofmax' is unknown" in failed.stderr
+    assert f"{tmp_path}/key.yaml: key seed: unknown key" in failed.stderr
+    assert f"{tmp_path}/good.yaml: good, 1 training jobs" in failed.stdout

@@ -193,7 +193,7 @@ class Server:
         self._thread.start()
 
     def serve(self, path: str, *answers: tuple[int, bytes] | tuple[int, bytes, int]) -> str:
-        self.answers[path] = [(*answer, 0)[:3] for answer in answers]  # type: ignore[misc]
+        self.answers[path] = [(*answer, 0)[:3] for answer in answers]
         return f"http://127.0.0.1:{self._server.server_port}{path}"
 
     def stop(self) -> None:

@@ -415,12 +415,19 @@ def check(
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
+    faults = []
     for path in config or []:
-        if check_described(path):
-            print(f"{path}: good")
-            continue
-        plan = Plan(read_benchmark(path), Catalogue(config_dir))
-        print(f"{path}: good, {sum(1 for _ in plan.blocks())} training jobs")
+        try:
+            if check_described(path):
+                print(f"{path}: good")
+                continue
+            plan = Plan(read_benchmark(path), Catalogue(config_dir))
+            print(f"{path}: good, {sum(1 for _ in plan.blocks())} training jobs")
+        except DrugtailError as error:
+            named = str(error).startswith(str(path))
+            faults.append(str(error) if named else f"{path}: {error}")
+    if faults:
+        raise DrugtailError("\n".join(faults))
     if runs is not None:
         print(f"{runs}: all {check_complete(runs)} runs are finished")
 

@@ -145,24 +145,22 @@ def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
     """
     classes = np.unique(labels)
     test, valid = round(0.2 * len(labels)), round(0.1 * len(labels))
-    for draws in range(1, MOST_DRAWS + 1):  # noqa: B007 - returned below
+    for draws in range(1, MOST_DRAWS + 1):
         order = rng.permutation(len(labels))
         parts = np.full(len(labels), "train", dtype=object)
         parts[order[:test]] = "test"
         parts[order[test : test + valid]] = "valid"
         if all(np.isin(classes, labels[parts == part]).all() for part in PARTS):
-            break
-    else:
-        raise DrugtailError(
-            f"a standard split needs every class in train, valid and test, but {MOST_DRAWS} "
-            "random cuts all lack one; the smallest class is too small: use random-0"
-        )
-    for part in ("valid", "test"):
-        smallest = min(np.bincount(labels[parts == part])[classes])
-        for label in classes:
-            members = order[(labels[order] == label) & (parts[order] == part)]
-            parts[members[smallest:]] = "unused"
-    return parts, draws
+            for part in ("valid", "test"):
+                smallest = min(np.bincount(labels[parts == part])[classes])
+                for label in classes:
+                    members = order[(labels[order] == label) & (parts[order] == part)]
+                    parts[members[smallest:]] = "unused"
+            return parts, draws
+    raise DrugtailError(
+        f"a standard split needs every class in train, valid and test, but {MOST_DRAWS} "
+        "random cuts all lack one; the smallest class is too small: use random-0"
+    )
 
 
 def scaffold_split(scaffolds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
