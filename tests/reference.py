@@ -1,44 +1,59 @@
 """The network as a user of PyTorch Geometric would write it: what the fast one is compared with."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, global_add_pool
 
 from drugtail.features.packed import GraphStore
-from drugtail.models.encoders import GCN
+from drugtail.models.encoders import GCN, GraphConvolutionLayer
 from drugtail.models.network import Network
+from drugtail.models.stacked import BatchNorm, Linear, state_of
+
+
+def plain_linear(layer: Linear, seed: int) -> nn.Linear:
+    """PyTorch's own layer with the weights of one seed."""
+    _, width_out, width_in = layer.weight.shape
+    plain = nn.Linear(width_in, width_out)
+    plain.load_state_dict(state_of(layer, seed))
+    return plain
+
+
+def plain_norm(layer: BatchNorm, seed: int) -> nn.BatchNorm1d:
+    """PyTorch's own layer with the weights and statistics of one seed."""
+    plain = nn.BatchNorm1d(layer.weight.shape[1])
+    plain.load_state_dict(state_of(layer, seed), strict=False)
+    return plain
+
+
+def plain_classifier(layers: nn.Sequential, seed: int) -> nn.Sequential:
+    """PyTorch's own layers with the weights of one seed."""
+    made = {Linear: plain_linear, BatchNorm: plain_norm, nn.ReLU: lambda *_: nn.ReLU()}
+    return nn.Sequential(*(made[type(layer)](layer, seed) for layer in layers))
 
 
 class PlainLayer(nn.Module):
     """Graph convolution + ReLU of a linear residual, then batch norm, from ready-made parts."""
 
-    def __init__(self, width_in: int, width_out: int) -> None:
+    def __init__(self, layer: GraphConvolutionLayer, seed: int) -> None:
         super().__init__()
+        _, width_out, width_in = layer.convolution.weight.shape
         self.convolution = GCNConv(width_in, width_out, bias=False)
-        self.residual = nn.Linear(width_in, width_out)
-        self.norm = nn.BatchNorm1d(width_out)
+        with torch.no_grad():
+            self.convolution.lin.weight.copy_(layer.convolution.weight[seed])
+        self.residual = plain_linear(layer.residual, seed)
+        self.norm = plain_norm(layer.norm, seed)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         return self.norm(self.convolution(x, edge_index) + torch.relu(self.residual(x)))
 
 
 class PlainGCN(nn.Module):
-    """The same encoder as `GCN`, with the same weights."""
+    """The same encoder as that of one seed of `GCN`, with the same weights."""
 
-    def __init__(self, model: GCN) -> None:
+    def __init__(self, model: GCN, seed: int = 0) -> None:
         super().__init__()
-        self.layers = nn.ModuleList()
-        for layer in model.layers:
-            width_out, width_in = layer.convolution.weight.shape
-            plain = PlainLayer(width_in, width_out)
-            with torch.no_grad():
-                plain.convolution.lin.weight.copy_(layer.convolution.weight)
-            plain.residual.load_state_dict(layer.residual.state_dict())
-            plain.norm.load_state_dict(layer.norm.state_dict())
-            self.layers.append(plain)
+        self.layers = nn.ModuleList(PlainLayer(layer, seed) for layer in model.layers)
 
     def forward(self, x: Tensor, edge_index: Tensor, molecule: Tensor) -> Tensor:
         for layer in self.layers:
@@ -47,12 +62,12 @@ class PlainGCN(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """The same network as `Network`, with the same weights."""
+    """The same network as that of one seed of `Network`, with the same weights."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, seed: int = 0) -> None:
         super().__init__()
-        self.encoder = PlainGCN(network.encoder)
-        self.classifier = copy.deepcopy(network.classifier)
+        self.encoder = PlainGCN(network.encoder, seed)
+        self.classifier = plain_classifier(network.classifier, seed)
 
     def forward(self, data: Data) -> Tensor:
         return self.classifier(self.encoder(data.x, data.edge_index, data.batch))

@@ -1,6 +1,7 @@
 """Distinct surroundings against a naive search, PyTorch Geometric, and the plain form."""
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import PlainNetwork, separate_graphs
+from reference import PlainNetwork, plain_norm, separate_graphs
+from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
@@ -17,11 +19,10 @@ from torch_geometric.loader import DataLoader
 from drugtail.config import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import Batch, GraphStore
+from drugtail.features.packed import Batch, GraphStore, Size
 from drugtail.methods.recipe import EdgeDrop
 from drugtail.methods.views import edge_drop
 from drugtail.models import encoders
-from drugtail.models.encoders import CountedBatchNorm
 from drugtail.models.environments import (
     Environments,
     Level,
@@ -29,6 +30,8 @@ from drugtail.models.environments import (
     every_atom,
 )
 from drugtail.models.network import Network
+from drugtail.models.stacked import BatchNorm, stack
+from drugtail.runtime.draws import Draws, step_keys
 from drugtail.training.engine import batches
 
 SMILES = [
@@ -37,7 +40,7 @@ SMILES = [
     "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "BrCCBr", "CO",
 ]  # fmt: skip
 LAYERS = 3
-Find = Callable[[Batch, Tensor, int, int], Environments]
+Find = Callable[[Batch, Tensor, Tensor, int], Environments]
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +48,26 @@ def store() -> GraphStore:
     return GraphStore(pack_atoms(SMILES), torch.device("cpu"))
 
 
+def cut(store: GraphStore, rows: list[int] | Tensor) -> Batch:
+    """A batch of one seed."""
+    return store.batch(torch.as_tensor(rows)[None])
+
+
+def one_of(batch: Batch, seed: int = 0) -> Batch:
+    return batch.with_tensors(tensor[seed] for tensor in batch.tensors())
+
+
 def view_of(batch: Batch, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return edge_drop(EdgeDrop(rates=[0.4, 0.2]), batch, generator)
+    """Entries of a random view of every seed of a batch."""
+    keys = step_keys(seed, len(batch.row), batch.row.device)
+    drop = EdgeDrop(rates=[0.4, 0.2])
+    return torch.stack(
+        [edge_drop(drop, one_of(batch, i), Draws(key)) for i, key in enumerate(keys)]
+    )
 
 
 def naive_names(batch: Batch, weight: Tensor) -> list[list[object]]:
-    """Surroundings of every atom after each layer, written out as nested tuples."""
+    """Surroundings of every atom of one seed after each layer, written out as nested tuples."""
     names: list[object] = batch.atom_type.tolist()
     found = []
     for _ in range(LAYERS):
@@ -73,15 +89,20 @@ def naive_names(batch: Batch, weight: Tensor) -> list[list[object]]:
 def test_levels_hold_each_of_the_surroundings_once_with_its_number_of_atoms(
     store: GraphStore, rows: list[int], seed: int | None
 ) -> None:
-    batch = store.batch(torch.tensor(rows).repeat(2))
+    # Two seeds, of which the second has fewer atoms and is filled up.
+    batch = store.batch(torch.tensor([rows * 2, [rows[0], 1] * len(rows)]))
     weight = batch.norm if seed is None else view_of(batch, seed)
-    found = distinct_environments(batch, weight, len(store.type_features), LAYERS)
-    for level, names in zip(found.levels, naive_names(batch, weight), strict=True):
-        assert level.count is not None
-        assert sorted(level.count.tolist()) == sorted(Counter(names).values())
+    found = distinct_environments(batch, weight, store.type_features, LAYERS)
+    for i in range(2):
+        one = one_of(batch, i)
+        real = int((one.molecule < one.molecules).sum())
+        named = naive_names(one, weight[i])
+        for level, names in zip(found.levels, named, strict=True):
+            counts = [n for n in level.count[i].tolist() if n]
+            assert sorted(counts) == sorted(Counter(names[:real]).values())
     # Twice the same molecules without dropped edges have twice the same surroundings.
     if seed is None:
-        assert all(float(level.count.min()) >= 2 for level in found.levels)
+        assert all(n == 0 or n >= 2 for level in found.levels for n in level.count[0].tolist())
 
 
 @settings(max_examples=30, deadline=None)
@@ -92,32 +113,43 @@ def test_levels_hold_each_of_the_surroundings_once_with_its_number_of_atoms(
 def test_a_sum_over_neighbours_is_that_of_a_dense_matrix(
     store: GraphStore, rows: list[int], seed: int | None
 ) -> None:
-    batch = store.batch(torch.tensor(rows).repeat(2))
+    batch = store.batch(torch.tensor([rows * 2, [rows[0], 1] * len(rows)]))
     weight = (batch.norm if seed is None else view_of(batch, seed)).double()
-    atoms = len(batch.atom_type)
-    adjacency = torch.zeros(atoms, atoms, dtype=torch.double)
-    adjacency.index_put_((batch.row, batch.column), weight)
-    pool = torch.zeros(batch.molecules, atoms, dtype=torch.double)
-    pool[batch.molecule, torch.arange(atoms)] = 1
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(len(store.type_features), 3, dtype=torch.double, generator=generator)
     for find in (distinct_environments, every_atom):
-        found = find(batch, weight, len(store.type_features), LAYERS)
-        x, wanted = start, start[batch.atom_type]
+        found = find(batch, weight, start, LAYERS)
+        x = found.x
         for level in found.levels:
-            x = x if level.repeat is None else x[level.repeat]
-            x = level.matrix.rows @ torch.stack([x, 2 * x], dim=1).flatten(0, 1)
-            wanted = adjacency @ wanted + 2 * wanted
-        torch.testing.assert_close(found.pooling.rows @ x, pool @ wanted)
+            both = torch.stack([x, 2 * x], dim=2).view(-1, 3)
+            x = (level.matrix.rows.to_sparse() @ both).view(2, -1, 3)
+            torch.testing.assert_close(encoders.sum_of_rows(level.matrix.rows, both), x.view(-1, 3))
+        pooled = (found.pooling.rows.to_sparse() @ x.flatten(0, 1)).view(2, -1, 3)[:, :-1]
+        for i in range(2):
+            torch.testing.assert_close(pooled[i], densely(one_of(batch, i), weight[i], start))
         for matrix in [found.pooling, *(level.matrix for level in found.levels)]:
-            assert torch.equal(matrix.columns.to_dense(), matrix.rows.to_dense().T)
+            dense, transposed = (m.to_sparse().to_dense() for m in (matrix.rows, matrix.columns))
+            assert torch.equal(transposed, dense.T)
+
+
+def densely(batch: Batch, weight: Tensor, start: Tensor) -> Tensor:
+    """Three rounds of A X + 2 X and a sum over the atoms of each molecule, by dense matrices."""
+    atoms = len(batch.atom_type)
+    adjacency = torch.zeros(atoms, atoms, dtype=torch.double)
+    adjacency.index_put_((batch.row, batch.column), weight, accumulate=True)
+    pool = torch.zeros(batch.molecules + 1, atoms, dtype=torch.double)
+    pool[batch.molecule, torch.arange(atoms)] = 1
+    x = start[batch.atom_type]
+    for _ in range(LAYERS):
+        x = adjacency @ x + 2 * x
+    return (pool @ x)[:-1]
 
 
 def test_two_atoms_with_the_same_two_neighbours_are_told_apart_by_their_own_kind() -> None:
     pair = GraphStore(pack_atoms(["CO"]), torch.device("cpu"))
-    batch = pair.batch(torch.tensor([0]))
-    found = distinct_environments(batch, batch.norm, len(pair.type_features), LAYERS)
-    assert [level.count.tolist() for level in found.levels] == [[1, 1]] * LAYERS
+    batch = cut(pair, [0])
+    found = distinct_environments(batch, batch.norm, pair.type_features, LAYERS)
+    assert [level.count.tolist() for level in found.levels] == [[[1, 1]]] * LAYERS
 
 
 def test_entries_exchanged_between_kinds_are_other_surroundings() -> None:
@@ -126,28 +158,30 @@ def test_entries_exchanged_between_kinds_are_other_surroundings() -> None:
     pairs = [(a, b) for i, a in enumerate(halogens) for b in halogens[:i]]
     smiles = [f"{a}C{b}" for a, b in pairs for _ in range(2)]
     twice = GraphStore(pack_atoms(smiles), torch.device("cpu"))
-    batch = twice.batch(torch.arange(len(smiles)))
-    weight = torch.ones(len(batch.column))
+    batch = cut(twice, torch.arange(len(smiles)))
+    one = one_of(batch)
+    weight = torch.ones(len(one.column))
     middle = torch.arange(len(smiles)) * 3 + 1
     for i, atom in enumerate(middle.tolist()):
-        entries = ((batch.row == atom) & (batch.column != atom)).nonzero()[:, 0]
-        entries = entries[batch.column[entries].argsort()]
+        entries = ((one.row == atom) & (one.column != atom)).nonzero()[:, 0]
+        entries = entries[one.column[entries].argsort()]
         weight[entries] = torch.tensor([0.25, 0.5] if i % 2 else [0.5, 0.25])
-    found = distinct_environments(batch, weight, len(twice.type_features), 1)
-    names = naive_names(batch, weight)[0]
-    assert sorted(found.levels[0].count.tolist()) == sorted(Counter(names).values())
+    found = distinct_environments(batch, weight[None], twice.type_features, 1)
+    names = naive_names(one, weight)[0]
+    assert sorted(found.levels[0].count[0].tolist()) == sorted(Counter(names).values())
     assert len(set(names)) >= len(smiles)
 
 
 def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search_finds() -> None:
     smiles = generate_reactions()["smiles"].tolist()[::40]
     many = GraphStore(pack_atoms(smiles), torch.device("cpu"))
-    batch = many.batch(torch.arange(len(smiles)).repeat(2))
+    batch = cut(many, torch.arange(len(smiles)).repeat(2))
     weight = view_of(batch, 7)
-    found = distinct_environments(batch, weight, len(many.type_features), LAYERS)
+    found = distinct_environments(batch, weight, many.type_features, LAYERS)
     # Numbered instead of nested: the same question at a cost that does not explode.
-    kind = batch.atom_type.tolist()
-    entries = list(zip(batch.row.tolist(), batch.column.tolist(), weight.tolist(), strict=True))
+    one = one_of(batch)
+    kind = one.atom_type.tolist()
+    entries = list(zip(one.row.tolist(), one.column.tolist(), weight[0].tolist(), strict=True))
     for level in found.levels:
         around: list[list[tuple[float, int]]] = [[] for _ in kind]
         for row, column, value in entries:
@@ -156,150 +190,179 @@ def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search
         names = [(own, tuple(sorted(a))) for own, a in zip(kind, around, strict=True)]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
         kind = [numbers[name] for name in names]
-        assert sorted(level.count.tolist()) == sorted(Counter(kind).values())
+        assert sorted(level.count[0].tolist()) == sorted(Counter(kind).values())
 
 
 def test_surroundings_that_differ_in_a_bond_length_away_are_told_apart() -> None:
     chain = GraphStore(pack_atoms(["CCCCCCCCC"]), torch.device("cpu"))
-    batch = chain.batch(torch.tensor([0]))
-    found = distinct_environments(batch, batch.norm, len(chain.type_features), 5)
+    batch = cut(chain, [0])
+    found = distinct_environments(batch, batch.norm, chain.type_features, 5)
     # From either end: end, second, third, … and the middle, which more layers tell apart.
-    assert [len(level.count) for level in found.levels] == [3, 4, 5, 5, 5]
+    assert [level.count.shape[1] for level in found.levels] == [3, 4, 5, 5, 5]
 
 
 def test_equal_sums_of_weights_are_not_equal_surroundings() -> None:
     """Entries of ¼ and ¾ towards like neighbours sum to those of ½ and ½, and are others."""
     two = GraphStore(pack_atoms(["CCC", "CCC"]), torch.device("cpu"))
-    batch = two.batch(torch.tensor([0, 1]))
-    weight = batch.norm.clone()
-    middle = [i for i in range(6) if (batch.row == i).sum() == 3]
+    batch = cut(two, [0, 1])
+    one, weight = one_of(batch), batch.norm.clone()
+    middle = [i for i in range(6) if (one.row == i).sum() == 3]
     for atom, values in zip(middle, ([0.25, 0.75], [0.5, 0.5]), strict=True):
-        entries = ((batch.row == atom) & (batch.column != atom)).nonzero()[:, 0]
-        weight[entries] = torch.tensor(values)
-    found = distinct_environments(batch, weight, len(two.type_features), 1)
-    assert sorted(found.levels[0].count.tolist()) == [1, 1, 4]
+        entries = ((one.row == atom) & (one.column != atom)).nonzero()[:, 0]
+        weight[0, entries] = torch.tensor(values)
+    found = distinct_environments(batch, weight, two.type_features, 1)
+    assert sorted(found.levels[0].count[0].tolist()) == [1, 1, 4]
 
 
 # ------------------------------------------------------------------------------- the layers
 
 
-def test_counted_normalisation_is_that_of_rows_written_out() -> None:
+def test_normalisation_is_pytorchs_of_rows_written_out_for_each_seed() -> None:
     generator = torch.Generator().manual_seed(0)
-    count = torch.tensor([1, 4, 2, 7])
-    norm, plain = CountedBatchNorm(5).double(), nn.BatchNorm1d(5).double()
+    counts = torch.tensor([[1, 4, 2, 7], [3, 0, 2, 0]])
+    norm = stack([BatchNorm(5), BatchNorm(5)]).double()
     with torch.no_grad():
-        norm.weight.copy_(torch.randn(5, generator=generator))
-        norm.bias.copy_(torch.randn(5, generator=generator))
-    plain.load_state_dict(norm.state_dict())
-    for _ in range(3):
-        x = torch.randn(4, 5, dtype=torch.double, generator=generator, requires_grad=True)
-        direction = torch.randn(4, 5, dtype=torch.double, generator=generator)
+        norm.weight.copy_(torch.randn(2, 5, generator=generator))
+        norm.bias.copy_(torch.randn(2, 5, generator=generator))
+    plain = [plain_norm(norm, seed).double() for seed in range(2)]
+    for count in (counts, None, counts):
+        x = torch.randn(2, 4, 5, dtype=torch.double, generator=generator, requires_grad=True)
+        direction = torch.randn(2, 4, 5, dtype=torch.double, generator=generator)
+        written = torch.ones(2, 4, dtype=torch.int64) if count is None else count
         mine = torch.autograd.grad(
-            (norm(x, count.double()) * direction * count[:, None]).sum(),
+            (norm(x, count) * direction * written[:, :, None]).sum(),
             [x, norm.weight, norm.bias],
         )
-        written_out = plain(x.repeat_interleave(count, dim=0))
-        theirs = torch.autograd.grad(
-            (written_out * direction.repeat_interleave(count, dim=0)).sum(),
-            [x, plain.weight, plain.bias],
-        )
-        for a, b in zip(mine, theirs, strict=True):
-            torch.testing.assert_close(a, b)
-    for name, value in plain.state_dict().items():
-        torch.testing.assert_close(norm.state_dict()[name], value)
-    x = torch.randn(4, 5, dtype=torch.double, generator=generator)
-    torch.testing.assert_close(norm.eval()(x, count), plain.eval()(x))
+        for seed, other in enumerate(plain):
+            rows = x[seed].detach().requires_grad_()
+            result = other(rows.repeat_interleave(written[seed], dim=0))
+            theirs = torch.autograd.grad(
+                (result * direction[seed].repeat_interleave(written[seed], dim=0)).sum(),
+                [rows, other.weight, other.bias],
+            )
+            for a, b in zip(mine, theirs, strict=True):
+                torch.testing.assert_close(a[seed], b)
+    x = torch.randn(2, 4, 5, dtype=torch.double, generator=generator)
+    for seed, other in enumerate(plain):
+        torch.testing.assert_close(norm.running_mean[seed], other.running_mean)
+        torch.testing.assert_close(norm.running_var[seed], other.running_var)
+        torch.testing.assert_close(norm.eval()(x, counts)[seed], other.eval()(x[seed]))
 
 
-def test_a_single_atom_cannot_be_normalised_in_training_and_no_atom_can_be_embedded(
+def test_a_single_row_is_normalised_to_the_shift_and_no_molecule_can_be_embedded(
     store: GraphStore,
 ) -> None:
+    norm = BatchNorm(3)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([[1.0, 2.0, 3.0]]))
+    x = torch.tensor([[[5.0, -5.0, 0.5]]], requires_grad=True)
+    result = norm(x)
+    assert result.tolist() == [[[1.0, 2.0, 3.0]]]
+    result.sum().backward()
+    assert x.grad.tolist() == [[[0.0, 0.0, 0.0]]]
+    assert norm.running_var.isfinite().all()
     model = encoders.GCN(store.type_features.shape[1], layers=2, width=4)
-    with pytest.raises(ValueError, match="single atom"):
-        model(store.batch(torch.tensor([SMILES.index("[Xe]")])), store.type_features)
-    nothing = store.batch(torch.tensor([], dtype=torch.int64))
-    assert model.eval()(nothing, store.type_features).shape == (0, 4)
+    nothing = cut(store, torch.tensor([], dtype=torch.int64))
+    assert model.eval()(nothing, store.type_features).shape == (1, 0, 4)
+
+
+def through_layers(model: encoders.GCN, found: Environments) -> Tensor:
+    x = found.x
+    for layer, level in zip(model.layers, found.levels, strict=True):
+        x = layer(x, level)
+    return encoders.multiply_(found.pooling, x.flatten(0, 1))
 
 
 def test_an_atom_that_hears_of_nobody_keeps_its_residual_alone(store: GraphStore) -> None:
-    batch = store.batch(torch.arange(len(SMILES)))
+    batch = cut(store, torch.arange(len(SMILES)))
     weight = batch.norm.clone()
     weight[batch.row == 0] = 0
     model = encoders.GCN(store.type_features.shape[1], layers=2, width=4).train()
-    found = {}
-    for find in (distinct_environments, every_atom):
-        environments = find(batch, weight, len(store.type_features), 2)
-        x = store.type_features
-        for layer, level in zip(model.layers, environments.levels, strict=True):
-            x = layer(x, level)
-        found[find] = encoders.multiply_(environments.pooling, x)
-    torch.testing.assert_close(found[distinct_environments], found[every_atom])
+    first, second = (
+        through_layers(model, find(batch, weight, store.type_features, 2))
+        for find in (distinct_environments, every_atom)
+    )
+    torch.testing.assert_close(first[:-1], second[:-1])
 
 
 def test_gradients_of_a_layer_are_those_of_finite_differences(store: GraphStore) -> None:
-    batch = store.batch(torch.tensor([0, 1, 4, 4]))
+    batch = store.batch(torch.tensor([[0, 1, 4, 4], [2, 2, 1, 0]]))
     weight = view_of(batch, 3).double()
-    kinds = len(store.type_features)
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(kinds, 3, dtype=torch.double, generator=generator, requires_grad=True)
-    layer = encoders.GraphConvolutionLayer(3, 2).double()
+    kinds = torch.zeros(len(store.type_features), 3)
+    layer = stack([encoders.GraphConvolutionLayer(3, 2) for _ in range(2)]).double()
     for find in (distinct_environments, every_atom):
-        (level,) = find(batch, weight, kinds, 1).levels
+        found = find(batch, weight, kinds, 1)
+        x = torch.randn(found.x.shape, dtype=torch.double, generator=generator, requires_grad=True)
 
-        def run(x: Tensor, *_: Tensor, level: Level = level) -> Tensor:
-            return layer(x, level)
+        def run(x: Tensor, *_: Tensor, level: Level = found.levels[0]) -> Tensor:
+            # Of rows that belong to no atom nothing is asked.
+            return layer(x, level) * (level.count > 0)[:, :, None]
 
         assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
 
 
-def exact_norm(batch: Batch) -> Tensor:
-    """Entries of D^-1/2 (A + I) D^-1/2 in double precision."""
-    degree = batch.row_start.diff().double()
-    return (degree[batch.row] * degree[batch.column]).rsqrt()
+def in_double(store: GraphStore) -> GraphStore:
+    """The same molecules with features and entries in double precision."""
+    double = copy.copy(store)
+    double.type_features = store.type_features.double()
+    double.norm = store.norm.double()
+    return double
 
 
-@pytest.mark.parametrize("find", [distinct_environments, every_atom])
+@pytest.mark.parametrize("fixed", [False, True])
 def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
-    store: GraphStore, find: Find, monkeypatch: pytest.MonkeyPatch
+    store: GraphStore, fixed: bool
 ) -> None:
-    monkeypatch.setattr(encoders, "distinct_environments", find)
+    """Two seeds together, in exact and in fixed shapes, and two networks of ready-made layers."""
+    exact = in_double(store)
+    whole = store.batch(torch.arange(len(store)))
+    degree = whole.row_start.diff().double()
+    exact.norm = (degree[whole.row] * degree[whole.column]).rsqrt()
     encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
-    network = Network(encoder, classes=3, seed=0).double()
-    plain = PlainNetwork(network).double()
-    mine, theirs = (torch.optim.Adam(m.parameters(), lr=0.01) for m in (network, plain))
+    network = Network(encoder, classes=3, seeds=[0, 1]).double()
+    plain = [PlainNetwork(network, seed).double() for seed in range(2)]
+    mine = torch.optim.Adam(network.parameters(), lr=0.01)
+    theirs = [torch.optim.Adam(other.parameters(), lr=0.01) for other in plain]
     labels = torch.arange(len(SMILES)) % 3
     labels[SMILES.index("OCC")] = labels[SMILES.index("CCO")]
     graphs = [graph.update({"x": graph.x.double()}) for graph in separate_graphs(store, labels)]
-    features = store.type_features.double()
     generator = torch.Generator().manual_seed(4)
+    size = Size(200, 700) if fixed else None
     history = []
     for _ in range(40):
-        order = torch.randperm(len(SMILES), generator=generator)
-        loader = DataLoader([graphs[i] for i in order.tolist()], batch_size=6)
-        for rows, data in zip(batches(order, 6), loader_batches(loader), strict=True):
-            batch = store.batch(rows)
-            losses = []
-            for optimizer, logits in (
-                (mine, network(batch, features, exact_norm(batch)).logits),
-                (theirs, plain(data)),
-            ):
-                loss = nn.functional.cross_entropy(logits, labels[rows])
-                optimizer.zero_grad()
+        order = torch.stack([torch.randperm(len(SMILES), generator=generator) for _ in range(2)])
+        loaders = [
+            loader_batches(DataLoader([graphs[i] for i in one.tolist()], batch_size=6))
+            for one in order
+        ]
+        for step, rows in enumerate(batches(order, 6)):
+            logits = network(exact.batch(rows, size), exact.type_features).logits
+            losses = torch.stack(
+                [nn.functional.cross_entropy(logits[s], labels[rows[s]]) for s in range(2)]
+            )
+            mine.zero_grad()
+            losses.sum().backward()
+            mine.step()
+            for seed in range(2):
+                loss = nn.functional.cross_entropy(
+                    plain[seed](loaders[seed][step]), labels[rows[seed]]
+                )
+                theirs[seed].zero_grad()
                 loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-            history.append(losses)
+                theirs[seed].step()
+                history.append([losses[seed].item(), loss.item()])
     # Adam divides rounding errors by their own size, so they grow with the steps.
-    np.testing.assert_allclose(*np.transpose(history[:20]), rtol=1e-9)
+    np.testing.assert_allclose(*np.transpose(history[:40]), rtol=1e-9)
     np.testing.assert_allclose(*np.transpose(history), rtol=1e-3)
-    learned = np.mean(history[-4:]) < np.mean(history[:4]) / 2
+    learned = np.mean(history[-8:]) < np.mean(history[:8]) / 2
     assert learned, "the comparison is of a training that learns something"
     network.eval()
-    plain.eval()
-    everything = store.batch(torch.arange(len(SMILES)))
-    found = network(everything, features, exact_norm(everything)).logits
+    everything = torch.arange(len(SMILES)).repeat(2, 1)
+    found = network(exact.batch(everything), exact.type_features).logits
     data = next(iter(DataLoader(graphs, batch_size=len(graphs))))
-    torch.testing.assert_close(found, plain(data), rtol=1e-3, atol=1e-4)
+    for seed in range(2):
+        torch.testing.assert_close(found[seed], plain[seed].eval()(data), rtol=1e-3, atol=1e-4)
 
 
 def loader_batches(loader: DataLoader) -> list[Data]:
@@ -313,9 +376,9 @@ def loader_batches(loader: DataLoader) -> list[Data]:
 
 def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
     encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
-    single = Network(encoder, classes=3, seed=0)
+    single = Network(encoder, classes=3, seeds=[0])
     double = copy.deepcopy(single).double()
-    batch = store.batch(torch.arange(len(SMILES)).repeat(2))
+    batch = cut(store, torch.arange(len(SMILES)).repeat(2))
     weight = view_of(batch, 5)
     for network, features, entries in (
         (single, store.type_features, weight),
@@ -327,9 +390,87 @@ def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
 
 
 def test_the_plain_form_makes_one_row_per_atom(store: GraphStore) -> None:
-    batch = store.batch(torch.tensor([0, 0, 2]))
-    found = every_atom(batch, batch.norm, len(store.type_features), LAYERS)
-    atoms = len(batch.atom_type)
-    assert [level.matrix.rows.shape[0] for level in found.levels] == [atoms] * LAYERS
-    assert all(level.count is None for level in found.levels)
-    assert found.pooling.rows.shape == (3, atoms)
+    batch = cut(store, [0, 0, 2])
+    found = every_atom(batch, batch.norm, store.type_features, LAYERS)
+    atoms = batch.atom_type.shape[1]
+    assert [len(level.matrix.rows.start) - 1 for level in found.levels] == [atoms] * LAYERS
+    assert all(level.count.tolist() == [[1] * atoms] for level in found.levels)
+
+
+# ------------------------------------------------------------------------------ fixed shapes
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.integers(0, len(SMILES) - 1), min_size=3, max_size=3), min_size=1, max_size=4
+    ),
+    spare=st.tuples(st.integers(1, 40), st.integers(0, 90)),
+)
+def test_a_graph_that_is_filled_up_is_the_exact_one_and_atoms_bound_to_themselves(
+    store: GraphStore, rows: list[list[int]], spare: tuple[int, int]
+) -> None:
+    needed = store.size_of(torch.tensor(rows))
+    size = Size(needed.atoms + spare[0], needed.entries + spare[1])
+    batch = store.batch(torch.tensor(rows), size)
+    assert batch.atom_type.shape == (len(rows), size.atoms)
+    assert batch.norm.shape == (len(rows), size.entries)
+    for seed, molecules in enumerate(rows):
+        one, exact = one_of(batch, seed), store.batch(torch.tensor(molecules))
+        atoms, entries = len(exact.atom_type), len(exact.row)
+        assert torch.equal(one.molecule_start, exact.molecule_start)
+        for name in ("atom_type", "molecule"):
+            assert torch.equal(getattr(one, name)[:atoms], getattr(exact, name))
+        for name in ("row", "column", "reverse", "norm"):
+            assert torch.equal(getattr(one, name)[:entries], getattr(exact, name))
+        assert (one.molecule[atoms:] == 3).all()
+        assert (one.norm[entries:] == 0).all()
+        filling = one.row[entries:]
+        assert torch.equal(filling, one.column[entries:])
+        assert torch.equal(one.reverse[entries:], torch.arange(entries, size.entries))
+        # As evenly over the atoms as can be, and every entry in the row of its atom.
+        spread = torch.bincount(filling - atoms, minlength=size.atoms - atoms)
+        assert spread.max() - spread.min() <= 1
+        assert torch.equal(torch.bincount(one.row, minlength=size.atoms), one.row_start.diff())
+
+
+def test_views_do_not_depend_on_how_far_a_graph_is_filled_up_nor_on_other_seeds(
+    store: GraphStore,
+) -> None:
+    rows = torch.tensor([[0, 3, 0, 3], [7, 2, 7, 2]])
+    exact = [view_of(cut(store, one), 0)[0] for one in rows[:1]]
+    for size in (None, Size(70, 300), Size(80, 400)):
+        found = view_of(store.batch(rows, size), 0)[0]
+        torch.testing.assert_close(found[: len(exact[0])], exact[0], rtol=0, atol=0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(key=st.integers(-(2**63), 2**63 - 1), n=st.integers(0, 300), longer=st.integers(0, 50))
+def test_random_numbers_follow_from_their_place_alone(key: int, n: int, longer: int) -> None:
+    first, second = (Draws(torch.tensor(key)) for _ in range(2))
+    short, long = first.uniform(n), second.uniform(n + longer)
+    assert torch.equal(short, long[:n])
+    assert ((short >= 0) & (short < 1)).all()
+    if n > 5:
+        assert not torch.equal(first.uniform(n), short), "others at every call"
+    # The same numbers by exact integers.
+    mask = 2**64 - 1
+
+    def mix(x: int) -> int:
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+        return x ^ (x >> 31)
+
+    begin = mix((key + 0x9E3779B97F4A7C15) & mask)
+    wanted = [(mix((begin + (i + 1) * 0x9E3779B97F4A7C15) & mask) >> 40) / 2**24 for i in range(n)]
+    assert short.tolist() == wanted
+
+
+def test_random_numbers_are_uniform_and_those_of_neighbouring_steps_unrelated() -> None:
+    keys = step_keys(5, 200, torch.device("cpu"))
+    numbers = torch.stack([Draws(key).uniform(500) for key in keys]).double()
+    observed = torch.histc(numbers, 50, 0, 1)
+    assert chisquare(observed.numpy()).pvalue > 1e-3
+    for a, b in ((numbers[:, 1:], numbers[:, :-1]), (numbers[1:], numbers[:-1])):
+        correlation = np.corrcoef(a.flatten(), b.flatten())[0, 1]
+        assert abs(correlation) < 4 / math.sqrt(a.numel())

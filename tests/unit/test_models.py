@@ -15,11 +15,13 @@ from drugtail.features.packed import Batch, GraphStore
 from drugtail.models.classifiers import mlp_classifier
 from drugtail.models.encoders import GCN
 from drugtail.models.network import Network
+from drugtail.models.stacked import BatchNorm, Linear
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",
     "CS(C)(=O)=O",
 ]  # fmt: skip
+ROWS = [3, 0, 0, 6, 1, 5, 2, 4]
 ENCODER = GraphEncoder(name="gcn", kind="gcn", layers=3, width=16, head=[12, 8])
 
 
@@ -30,7 +32,14 @@ def store() -> GraphStore:
 
 @pytest.fixture
 def batch(store: GraphStore) -> Batch:
-    return store.batch(torch.tensor([3, 0, 0, 6, 1, 5, 2, 4]))
+    """Of one seed, without the dimension of seeds."""
+    return store.batch(torch.tensor(ROWS))
+
+
+def embeddings(model: GCN, store: GraphStore, rows: list[int]) -> Tensor:
+    """Of molecules by the network of one seed, [molecules, width]."""
+    (found,) = model(store.batch(torch.tensor([rows])), store.type_features)
+    return found
 
 
 def make_gcn() -> GCN:
@@ -51,7 +60,7 @@ def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
     plain = PlainGCN(model).double().train(training)
     features = store.type_features.double()[batch.atom_type]
 
-    found = model(batch, store.type_features)
+    found = embeddings(model, store, ROWS)
     wanted = plain(features, batch.edge_index, batch.molecule)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
 
@@ -67,7 +76,7 @@ def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
             (layer.norm.bias, other.norm.bias),
         ]
         for mine, theirs in pairs:
-            torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(mine.grad[0].double(), theirs.grad, rtol=1e-3, atol=1e-3)
 
 
 def dense(batch: Batch, weight: Tensor) -> Tensor:
@@ -92,19 +101,20 @@ def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matri
     x = store.type_features.double()[batch.atom_type]
     double = copy.deepcopy(model).double()
     for layer in double.layers:
-        spread = dense(batch, weight.double()) @ x @ layer.convolution.weight.T
-        residual = torch.relu(layer.residual(x))
-        x = layer.norm(spread + residual)
+        spread = dense(batch, weight.double()) @ x @ layer.convolution.weight[0].T
+        residual = torch.relu(layer.residual(x[None])[0])
+        x = layer.norm((spread + residual)[None])[0]
     wanted = torch.stack([x[batch.molecule == i].sum(0) for i in range(batch.molecules)])
-    found = model(batch, store.type_features, weight)
+    stacked = store.batch(torch.tensor([ROWS]))
+    (found,) = model(stacked, store.type_features, weight[None])
     torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_the_embedding_of_a_molecule_does_not_depend_on_its_company(store: GraphStore) -> None:
     model = make_gcn().eval()
-    together = model(store.batch(torch.arange(len(SMILES))), store.type_features)
+    together = embeddings(model, store, list(range(len(SMILES))))
     for i in range(len(SMILES)):
-        alone = model(store.batch(torch.tensor([i])), store.type_features)
+        alone = embeddings(model, store, [i])
         torch.testing.assert_close(alone[0], together[i], rtol=1e-5, atol=1e-5)
 
 
@@ -112,7 +122,7 @@ def test_the_embedding_does_not_depend_on_how_the_atoms_are_numbered() -> None:
     pair = GraphStore(
         pack_atoms(["CC(=O)Nc1ccc(O)cc1", "c1(O)ccc(NC(C)=O)cc1"]), torch.device("cpu")
     )
-    x = make_gcn().eval()(pair.batch(torch.tensor([0, 1])), pair.type_features)
+    x = embeddings(make_gcn().eval(), pair, [0, 1])
     torch.testing.assert_close(x[0], x[1], rtol=1e-5, atol=1e-5)
 
 
@@ -130,20 +140,21 @@ def test_a_batch_serves_any_pyg_layer_by_its_edge_index(store: GraphStore, batch
 
 def test_head_is_linear_norm_relu_blocks_and_a_last_linear_layer() -> None:
     kinds = [type(layer) for layer in mlp_classifier(16, [12, 8], 3)]
-    block = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
-    assert kinds == [*block, *block, nn.Linear]
-    widths = [m.out_features for m in mlp_classifier(16, [12, 8], 3) if isinstance(m, nn.Linear)]
+    block = [Linear, BatchNorm, nn.ReLU]
+    assert kinds == [*block, *block, Linear]
+    widths = [m.weight.shape[1] for m in mlp_classifier(16, [12, 8], 3) if isinstance(m, Linear)]
     assert widths == [12, 8, 3]
-    assert mlp_classifier(16, [], 3)(torch.zeros(2, 16)).shape == (2, 3)
+    assert mlp_classifier(16, [], 3)(torch.zeros(1, 2, 16)).shape == (1, 2, 3)
 
 
 def test_network_gives_embeddings_and_the_logits_of_its_classifier(
-    store: GraphStore, batch: Batch
+    store: GraphStore,
 ) -> None:
-    network = Network(ENCODER, classes=3, seed=0).eval()
+    network = Network(ENCODER, classes=3, seeds=[0, 1]).eval()
+    batch = store.batch(torch.tensor([ROWS, ROWS[::-1]]))
     output = network(batch, store.type_features)
-    assert output.embedding.shape == (8, 16)
-    assert output.logits.shape == (8, 3)
+    assert output.embedding.shape == (2, 8, 16)
+    assert output.logits.shape == (2, 8, 3)
     assert torch.equal(output.embedding, network.encoder(batch, store.type_features))
     assert torch.equal(output.logits, network.classifier(output.embedding))
 
@@ -151,35 +162,35 @@ def test_network_gives_embeddings_and_the_logits_of_its_classifier(
 def test_weights_depend_on_the_seed_alone_and_the_global_generator_is_left_alone() -> None:
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    first = Network(ENCODER, classes=3, seed=5).state_dict()
+    first = Network(ENCODER, classes=3, seeds=[5]).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(12)
-    again = Network(ENCODER, classes=3, seed=5).state_dict()
-    other = Network(ENCODER, classes=3, seed=6).state_dict()
+    again = Network(ENCODER, classes=3, seeds=[5]).state_dict()
+    other = Network(ENCODER, classes=3, seeds=[6]).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     random = [name for name in first if name.endswith("weight") and "norm" not in name]
-    random = [name for name in random if first[name].dim() == 2]
+    random = [name for name in random if first[name].dim() == 3]
     assert len(random) == 9, "two per graph layer and three in the head"
     assert not any(torch.equal(first[name], other[name]) for name in random)
 
 
 def test_more_classes_leave_the_encoders_first_weights_as_they_are() -> None:
-    two, twelve = (Network(ENCODER, classes=c, seed=5).encoder.state_dict() for c in (2, 12))
+    two, twelve = (Network(ENCODER, classes=c, seeds=[5]).encoder.state_dict() for c in (2, 12))
     assert all(torch.equal(two[name], twelve[name]) for name in two)
 
 
 def test_a_molecule_without_bonds_in_training_mode_has_a_finite_gradient(store: GraphStore) -> None:
-    network = Network(ENCODER, classes=2, seed=0).train()
-    output = network(store.batch(torch.tensor([1, 1])), store.type_features)
+    network = Network(ENCODER, classes=2, seeds=[0]).train()
+    output = network(store.batch(torch.tensor([[1, 1]])), store.type_features)
     output.logits.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_mixed_precision_stays_close_to_full_precision(store: GraphStore, batch: Batch) -> None:
+def test_mixed_precision_stays_close_to_full_precision(store: GraphStore) -> None:
     model = make_gcn().eval()
-    full = model(batch, store.type_features)
+    full = embeddings(model, store, ROWS)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = model(batch, store.type_features)
+        mixed = embeddings(model, store, ROWS)
     assert not torch.equal(full, mixed)
     error = (mixed.float() - full).norm(dim=1) / full.norm(dim=1)
     assert error.max() < 0.03

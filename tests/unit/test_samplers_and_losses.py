@@ -26,6 +26,7 @@ from drugtail.methods.registry import Registry
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.methods.views import VIEWS, drop_probability
 from drugtail.methods.weights import CLASS_WEIGHTS, class_distance_weights
+from drugtail.runtime.draws import Draws
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 0)
 
@@ -323,6 +324,10 @@ REGULAR = ["c1ccccc1", "C1CCCCC1"]
 DROP = EdgeDrop(rates=[0.15, 0.10], cap=0.7)
 
 
+def drawing(key: int) -> Draws:
+    return Draws(torch.tensor(key))
+
+
 def twice(smiles: list[str]) -> Batch:
     """The molecules twice, as the loss of a recipe with views cuts them out."""
     store = GraphStore(pack_atoms(smiles), torch.device("cpu"))
@@ -375,7 +380,7 @@ def test_dropped_share_of_either_view_is_its_rate() -> None:
     batch = twice(SMILES * 40)
     half = len(batch.row) // 2
     is_bond = batch.row != batch.column
-    kept = torch.stack([VIEWS["edge_drop"](DROP, batch, seeded(s)) > 0 for s in range(20)])
+    kept = torch.stack([VIEWS["edge_drop"](DROP, batch, drawing(s)) > 0 for s in range(20)])
     for rate, view in ((0.15, slice(0, half)), (0.10, slice(half, None))):
         dropped = 1 - kept[:, view][:, is_bond[view]].double().mean().item()
         draws = 20 * int(is_bond[view].sum())
@@ -384,7 +389,7 @@ def test_dropped_share_of_either_view_is_its_rate() -> None:
 
 def test_bonds_to_atoms_of_few_bonds_go_first_and_those_to_the_best_connected_atom_never() -> None:
     batch = twice(["CC(C)(C)C"] * 200)
-    kept = VIEWS["edge_drop"](DROP, batch, seeded(0)) > 0
+    kept = VIEWS["edge_drop"](DROP, batch, drawing(0)) > 0
     is_bond = batch.row != batch.column
     degree = torch.bincount(batch.edge_index[1], minlength=len(batch.atom_type))[batch.row]
     assert kept[is_bond & (degree == 4)].all()
@@ -393,7 +398,7 @@ def test_bonds_to_atoms_of_few_bonds_go_first_and_those_to_the_best_connected_at
 
 def test_loops_stay_and_kept_edges_are_normalised_as_by_pyg() -> None:
     batch = twice(SMILES)
-    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.5, 0.4], cap=0.9), batch, seeded(0))
+    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.5, 0.4], cap=0.9), batch, drawing(0))
     is_bond = batch.row != batch.column
     kept = weight > 0
     assert kept[~is_bond].all()
@@ -406,23 +411,23 @@ def test_loops_stay_and_kept_edges_are_normalised_as_by_pyg() -> None:
 
 def test_rate_zero_gives_back_the_plain_adjacency_matrix() -> None:
     batch = twice(SMILES)
-    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.0, 0.0]), batch, seeded(0))
+    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.0, 0.0]), batch, drawing(0))
     torch.testing.assert_close(weight, batch.norm)
 
 
-def test_views_depend_on_their_generator_alone() -> None:
+def test_views_depend_on_their_key_alone() -> None:
     batch = twice(SMILES)
     torch.manual_seed(1)
-    first = VIEWS["edge_drop"](DROP, batch, seeded(3))
+    first = VIEWS["edge_drop"](DROP, batch, drawing(3))
     torch.manual_seed(2)
-    assert torch.equal(VIEWS["edge_drop"](DROP, batch, seeded(3)), first)
-    others = [VIEWS["edge_drop"](DROP, batch, seeded(s)) for s in range(4, 8)]
+    assert torch.equal(VIEWS["edge_drop"](DROP, batch, drawing(3)), first)
+    others = [VIEWS["edge_drop"](DROP, batch, drawing(s)) for s in range(4, 8)]
     assert all(not torch.equal(a, b) for a, b in pairwise([first, *others]))
 
 
 @pytest.mark.parametrize("smiles", [["[Xe]"], ["[Xe]", "[Na+].[Cl-]"], ["CC"]])
 def test_molecules_without_anything_to_prefer_get_finite_views(smiles: list[str]) -> None:
-    weight = VIEWS["edge_drop"](DROP, twice(smiles), seeded(0))
+    weight = VIEWS["edge_drop"](DROP, twice(smiles), drawing(0))
     assert weight.isfinite().all()
     assert (weight >= 0).all()
 

@@ -27,11 +27,12 @@ from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Trainin
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.recipe import Recipe
 from drugtail.models.network import Network
+from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.training.block import train_block
 from drugtail.training.checkpoints import Checkpoint, load_model
-from drugtail.training.engine import SeedResult, batches, predict_logits, train_seed
+from drugtail.training.engine import Run, SeedResult, batches, predict_logits, train_seeds
 from drugtail.training.objective import Objective
 from drugtail.training.problem import Problem, read_problem
 
@@ -176,11 +177,11 @@ def test_the_saved_model_gives_the_predictions_again(files: Any, tmp_path: Path)
     ids = read_parquet(files.molecules)["id"]
     predictions = read_parquet(output / "predictions.parquet")
     for seed in (0, 1):
-        network = Network(ENCODER, classes=3, seed=99)
-        network.load_state_dict(model["weights"][str(seed)])
+        network = Network(ENCODER, classes=3, seeds=[99])
+        load_state_of(network, 0, model["weights"][str(seed)])
         rows = of_seed(predictions, seed)
         positions = torch.from_numpy(pd.Index(ids).get_indexer(rows["id"]))
-        found = predict_logits(network, store, positions)
+        (found,) = predict_logits(network, store, positions)
         wanted = torch.from_numpy(rows.filter(like="logit_").to_numpy())
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -210,21 +211,16 @@ def test_manifest_records_settings_inputs_and_device(files: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "class_distance"])
-def test_a_seed_gives_the_same_result_in_any_block_and_another_seed_another(
+def test_a_block_gives_the_same_result_whatever_happened_before_and_its_seeds_differ(
     files: Any, tmp_path: Path, method: str
 ) -> None:
     torch.manual_seed(1)
     np.random.seed(1)
-    together = results(train(files.inputs(), method, tmp_path / "both", seeds=(0, 1)))
+    first = train(files.inputs(), method, tmp_path / "a", seeds=(0, 1))
     torch.manual_seed(2)
     np.random.seed(2)
-    for seed in (0, 1):
-        alone = results(train(files.inputs(), method, tmp_path / f"{seed}", seeds=(seed,)))
-        for name, frame in alone.items():
-            pd.testing.assert_frame_equal(
-                of_seed(together[name], seed), of_seed(frame, seed), check_exact=True
-            )
-    predictions = together["predictions"].filter(regex="seed|logit_")
+    assert_same(first, train(files.inputs(), method, tmp_path / "b", seeds=(0, 1)))
+    predictions = results(first)["predictions"].filter(regex="seed|logit_")
     assert not np.allclose(of_seed(predictions, 0), of_seed(predictions, 1))
 
 
@@ -239,7 +235,7 @@ class Seen:
         def spy(objective: Objective, network: Network, *rest: Any) -> Any:
             if not self.steps:
                 self.weights = copy.deepcopy(network.state_dict())
-            self.steps.append(rest[2].tolist())
+            self.steps.append(rest[2][0].tolist())
             return original(objective, network, *rest)
 
         monkeypatch.setattr(Objective, "__call__", spy)
@@ -326,21 +322,20 @@ def test_a_killed_block_continues_to_the_same_result_bit_for_bit(
     output, checkpoints = tmp_path / "killed", tmp_path / "checkpoints"
     process = in_another_process(files.inputs(), method, output, checkpoints, long, seeds)
     deadline = time.monotonic() + 60
-    while not (checkpoints / "seed1.pt").exists():
+    while not (checkpoints / "seeds0-2.pt").exists():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    # The middle of the block: one seed done, one begun, one not begun; no result in sight.
-    saved = torch.load(checkpoints / "seed1.pt", weights_only=True)["state"]["epoch"]
+    # The middle of the block; no result in sight.
+    saved = torch.load(checkpoints / "seeds0-2.pt", weights_only=True)["state"]["epoch"]
     assert 0 < saved < 30
-    assert not (checkpoints / "seed2.pt").exists()
     assert not (output / "status.json").exists()
 
     capsys.readouterr()
     train(files.inputs(), method, output, settings=long, seeds=seeds, checkpoints=checkpoints)
-    assert f"seed 1: continues after epoch {saved} of 30" in capsys.readouterr().err
+    assert f"seeds 0-2: continues after epoch {saved} of 30" in capsys.readouterr().err
     whole = train(files.inputs(), method, tmp_path / "whole", settings=long, seeds=seeds)
     assert_same(output, whole)
     first, second = (load_model(folder / "model.pt")["weights"] for folder in (output, whole))
@@ -362,21 +357,23 @@ def seed_inputs(files: Any, method: str) -> tuple[Problem, GraphStore, Recipe]:
     return read_problem(files.molecules, files.split), store, recipe(method)
 
 
+@pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("method", ["cross_entropy", "class_balanced_sampling", "class_distance"])
-def test_a_seed_cut_off_after_every_single_epoch_ends_at_the_same_result(
-    files: Any, tmp_path: Path, method: str
+def test_seeds_cut_off_after_every_single_epoch_end_at_the_same_result(
+    files: Any, tmp_path: Path, method: str, fixed: bool
 ) -> None:
-    inputs = seed_inputs(files, method)
-    whole = train_seed(*inputs, ENCODER, TRAINING, 0, Checkpoint(None, "", 0))
+    call = *seed_inputs(files, method), ENCODER, TRAINING, (0, 1)
+    whole = train_seeds(*call, Checkpoint(None, "", 0), fixed=fixed)
     cuts, result = 0, None
     while result is None:
         try:
-            checkpoint = CutOffAfterEachSave(tmp_path / "seed0.pt", "key", 0)
-            result = train_seed(*inputs, ENCODER, TRAINING, 0, checkpoint)
+            checkpoint = CutOffAfterEachSave(tmp_path / "seeds.pt", "key", 0)
+            result = train_seeds(*call, checkpoint, fixed=fixed)
         except InterruptedError:
             cuts += 1
     assert cuts == TRAINING.epochs
-    assert_same_seed(result, whole)
+    for mine, theirs in zip(result, whole, strict=True):
+        assert_same_seed(mine, theirs)
 
 
 def assert_same_seed(first: SeedResult, second: SeedResult) -> None:
@@ -404,7 +401,7 @@ def interrupted(
                 files.inputs(), "cross_entropy", checkpoints.parent / "cut", settings=settings,
                 checkpoints=checkpoints,
             )  # fmt: skip
-    path = checkpoints / "seed0.pt"
+    path = checkpoints / "seeds0-0.pt"
     assert torch.load(path, weights_only=True)["state"]["epoch"] == 1
     return path
 
@@ -503,6 +500,31 @@ def test_a_diverged_seed_is_recorded_with_its_epoch_and_the_block_succeeds(
     assert load_model(output / "model.pt")["weights"] == {}
 
 
+def test_a_seed_that_diverges_leaves_those_computed_with_it_as_they_are(
+    files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(files.inputs(), "class_distance", tmp_path / "whole", seeds=(0, 1, 2))
+    original, epoch = Run.train_epoch, 3
+
+    def break_the_second(run: Run) -> None:
+        if run.epoch == epoch:
+            with torch.no_grad():
+                run.network.encoder.layers[0].residual.weight[1, 0, 0] = math.inf
+        original(run)
+
+    monkeypatch.setattr(Run, "train_epoch", break_the_second)
+    broken = train(files.inputs(), "class_distance", tmp_path / "broken", seeds=(0, 1, 2))
+    runs = status(broken)["seeds"]
+    assert [run["status"] for run in runs.values()] == ["finished", "diverged", "finished"]
+    assert runs["1"]["epochs"] == epoch + 1
+    assert set(load_model(broken / "model.pt")["weights"]) == {"0", "2"}
+    for (name, mine), theirs in zip(results(broken).items(), results(whole).values(), strict=True):
+        for seed in (0, 2):
+            pd.testing.assert_frame_equal(
+                of_seed(mine, seed), of_seed(theirs, seed), check_exact=True, obj=name
+            )
+
+
 def test_a_finished_seed_never_predicts_nan_even_if_its_only_step_broke_the_weights(
     files: Any, tmp_path: Path
 ) -> None:
@@ -552,18 +574,18 @@ class Step:
         self.problem, self.store, self.recipe = seed_inputs(files, method)
         self.train = torch.from_numpy(self.problem.parts["train"])
         self.labels = torch.from_numpy(self.problem.labels)[self.train]
-        self.network = Network(ENCODER, self.problem.classes, seed=0).train()
+        self.network = Network(ENCODER, self.problem.classes, seeds=[0]).train()
         self.objective = Objective(self.recipe, self.labels, self.problem.classes, scale)
 
     def cluster(self) -> None:
         with torch.no_grad():
-            batch = self.store.batch(self.train)
-            embeddings = self.network.encoder(batch, self.store.type_features)
-        self.objective.refresh_geometry(embeddings, embeddings[:9], self.labels[:9], 0)
+            batch = self.store.batch(self.train[None])
+            (embeddings,) = self.network.encoder(batch, self.store.type_features)
+        self.objective.refresh_geometry(0, embeddings, embeddings[:9], self.labels[:9], 0)
 
     def losses(self, drawn: Tensor, epoch: int) -> Any:
-        generator = torch.Generator().manual_seed(0)
-        return self.objective(self.network, self.store, self.train[drawn], drawn, epoch, generator)
+        drawn, keys = drawn[None], torch.tensor([0])
+        return self.objective(self.network, self.store, self.train[drawn], drawn, epoch, keys)
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "cost_sensitive", "balanced_softmax"])
@@ -573,7 +595,8 @@ def test_a_classification_loss_is_the_weighted_mean_its_formula_gives(
     step = Step(files, method)
     drawn = torch.arange(0, len(step.labels), 3)
     found = step.losses(drawn, epoch=0)
-    logits = step.network(step.store.batch(step.train[drawn]), step.store.type_features).logits
+    batch = step.store.batch(step.train[drawn][None])
+    (logits,) = step.network(batch, step.store.type_features).logits
     counts = torch.bincount(step.labels).double()
     weights = torch.ones(3, dtype=torch.float64)
     if method == "cost_sensitive":

@@ -14,6 +14,7 @@ from drugtail.data.tables import read_table
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import GraphStore
 from drugtail.models.network import Network
+from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.training.checkpoints import load_model
@@ -55,11 +56,11 @@ def predict(
     if good.any():
         store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
         everything = torch.arange(len(store))
-        network = Network(GraphEncoder(**saved["encoder"]), len(names), seed=0)
+        network = Network(GraphEncoder(**saved["encoder"]), len(names), seeds=[0])
         mean = torch.zeros(len(store), len(names))
         for state in weights.values():
-            network.load_state_dict(state)
-            mean += predict_logits(network, store, everything).softmax(1) / len(weights)
+            load_state_of(network, 0, state)
+            mean += predict_logits(network, store, everything)[0].softmax(1) / len(weights)
         probabilities[good] = mean.numpy()
     frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1), "smiles": parsed["smiles"]})
     frame["predicted"] = ""

@@ -9,14 +9,15 @@ matrix. A `Batch` of molecules is one block-diagonal piece of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from drugtail.features.atoms import feature_matrix, field_offsets
 from drugtail.runtime.errors import DrugtailError
@@ -60,51 +61,99 @@ def load_arrays(folder: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, NDAr
     return arrays
 
 
+class Size(NamedTuple):
+    """How many atoms and entries of the adjacency matrix a graph has room for."""
+
+    atoms: int
+    entries: int
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Some molecules as one graph of several components.
+    """Some molecules of each of S seeds: S graphs of several components and of one size.
+
+    A graph with fewer atoms than the largest is filled up with atoms that belong to no molecule and
+    are bound to nothing but themselves. A batch of one seed may come without the first dimension.
 
     Attributes
     ----------
     atom_type : Tensor
-        int64 [atoms]; row of `GraphStore.type_features` that describes the atom.
+        int64 [S, atoms]; row of `GraphStore.type_features` that describes the atom.
     molecule : Tensor
-        int64 [atoms]; which molecule of the batch an atom belongs to, ascending.
-    molecules : int
-        Number of molecules.
+        int64 [S, atoms]; which molecule an atom belongs to, ascending; filling atoms have the
+        number of molecules.
+    molecule_start : Tensor
+        int64 [S, molecules + 1]; where the atoms of each molecule, and those that fill up, begin.
     row_start : Tensor
-        int64 [atoms + 1]; where the entries of an atom's row of the adjacency matrix begin.
-    column : Tensor
-        int64 [entries]; source atom of each entry. Loops are included.
+        int64 [S, atoms + 1]; where the entries of an atom's row of the adjacency matrix begin.
+    row, column : Tensor
+        int64 [S, entries]; target and source atom of each entry. Loops are included.
     reverse : Tensor
-        int64 [entries]; position of the entry in the opposite direction.
+        int64 [S, entries]; position of the entry in the opposite direction.
     norm : Tensor
-        float32 [entries]; entries of D^-1/2 (A + I) D^-1/2.
+        float32 [S, entries]; entries of D^-1/2 (A + I) D^-1/2; 0 at filling atoms.
     log_degree : Tensor
-        float32 [entries]; log of the number of bonds of the entry's target atom; NaN at loops.
+        float32 [S, entries]; log of the number of bonds of the entry's target atom; NaN at loops.
+    fixed : bool
+        Whether the size was given and not taken from the molecules.
     """
 
     atom_type: Tensor
     molecule: Tensor
-    molecules: int
+    molecule_start: Tensor
     row_start: Tensor
+    row: Tensor
     column: Tensor
     reverse: Tensor
     norm: Tensor
     log_degree: Tensor
+    fixed: bool = False
 
     @property
-    def row(self) -> Tensor:
-        """Target atom of each entry, int64 [entries]."""
-        atoms = torch.arange(len(self.atom_type), device=self.column.device)
-        return torch.repeat_interleave(atoms, self.row_start.diff())
+    def molecules(self) -> int:
+        """Number of molecules of a seed."""
+        return self.molecule_start.shape[-1] - 1
 
     @property
     def edge_index(self) -> Tensor:
-        """Bonds in both directions without loops, int64 [2, edges], as in PyTorch Geometric."""
-        row = self.row
-        bonds = row != self.column
-        return torch.stack([self.column[bonds], row[bonds]])
+        """Bonds of one seed in both directions, int64 [2, edges], as in PyTorch Geometric."""
+        bonds = self.row != self.column
+        return torch.stack([self.column[bonds], self.row[bonds]])
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in the order of the attributes."""
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name != "fixed")
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> Batch:
+        """Return a batch with other tensors in the place of those of `tensors()`."""
+        names = [f.name for f in fields(self) if f.name != "fixed"]
+        changes: dict[str, Any] = dict(zip(names, tensors, strict=True))
+        return replace(self, **changes)
+
+    def joined(self) -> Batch:
+        """All seeds as one graph, without the first dimension.
+
+        What fills a seed up counts as one molecule more, after those of the seed.
+        """
+        seeds, atoms = self.atom_type.shape
+        entries = self.row.shape[1]
+        seed = torch.arange(seeds, device=self.row.device)[:, None]
+
+        def begins(start: Tensor, size: int) -> Tensor:
+            return torch.cat([(start + size * seed).flatten(), start.new_full((1,), seeds * size)])
+
+        return Batch(
+            atom_type=self.atom_type.flatten(),
+            molecule=(self.molecule + (self.molecules + 1) * seed).flatten(),
+            molecule_start=begins(self.molecule_start, atoms),
+            row_start=begins(self.row_start[:, :-1], entries),
+            row=(self.row + atoms * seed).flatten(),
+            column=(self.column + atoms * seed).flatten(),
+            reverse=(self.reverse + entries * seed).flatten(),
+            norm=self.norm.flatten(),
+            log_degree=self.log_degree.flatten(),
+            fixed=self.fixed,
+        )
 
 
 class GraphStore:
@@ -147,30 +196,58 @@ class GraphStore:
         """Number of molecules."""
         return len(self.atom_counts)
 
-    def batch(self, molecules: Tensor) -> Batch:
+    def size_of(self, molecules: Tensor) -> Size:
+        """Size of graph that every row of `molecules`, int64 [..., B], fits into.
+
+        Waits for the device.
+        """
+        atoms = self.atom_counts[molecules].sum(-1)
+        entries = self.entry_counts[molecules].sum(-1)
+        # Where a graph has to be filled up with entries, they need an atom.
+        spare = int(atoms.numel() > 1)
+        return Size(int(atoms.max()) + spare, int(entries.max()))
+
+    def batch(self, molecules: Tensor, size: Size | None = None) -> Batch:
         """Cut out molecules, in the order given; a molecule may stand there several times.
 
         Parameters
         ----------
         molecules
-            int64 [B], on the store's device.
+            int64 [S, B], or [B] for a batch of one seed without the first dimension, on the
+            store's device.
+        size
+            Size of each seed's graph. Left out, it is that of the largest, for which the device
+            has to be waited for.
         """
-        atom_counts = self.atom_counts[molecules]
-        entry_counts = self.entry_counts[molecules]
-        atoms, first_atom = _ranges(self.atom_start[molecules], atom_counts)
-        entries, first_entry = _ranges(self.entry_start[molecules], entry_counts)
-        zero = torch.zeros(1, dtype=torch.int64, device=self.device)
+        if molecules.dim() == 1:
+            whole = self.batch(molecules[None], size)
+            return whole.with_tensors(value[0] for value in whole.tensors())
+        fixed, size = size is not None, size or self.size_of(molecules)
+        atom, atom_start, atom_of = _cut(self.atom_start, self.atom_counts, molecules, size.atoms)
+        entry, entry_start, entry_of = _cut(
+            self.entry_start, self.entry_counts, molecules, size.entries
+        )
+        count = molecules.shape[1]
+        row_count = self.row_count[atom] * (atom_of < count)
+        row_start = nn.functional.pad(row_count.cumsum(1), (1, 0))
+        row_start = _share_out(row_start, atom_start[:, -1:], entry_start[:, -1:], size)
+        row = _numbers(row_start.diff(dim=1), size.entries)
+        real = entry_of < count
         return Batch(
-            atom_type=self.atom_type[atoms],
-            molecule=torch.repeat_interleave(
-                torch.arange(len(molecules), device=self.device), atom_counts
+            atom_type=self.atom_type[atom],
+            molecule=atom_of,
+            molecule_start=atom_start,
+            row_start=row_start,
+            row=row,
+            column=torch.where(real, self.column[entry] + atom_start.gather(1, entry_of), row),
+            reverse=torch.where(
+                real,
+                self.reverse[entry] + entry_start.gather(1, entry_of),
+                torch.arange(size.entries, device=self.device),
             ),
-            molecules=len(molecules),
-            row_start=torch.cat([zero, self.row_count[atoms].cumsum(0)]),
-            column=self.column[entries] + first_atom.repeat_interleave(entry_counts),
-            reverse=self.reverse[entries] + first_entry.repeat_interleave(entry_counts),
-            norm=self.norm[entries],
-            log_degree=self.log_degree[entries],
+            norm=self.norm[entry] * real,
+            log_degree=self.log_degree[entry].where(real, torch.nan),
+            fixed=fixed,
         )
 
 
@@ -231,8 +308,49 @@ def _distinct_atoms(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArra
     return codes[first], inverse.astype(np.int64)
 
 
-def _ranges(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Concatenate start[i] .. start[i] + count[i] - 1; also where each begins in the result."""
-    first = count.cumsum(0) - count
-    shift = (start - first).repeat_interleave(count)
-    return torch.arange(len(shift), device=start.device) + shift, first
+def _cut(
+    start: Tensor, counts: Tensor, molecules: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Concatenate start[m] .. start[m] + counts[m] - 1 over the molecules m of each seed.
+
+    Returns
+    -------
+    position : Tensor
+        int64 [S, size]; 0 beyond the last molecule.
+    first : Tensor
+        Where each molecule begins, and where the last one ends, int64 [S, B + 1].
+    owner : Tensor
+        Which molecule each place belongs to, int64 [S, size]; B beyond the last.
+    """
+    first = nn.functional.pad(counts[molecules].cumsum(1), (1, 0))
+    owner = _numbers(torch.diff(first, append=first.new_full((len(first), 1), size)), size)
+    shift = nn.functional.pad(start[molecules], (0, 1)) - first
+    place = torch.arange(size, device=first.device)
+    position = (place + shift.gather(1, owner)).where(owner < molecules.shape[1], 0)
+    return position, first, owner
+
+
+def _numbers(counts: Tensor, total: int) -> Tensor:
+    """Each number 0 .. n - 1 as often as `counts`, int64 [S, n], says; [S, total]."""
+    seeds, n = counts.shape
+    numbers = torch.arange(n, device=counts.device).repeat(seeds)
+    # The length is given so that a GPU need not be waited for.
+    repeated = numbers.repeat_interleave(counts.flatten(), output_size=seeds * total)
+    return repeated.view(seeds, total)
+
+
+def _share_out(row_start: Tensor, atoms: Tensor, entries: Tensor, size: Size) -> Tensor:
+    """Give the entries that fill a graph up to the atoms that do, as evenly as can be.
+
+    Parameters
+    ----------
+    row_start
+        Correct up to the last real atom, int64 [S, atoms + 1].
+    atoms, entries
+        Real ones of each seed, int64 [S, 1].
+    size
+        All of them.
+    """
+    place = torch.arange(size.atoms + 1, device=row_start.device) - atoms
+    spare = (size.atoms - atoms).clamp(min=1)
+    return torch.where(place > 0, entries + (size.entries - entries) * place // spare, row_start)

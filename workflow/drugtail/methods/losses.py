@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from drugtail.methods.registry import Registry
 
@@ -35,7 +34,7 @@ def cross_entropy(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor)
     Tensor
         Loss per molecule, [B].
     """
-    return F.cross_entropy(logits, labels, reduction="none")
+    return negative_log_likelihood(logits, labels)
 
 
 @LOSSES.register("balanced_softmax")
@@ -44,7 +43,7 @@ def balanced_softmax(settings: Any, logits: Tensor, labels: Tensor, counts: Tens
 
     Parameters and result as in `cross_entropy`. A class without training molecules takes no part.
     """
-    return F.cross_entropy(logits + counts.to(logits.dtype).log(), labels, reduction="none")
+    return negative_log_likelihood(logits + counts.to(logits.dtype).log(), labels)
 
 
 @LOSSES.register("logit_adjustment")
@@ -57,7 +56,15 @@ def logit_adjustment(settings: Any, logits: Tensor, labels: Tensor, counts: Tens
     prior = (counts.to(logits.dtype) / counts.sum()).log()
     # A class without training molecules takes no part, also where τ is 0.
     shift = torch.where(counts > 0, settings.tau * prior, prior)
-    return F.cross_entropy(logits + shift, labels, reduction="none")
+    return negative_log_likelihood(logits + shift, labels)
+
+
+def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
+    """−log softmax(s)_y of each molecule, [B], from logits [B, C] and labels int64 [B]."""
+    # What PyTorch's own function becomes when mapped over seeds has a gradient that is scattered,
+    # which takes a GPU a sort to do in order.
+    own = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)
+    return logits.logsumexp(dim=1) - logits.where(own, 0.0).sum(dim=1)
 
 
 def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from drugtail.features.packed import Batch
 from drugtail.methods.registry import Registry
+from drugtail.runtime.draws import Draws
 
-Views = Callable[[Any, Batch, torch.Generator], Tensor]
+Views = Callable[[Any, Batch, Draws], Tensor]
 VIEWS: Registry[Views] = Registry("views")
 
 
 @VIEWS.register("edge_drop")
-def edge_drop(settings: Any, batch: Batch, generator: torch.Generator) -> Tensor:
+def edge_drop(settings: Any, batch: Batch, draws: Draws) -> Tensor:
     """Two views with edges dropped, rather those that lead to atoms with few bonds.
 
     The probability of an edge is proportional to (largest log-degree − log-degree of its target
@@ -30,9 +31,10 @@ def edge_drop(settings: Any, batch: Batch, generator: torch.Generator) -> Tensor
     settings
         ``rates``: mean probability of either view; ``cap``: largest probability.
     batch
-        The same molecules twice: all of them for the first view, then all for the second.
-    generator
-        Source of randomness, on the batch's device.
+        Of one seed: the same molecules twice, all of them for the first view, then all for the
+        second.
+    draws
+        Source of randomness.
 
     Returns
     -------
@@ -41,13 +43,14 @@ def edge_drop(settings: Any, batch: Batch, generator: torch.Generator) -> Tensor
     """
     row, column = batch.row, batch.column
     is_bond = row != column
-    entries = len(row)
-    rates = torch.tensor(settings.rates, device=row.device).repeat_interleave(entries // 2)
+    first, second = settings.rates
+    middle = batch.molecule_start[batch.molecules // 2]
+    rates = torch.where(row < middle, first, second)
     probability = drop_probability(batch.log_degree, is_bond, rates, settings.cap)
-    drawn = torch.rand(entries, generator=generator, device=row.device)
-    kept = (~is_bond | (drawn >= probability)).float()
-    degree = torch.zeros(len(batch.atom_type), device=row.device).index_add_(0, row, kept)
-    inverse_root = degree.rsqrt()
+    kept = ~is_bond | (draws.uniform(len(row)) >= probability)
+    # A sum of whole numbers is the same in every order, also on a GPU.
+    before = nn.functional.pad(kept.long().cumsum(0), (1, 0))
+    inverse_root = before[batch.row_start].diff().to(batch.norm.dtype).rsqrt()
     return kept * inverse_root[row] * inverse_root[column]
 
 
@@ -65,7 +68,7 @@ def drop_probability(log_degree: Tensor, is_bond: Tensor, rates: Tensor, cap: fl
     cap
         Largest probability.
     """
-    largest = log_degree.where(is_bond, -torch.inf).max() if len(log_degree) else log_degree.sum()
+    largest = log_degree.where(is_bond, -torch.inf).amax()
     room = (largest - log_degree).where(is_bond, 0.0)
     mean = room.sum() / is_bond.sum().clamp(min=1)
     # All targets of one degree leave nothing to prefer: every edge gets the rate itself.

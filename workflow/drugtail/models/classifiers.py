@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from drugtail.models.stacked import BatchNorm, Linear
+
 
 def mlp_classifier(width: int, hidden: Sequence[int], classes: int) -> nn.Sequential:
-    """Linear layers with batch normalisation and ReLU between them.
+    """Linear layers with batch normalisation and ReLU between them, [S, B, width] to [S, B, C].
 
     Parameters
     ----------
@@ -21,6 +23,6 @@ def mlp_classifier(width: int, hidden: Sequence[int], classes: int) -> nn.Sequen
     """
     layers: list[nn.Module] = []
     for size in hidden:
-        layers += [nn.Linear(width, size), nn.BatchNorm1d(size), nn.ReLU()]
+        layers += [Linear(width, size), BatchNorm(size), nn.ReLU()]
         width = size
-    return nn.Sequential(*layers, nn.Linear(width, classes))
+    return nn.Sequential(*layers, Linear(width, classes))

@@ -12,10 +12,12 @@ from torch.autograd.function import once_differentiable
 from drugtail.features.packed import Batch
 from drugtail.models.environments import (
     Level,
+    Rows,
     SparseMatrix,
     distinct_environments,
     every_atom,
 )
+from drugtail.models.stacked import BatchNorm, Linear, linear
 
 
 class GraphConvolutionLayer(nn.Module):
@@ -32,33 +34,33 @@ class GraphConvolutionLayer(nn.Module):
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
-        self.convolution = nn.Linear(width_in, width_out, bias=False)
-        self.residual = nn.Linear(width_in, width_out)
-        self.norm = CountedBatchNorm(width_out)
-        nn.init.xavier_uniform_(self.convolution.weight)
+        self.convolution = Linear(width_in, width_out, bias=False)
+        self.residual = Linear(width_in, width_out)
+        self.norm = BatchNorm(width_out)
+        nn.init.xavier_uniform_(self.convolution.weight[0])
 
     def forward(self, x: Tensor, level: Level) -> Tensor:
-        """Return the new features, [after, width_out].
+        """Return the new features, [S, after, width_out].
 
         Parameters
         ----------
         x
-            Features of the distinct surroundings before the layer, [before, width_in].
+            Features of the surroundings before the layer, [S, before, width_in].
         level
             How they lead to those after it.
         """
         bias = self.residual.bias
-        # One product for both maps, so their modules are never called: row 2k is the
-        # convolution's of surroundings k, 2k + 1 the residual's.
-        both = nn.functional.linear(
+        assert bias is not None
+        # One product for both maps, so their modules are never called: of each surroundings
+        # there is first the convolution's row, then the residual's.
+        both = linear(
             x,
-            torch.cat([self.convolution.weight, self.residual.weight]),
-            torch.cat([torch.zeros_like(bias), bias]),
+            torch.cat([self.convolution.weight, self.residual.weight], dim=1),
+            torch.cat([torch.zeros_like(bias), bias], dim=1),
         )
-        if level.repeat is not None:
-            both = nn.functional.embedding(level.repeat, both)
-        rows = both.view(2 * len(both), self.norm.num_features)
-        result: Tensor = self.norm(multiply_(level.matrix, rows, rectify=True), level.count)
+        width = bias.shape[1]
+        summed = multiply_(level.matrix, both.view(-1, width), rectify=True)
+        result: Tensor = self.norm(summed.view(*level.count.shape, width), level.count)
         return result
 
 
@@ -85,92 +87,29 @@ class GCN(nn.Module):
         self.width = width
 
     def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return one embedding per molecule, [molecules, width].
+        """Return one embedding per molecule, [S, molecules, width].
 
         Parameters
         ----------
         batch
-            The molecules.
+            The molecules of S seeds.
         type_features
             Float features of the different atoms, [kinds, features]; `Batch.atom_type` chooses.
         weight
-            Entries of the adjacency matrix, [entries]; `Batch.norm` if not given. A view with
+            Entries of the adjacency matrix, [S, entries]; `Batch.norm` if not given. A view with
             dropped edges gives its own. No gradient flows to them.
         """
         weight = batch.norm if weight is None else weight
-        # How many surroundings differ is not known beforehand: a GPU would have to be waited for.
-        find = distinct_environments if weight.device.type == "cpu" else every_atom
-        environments = find(batch, weight, len(type_features), len(self.layers))
-        x = type_features
-        for layer, level in zip(self.layers, environments.levels, strict=True):
+        # How many surroundings differ is not known beforehand: no shape would be fixed, and a GPU
+        # would have to be waited for.
+        plain = batch.fixed or weight.device.type != "cpu"
+        find = every_atom if plain else distinct_environments
+        found = find(batch, weight, type_features, len(self.layers))
+        x = found.x
+        for layer, level in zip(self.layers, found.levels, strict=True):
             x = layer(x, level)
-        return multiply_(environments.pooling, x)
-
-
-class CountedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of rows that stand for several equal ones each."""
-
-    momentum: float
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """Normalise as if row i of `x` stood there `count[i]` times.
-
-        Parameters
-        ----------
-        x
-            [rows, features].
-        count
-            [rows]; None counts every row once.
-        """
-        if count is None or not self.training:
-            result: Tensor = super().forward(x)
-            return result
-        if count.sum() < 2:
-            raise ValueError("a batch of a single atom has no variance; train on larger ones")
-        with torch.autocast(x.device.type, enabled=False):
-            result, mean, variance, total = _CountedNormalisation.apply(
-                x, count, self.weight, self.bias, self.eps
-            )
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
-        return result
-
-
-class _CountedNormalisation(torch.autograd.Function):
-    """Ioffe and Szegedy (ICML 2015), with weights on the rows."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, count: Tensor, scale: Tensor, shift: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count = count.to(x.dtype)
-        total = count.sum()
-        mean = (count @ x) / total
-        normal = x - mean
-        variance = (count @ normal.square()) / total
-        inverse = (variance + eps).rsqrt()
-        normal *= inverse
-        ctx.save_for_backward(normal, count / total, inverse, scale)
-        ctx.mark_non_differentiable(mean, variance, total)
-        return torch.addcmul(shift, normal, scale), mean, variance, total
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, gradient: Tensor, *_: Tensor
-    ) -> tuple[Tensor, None, Tensor, Tensor, None]:
-        normal, share, inverse, scale = ctx.saved_tensors
-        shift_gradient = gradient.sum(dim=0)
-        scale_gradient = (gradient * normal).sum(dim=0)
-        # What the row does to the mean and the variance goes to each of its atoms.
-        through_statistics = torch.addcmul(shift_gradient, normal, scale_gradient)
-        passed = torch.addcmul(gradient, through_statistics, share[:, None], value=-1)
-        return passed.mul_(inverse * scale), None, scale_gradient, shift_gradient, None
+        pooled = multiply_(found.pooling, x.flatten(0, 1))
+        return pooled.view(len(x), batch.molecules + 1, self.width)[:, :-1]
 
 
 def multiply_(matrix: SparseMatrix, x: Tensor, *, rectify: bool = False) -> Tensor:
@@ -193,7 +132,7 @@ def multiply_(matrix: SparseMatrix, x: Tensor, *, rectify: bool = False) -> Tens
         [n, D].
     """
     with torch.autocast(x.device.type, enabled=False):
-        result: Tensor = _Multiply.apply(x.to(matrix.rows.dtype), matrix, rectify)
+        result: Tensor = _Multiply.apply(x.to(matrix.rows.value.dtype), matrix, rectify)
         return result
 
 
@@ -214,7 +153,19 @@ class _Multiply(torch.autograd.Function):
         return passed, None, None
 
 
-def _product(matrix: Tensor, x: Tensor) -> Tensor:
-    """Sparse times dense; PyTorch's operator would first fill the result with zeros, twice."""
-    result = x.new_empty(matrix.shape[0], x.shape[1])
-    return torch.addmm(result, matrix, x.contiguous(), beta=0, out=result)
+def _product(matrix: Rows, x: Tensor) -> Tensor:
+    if x.device.type != "cpu":
+        return sum_of_rows(matrix, x)
+    # Not `@`, which would first fill the result with zeros, twice.
+    result = x.new_empty(len(matrix.start) - 1, x.shape[1])
+    return torch.addmm(result, matrix.to_sparse(), x.contiguous(), beta=0, out=result)
+
+
+def sum_of_rows(matrix: Rows, x: Tensor) -> Tensor:
+    """Sparse times dense, each row of the result added up in order: the same sum every time."""
+    column = matrix.column.to(matrix.start.dtype)
+    result: Tensor = torch.embedding_bag(
+        x.contiguous(), column, matrix.start, per_sample_weights=matrix.value,
+        include_last_offset=True,
+    )[0]  # fmt: skip
+    return result

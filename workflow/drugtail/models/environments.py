@@ -34,62 +34,87 @@ STEP, FIRST, SECOND = (
 
 
 @dataclass(frozen=True)
-class SparseMatrix:
-    """A sparse matrix and its transpose, both as compressed rows.
+class Rows:
+    """Compressed rows of a sparse matrix.
 
     A column may stand in a row several times, and columns are in no order.
 
     Attributes
     ----------
-    rows : Tensor
-        Sparse CSR, [n, m].
-    columns : Tensor
-        Its transpose, sparse CSR, [m, n].
+    start : Tensor
+        int64 or int32 [n + 1]; where each row begins.
+    column : Tensor
+        int64 or int32 [entries].
+    value : Tensor
+        [entries].
+    width : int
+        Number of columns m.
     """
 
-    rows: Tensor
-    columns: Tensor
+    start: Tensor
+    column: Tensor
+    value: Tensor
+    width: int
+
+    def to_sparse(self) -> Tensor:
+        """As PyTorch's sparse CSR tensor, [n, m]."""
+        shape = (len(self.start) - 1, self.width)
+        return torch.sparse_csr_tensor(
+            self.start, self.column, self.value, shape, check_invariants=False
+        )
+
+
+@dataclass(frozen=True)
+class SparseMatrix:
+    """A sparse matrix, [n, m], and its transpose, both as compressed rows."""
+
+    rows: Rows
+    columns: Rows
 
 
 @dataclass(frozen=True)
 class Level:
-    """How one graph layer gets from the distinct surroundings before it to those after it.
+    """How one graph layer gets from the surroundings before it to those after it.
+
+    Every seed has as many surroundings as the seed with the most; those that fill it up belong to
+    no atom.
 
     Attributes
     ----------
     matrix : SparseMatrix
-        [after, 2 · before]: column 2k holds the adjacency entries towards surroundings k, column
-        2k + 1 is 1 where k are the surroundings of the atom itself.
-    count : Tensor or None
-        How many atoms of the batch have each of the surroundings, float32 [after]; None where
-        every atom has a row of its own.
-    repeat : Tensor or None
-        Which of the features that the layer is given belong to each of the surroundings before
-        it, int64 [before]; None where they are the same.
+        [S · after, 2 · S · before]: column 2k holds the adjacency entries towards surroundings k,
+        column 2k + 1 is 1 where k are the surroundings of the atom itself. Seed by seed.
+    count : Tensor
+        How many atoms of the batch have each of the surroundings, float32 [S, after].
     """
 
     matrix: SparseMatrix
-    count: Tensor | None
-    repeat: Tensor | None = None
+    count: Tensor
 
 
 @dataclass(frozen=True)
 class Environments:
-    """The levels of a batch, and its molecules as sums over the last of them.
+    """A batch as its surroundings, level by level.
 
     Attributes
     ----------
+    x : Tensor
+        Features of the surroundings before the first layer, [S, before, features].
     levels : list of Level
         One per graph layer.
     pooling : SparseMatrix
-        [molecules, after the last level]: how often each molecule has the surroundings.
+        [S · (molecules + 1), S · after the last level]: how often each molecule has the
+        surroundings. The last row of each seed is of what fills it up.
     """
 
+    x: Tensor
     levels: list[Level]
     pooling: SparseMatrix
 
 
-def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int) -> Environments:
+def distinct_environments(
+    batch: Batch, weight: Tensor, type_features: Tensor, layers: int
+) -> Environments:
     """Find the distinct surroundings of the atoms of a batch, level by level.
 
     Surroundings are compared by a 64-bit hash of the atom's own before the layer, and of those of
@@ -99,88 +124,87 @@ def distinct_environments(batch: Batch, weight: Tensor, kinds: int, layers: int)
     Parameters
     ----------
     batch
-        The molecules, on the CPU.
+        The molecules of S seeds, on the CPU.
     weight
-        Entries of the adjacency matrix, float32 or float64 [entries], as in `Batch`. Entries of 0
-        are left out. No gradient flows to them.
-    kinds
-        Number of different atoms that `Batch.atom_type` chooses from.
+        Entries of the adjacency matrix, float32 or float64 [S, entries], as in `Batch`. Entries of
+        0 are left out. No gradient flows to them.
+    type_features
+        Features of the different atoms that `Batch.atom_type` chooses from, [kinds, features].
     layers
         Number of graph layers.
     """
-    atoms = len(batch.atom_type)
+    seeds, atoms = batch.atom_type.shape
+    whole, kinds = batch.joined(), len(type_features)
     # A copy, since dropped entries are taken out of it.
     adjacency = scipy.sparse.csr_array(
-        (weight.detach().numpy(), batch.column.numpy(), batch.row_start.numpy()),
-        shape=(atoms, atoms), copy=True,
+        (weight.detach().flatten().numpy(), whole.column.numpy(), whole.row_start.numpy()),
+        shape=(seeds * atoms, seeds * atoms), copy=True,
     )  # fmt: skip
     adjacency.eliminate_zeros()
     bits = adjacency.data.astype(np.float64).view(np.uint64)
-    kind = batch.atom_type.numpy()
+    seed = np.arange(seeds)
+    kind = (batch.atom_type.numpy() + kinds * seed[:, None]).ravel()
+    real = (batch.molecule < batch.molecules).numpy().ravel()
     levels = []
     for _ in range(layers):
-        name = _mix(np.arange(1, kinds + 1, dtype=np.uint64) * STEP)
+        name = _mix(np.arange(1, seeds * kinds + 1, dtype=np.uint64) * STEP)
         # Sums modulo 2^64: the order of the neighbours does not matter, their number does.
         sums = np.zeros(len(bits) + 1, np.uint64)
         np.cumsum(_mix(name[kind[adjacency.indices]] ^ bits), out=sums[1:])
-        after, first = _numbered(np.diff(sums[adjacency.indptr]) + name[kind])
+        number, first = _numbered(np.diff(sums[adjacency.indptr]) + name[kind])
+        found = np.bincount(first // atoms, minlength=seeds)
+        after = int(found.max())
+        place = np.arange(len(first)) + np.repeat(after * seed - found.cumsum() + found, found)
         one_each = adjacency[first]
+        start = np.zeros(seeds * after + 1, dtype=np.int64)
+        start[place + 1] = np.diff(one_each.indptr) + 1
         # An atom's own surroundings stand before its neighbours'.
         own = one_each.indptr[:-1]
         matrix = _matrix(
-            one_each.indptr + np.arange(len(first) + 1),
+            start.cumsum(),
             np.insert(2 * kind[one_each.indices], own, 2 * kind[first] + 1),
             np.insert(one_each.data, own, 1),
-            2 * kinds,
+            2 * seeds * kinds,
         )
-        kind, kinds = after, len(first)
-        count = np.bincount(kind, minlength=kinds).astype(np.float32)
-        levels.append(Level(matrix, torch.from_numpy(count)))
-    ends = np.searchsorted(batch.molecule.numpy(), np.arange(batch.molecules + 1))
-    pooling = _matrix(ends, kind, np.ones(atoms, adjacency.dtype), kinds)
-    return Environments(levels, pooling)
+        kind, kinds = place[number], after
+        count = np.bincount(kind, weights=real, minlength=seeds * after).astype(np.float32)
+        levels.append(Level(matrix, torch.from_numpy(count).view(seeds, after)))
+    ones = np.ones(len(kind), adjacency.dtype)
+    pooling = _matrix(whole.molecule_start.numpy(), kind, ones, seeds * kinds)
+    return Environments(type_features.expand(seeds, -1, -1), levels, pooling)
 
 
-def every_atom(batch: Batch, weight: Tensor, kinds: int, layers: int) -> Environments:
+def every_atom(batch: Batch, weight: Tensor, type_features: Tensor, layers: int) -> Environments:
     """Give every atom a row of its own: the plain form, on any device and without waiting for it.
 
-    Parameters and result as in `distinct_environments`.
+    All shapes follow from those of the batch, and nothing is added up in an order that could
+    change. Parameters and result as in `distinct_environments`.
     """
-    atoms = torch.arange(len(batch.atom_type), device=batch.column.device)
-    start = batch.row_start + torch.arange(len(batch.row_start), device=atoms.device)
+    whole, values = batch.joined(), weight.flatten()
+    atoms, entries = len(whole.atom_type), len(values)
+    start = whole.row_start + torch.arange(atoms + 1, device=values.device)
+    place = torch.arange(atoms + entries, device=values.device)
+    count = whole.row_start.diff() + 1
+    row = place[:atoms].repeat_interleave(count, output_size=atoms + entries)
     # An atom's own column stands after its neighbours'.
-    own = start[1:] - 1
-    entry = torch.arange(len(batch.column), device=atoms.device) + batch.row
-
-    def fill(entries: Tensor, own_value: Tensor) -> Tensor:
-        row = entries.new_empty(len(entries) + len(atoms))
-        return row.index_copy_(0, entry, entries).index_copy_(0, own, own_value)
-
-    one = weight.new_ones(len(atoms))
-    # The pattern is symmetric: the transpose takes its values from the opposite entries.
+    own = place == start[1:][row] - 1
+    entry = (place - row).clamp(max=entries - 1)
+    column, value = whole.column[entry], values[entry]
     matrix = SparseMatrix(
-        _compressed_rows(
-            start, fill(2 * batch.column, 2 * atoms + 1), fill(weight, one), 2 * len(atoms)
-        ),
-        _compressed_rows(
-            torch.cat([torch.stack([start[:-1], own], dim=1).flatten(), start[-1:]]),
-            fill(batch.column, atoms), fill(weight[batch.reverse], one), len(atoms),
+        Rows(start, torch.where(own, 2 * row + 1, 2 * column), value.where(~own, 1), 2 * atoms),
+        # The pattern is symmetric: the transpose takes its values from the opposite entries.
+        Rows(
+            torch.cat([torch.stack([start[:-1], start[1:] - 1], dim=1).flatten(), start[-1:]]),
+            torch.where(own, row, column), values[whole.reverse[entry]].where(~own, 1), atoms,
         ),
     )  # fmt: skip
-    levels = [Level(matrix, None, batch.atom_type if k == 0 else None) for k in range(layers)]
-    ends = torch.searchsorted(
-        batch.molecule, torch.arange(batch.molecules + 1, device=atoms.device)
-    )
+    real = (batch.molecule < batch.molecules).float()
+    one, each = values.new_ones(atoms), torch.arange(atoms + 1, device=values.device)
     pooling = SparseMatrix(
-        _compressed_rows(ends, atoms, one, len(atoms)),
-        _compressed_rows(
-            torch.cat([atoms, atoms.new_full((1,), len(atoms))]),
-            batch.molecule,
-            one,
-            batch.molecules,
-        ),
+        Rows(whole.molecule_start, each[:-1], one, atoms),
+        Rows(each, whole.molecule, one, len(whole.molecule_start) - 1),
     )
-    return Environments(levels, pooling)
+    return Environments(type_features[batch.atom_type], [Level(matrix, real)] * layers, pooling)
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -204,17 +228,10 @@ def _matrix(
     width: int,
 ) -> SparseMatrix:
     rows = scipy.sparse.csr_array((values, column, start), shape=(len(start) - 1, width))
-    columns = rows.tocsc()
-    return SparseMatrix(_from_scipy(rows, width), _from_scipy(columns, len(start) - 1))
+    return SparseMatrix(_from_scipy(rows, width), _from_scipy(rows.tocsc(), len(start) - 1))
 
 
-def _from_scipy(matrix: Any, width: int) -> Tensor:
+def _from_scipy(matrix: Any, width: int) -> Rows:
     """Compressed rows, or compressed columns as the rows of the transpose."""
-    start, column, values = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
-    return _compressed_rows(start, column, values, width)
-
-
-def _compressed_rows(start: Tensor, column: Tensor, values: Tensor, width: int) -> Tensor:
-    return torch.sparse_csr_tensor(
-        start, column, values, (len(start) - 1, width), check_invariants=False
-    )
+    start, column, value = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
+    return Rows(start, column, value, width)

@@ -1,7 +1,8 @@
-"""The network: an encoder and a classifier."""
+"""The network: an encoder and a classifier, for one seed or several at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from drugtail.features.atoms import FEATURES
 from drugtail.features.packed import Batch
 from drugtail.models.classifiers import mlp_classifier
 from drugtail.models.encoders import GCN
+from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
     from drugtail.config import GraphEncoder
@@ -24,9 +26,9 @@ class Output:
     Attributes
     ----------
     embedding : Tensor
-        [molecules, D], not normalised.
+        [S, molecules, D], not normalised.
     logits : Tensor
-        [molecules, C].
+        [S, molecules, C].
     """
 
     embedding: Tensor
@@ -42,16 +44,21 @@ class Network(nn.Module):
         Settings of both.
     classes
         Number of classes.
-    seed
-        Seed of the initial weights; the global random state is left as it was.
+    seeds
+        Seeds of the initial weights, one for each of the S networks; the global random state is
+        left as it was.
     """
 
-    def __init__(self, encoder: GraphEncoder, classes: int, seed: int) -> None:
+    def __init__(self, encoder: GraphEncoder, classes: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.encoder = GCN(FEATURES, encoder.layers, encoder.width)
-            self.classifier = mlp_classifier(encoder.width, encoder.head, classes)
+        made = []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                gcn = GCN(FEATURES, encoder.layers, encoder.width)
+                made.append((gcn, mlp_classifier(encoder.width, encoder.head, classes)))
+        self.encoder = stack([gcn for gcn, _ in made])
+        self.classifier = stack([classifier for _, classifier in made])
 
     def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Output:
         """Embeddings and logits of a batch; see `GCN.forward`."""

@@ -25,7 +25,7 @@ from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.engine import SeedResult, train_seed
+from drugtail.training.engine import SeedResult, train_seeds
 from drugtail.training.problem import (
     TEST,
     TRAIN,
@@ -68,6 +68,7 @@ def train_block(
     checkpoint_seconds: float = 60.0,
     device: str = "auto",
     threads: int = 1,
+    fixed: bool | None = None,
 ) -> None:
     """Train every seed of a block and write its files into `output`.
 
@@ -94,6 +95,8 @@ def train_block(
     threads
         CPU threads. Sums are taken in another order with another number, so results are equal
         only to rounding.
+    fixed
+        See `train_seeds`; by default on a GPU only.
     """
     manifest = Manifest(MODULES)
     torch.set_num_threads(threads)
@@ -110,7 +113,7 @@ def train_block(
         "threads": threads,
     }
     key = text_digest(
-        json.dumps({**settings, "seeds": None}, sort_keys=True)
+        json.dumps(settings, sort_keys=True)
         + code_digest(*MODULES)
         + "".join(file_digest(path) for path in inputs.values())
     )
@@ -120,10 +123,11 @@ def train_block(
     else:
         assert encoder.kind != "fingerprint"
         place = resolve_device(device)
-        results = _train_networks(
-            problem, arrays, recipe, encoder, training, seeds, place,
-            [Checkpoint(checkpoints and checkpoints / f"seed{seed}.pt", key, checkpoint_seconds)
-             for seed in seeds],
+        name = f"seeds{seeds[0]}-{seeds[-1]}.pt"
+        results = train_seeds(
+            problem, GraphStore(arrays, place), recipe, encoder, training, seeds,
+            Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds),
+            fixed=place.type == "cuda" if fixed is None else fixed,
         )  # fmt: skip
 
     _write_results(output, problem, recipe, encoder, dict(zip(seeds, results, strict=True)))
@@ -165,23 +169,6 @@ def _read_features(
             "`drugtail featurize` again"
         )
     return arrays
-
-
-def _train_networks(
-    problem: Problem,
-    arrays: dict[str, NDArray[Any]],
-    recipe: Recipe,
-    encoder: GraphEncoder,
-    training: Training,
-    seeds: Sequence[int],
-    device: torch.device,
-    checkpoints: Sequence[Checkpoint],
-) -> list[SeedResult]:
-    store = GraphStore(arrays, device)
-    return [
-        train_seed(problem, store, recipe, encoder, training, seed, checkpoint)
-        for seed, checkpoint in zip(seeds, checkpoints, strict=True)
-    ]
 
 
 def _fit_classical(

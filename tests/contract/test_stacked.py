@@ -1,0 +1,207 @@
+"""What every network's recipe must keep to be computed for all seeds at once and replayed.
+
+The rules are written down in workflow/drugtail/methods/README.md.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from drugtail.config import Catalogue, GraphEncoder, Training
+from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.methods.losses import LOSSES
+from drugtail.methods.recipe import Recipe
+from drugtail.models import encoders
+from drugtail.training.checkpoints import Checkpoint
+from drugtail.training.engine import Run, SeedResult, batches
+from drugtail.training.problem import Problem, read_problem
+
+MakeFiles = Callable[[Sequence[int]], Any]
+
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+RECIPES = [CATALOGUE.recipe(name) for name in CATALOGUE.names("methods")]
+NETWORKS = [recipe.name for recipe in RECIPES if recipe.classifier is None]
+ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
+# Epochs before and after two re-clusterings, and a last batch that is smaller.
+TRAINING = Training(epochs=5, batch_size=24, schedule_scale=0.2)
+SEEDS = (0, 1, 2)
+CLOCK = ["molecules_per_second", "seconds", "finished_at"]
+# These wait for the device, or have a shape that only the values tell.
+WAITING = {
+    "_local_scalar_dense", "nonzero", "nonzero_static", "masked_select", "unique", "_unique2",
+    "unique_dim", "unique_consecutive", "bincount", "equal", "is_nonzero", "item", "histc",
+}  # fmt: skip
+# These add up in an order that a GPU does not keep.
+DISORDERED = {"index_add", "scatter_add", "scatter_reduce", "bincount", "_embedding_bag_backward"}
+
+
+@pytest.fixture
+def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
+    files = make_files((70, 30, 10))
+    store = GraphStore(load_arrays(files.atoms), torch.device("cpu"))
+    return read_problem(files.molecules, files.split), store
+
+
+def double_run(
+    problem: Problem, store: GraphStore, recipe: Recipe, seeds: Sequence[int], *, fixed: bool
+) -> Run:
+    """A training in double precision: what then differs is more than rounding."""
+    double = copy.copy(store)
+    double.type_features, double.norm = store.type_features.double(), store.norm.double()
+    run = Run(problem, double, recipe, ENCODER, TRAINING, seeds, fixed)
+    run.network.double()
+    return run
+
+
+def trained(run: Run) -> list[SeedResult]:
+    while run.epoch < TRAINING.epochs:
+        run.train_epoch()
+    return run.results()
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_seeds_together_are_each_seed_alone_in_exact_and_in_fixed_shapes(
+    inputs: tuple[Problem, GraphStore], method: str
+) -> None:
+    recipe = CATALOGUE.recipe(method)
+    alone = [trained(double_run(*inputs, recipe, [s], fixed=False))[0] for s in SEEDS]
+    for fixed in (False, True):
+        together = trained(double_run(*inputs, recipe, SEEDS, fixed=fixed))
+        for mine, theirs in zip(together, alone, strict=True):
+            assert mine.best_epoch == theirs.best_epoch
+            for found, wanted in ((mine.history, theirs.history), (mine.classes, theirs.classes)):
+                frames = [pd.DataFrame(rows) for rows in (found, wanted)]
+                frames = [f.drop(columns=CLOCK, errors="ignore") for f in frames]
+                pd.testing.assert_frame_equal(*frames, rtol=1e-5, atol=1e-7)
+            for part, logits in mine.logits.items():
+                np.testing.assert_allclose(logits, theirs.logits[part], rtol=1e-3, atol=1e-4)
+    first, second = (result.history[-1]["loss"] for result in alone[:2])
+    assert abs(first - second) > 1e-3, "the seeds themselves differ by far more"
+
+
+class Trace(TorchDispatchMode):
+    """Names of the operations that are run, and the shapes of what they give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[str, list[tuple[int, ...]]]] = []
+        self.faults: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        given = result if isinstance(result, (tuple, list)) else [result]
+        shapes = [tuple(t.shape) for t in given if isinstance(t, Tensor)]
+        self.operations.append((name, shapes))
+        plain = name.rstrip("_")
+        indices = [t for t in args[1] if t is not None] if plain in ("index", "index_put") else []
+        by_mask = any(t.dtype == torch.bool for t in indices)
+        adds = plain == "index_put" and (args[3] if len(args) > 3 else False)
+        float_sum = plain == "cumsum" and given[0].is_floating_point()
+        unknown_length = plain == "repeat_interleave" and (kwargs or {}).get("output_size") is None
+        if plain in WAITING | DISORDERED or by_mask or adds or float_sum or unknown_length:
+            self.faults.append(name)
+        return result
+
+
+def trace_of_updates(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
+    """Traces of the full batches of one epoch, after the sizes are settled."""
+    # As on a GPU.
+    monkeypatch.setattr(encoders, "_product", encoders.sum_of_rows)
+    pieces = batches(torch.stack([torch.randperm(len(run.objective.labels)) for _ in SEEDS]), 24)
+    full = [piece for piece in pieces if piece.shape[1] == 24]
+    assert len(full) >= 3
+    run.make_room(full)
+    run.network.train()
+    run.update(full[0], torch.tensor(SEEDS))
+    traces = []
+    for piece in full[1:]:
+        with Trace() as trace:
+            run.update(piece, torch.tensor(SEEDS))
+        traces.append(trace)
+    return traces
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["first", "later"])
+@pytest.mark.parametrize("method", NETWORKS)
+def test_an_update_runs_the_same_operations_on_the_same_shapes_and_waits_for_nothing(
+    inputs: tuple[Problem, GraphStore],
+    method: str,
+    clustered: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, True)
+    if clustered:
+        run.train_epoch()
+        run.train_epoch()
+    first, *others = trace_of_updates(run, monkeypatch)
+    assert first.faults == []
+    assert len(first.operations) > 100
+    for other in others:
+        assert other.operations == first.operations
+
+
+def dropping_molecules(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return losses[losses > losses.mean()]
+
+
+def asking_for_a_number(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return losses / losses.mean().item()
+
+
+@pytest.mark.parametrize("loss", [dropping_molecules, asking_for_a_number])
+def test_a_loss_that_breaks_the_rules_is_refused_at_once(
+    inputs: tuple[Problem, GraphStore], loss: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOSSES._found, "cross_entropy", loss)
+    run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], False)
+    with pytest.raises(RuntimeError, match="vmap"):
+        run.train_epoch()
+
+
+def test_the_trace_notices_what_waits_and_what_is_added_in_disorder() -> None:
+    x, where = torch.rand(5), torch.tensor([0, 1, 1, 0, 4])
+    calls: list[Callable[[], Any]] = [
+        lambda: x.sum().item(),
+        lambda: x[x > 0.5],
+        lambda: torch.bincount(where),
+        lambda: torch.zeros(5).index_add_(0, where, x),
+        lambda: torch.zeros(5).index_put_((where,), x, accumulate=True),
+        lambda: x.cumsum(0),
+        lambda: where.repeat_interleave(where),
+        lambda: torch.unique(where),
+    ]
+    for call in calls:
+        with Trace() as trace:
+            call()
+        assert trace.faults, trace.operations
+    with Trace() as trace:
+        where.cumsum(0)
+        x[where].sort()
+        where.repeat_interleave(where, output_size=6)
+    assert trace.faults == []
+
+
+def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
+    inputs: tuple[Problem, GraphStore], tmp_path: Path
+) -> None:
+    run = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
+    run.train_epoch()
+    assert set(run.sizes) == {24, len(run.objective.labels) % 24}
+    checkpoint = Checkpoint(tmp_path / "seeds.pt", "key", 0)
+    checkpoint.save(run.state())
+    again = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
+    again.restore(checkpoint.load(torch.device("cpu")))
+    assert again.sizes == run.sizes
