@@ -5,6 +5,7 @@ The rules are written down in workflow/drugtail/methods/README.md.
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,47 @@ def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
     again = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
     again.restore(checkpoint.load(torch.device("cpu")))
     assert again.sizes == run.sizes
+
+
+def elsewhere(thing: Any) -> Any:
+    """A copy of an object whose tensors lie on a device without values."""
+    moved = copy.copy(thing)
+    for name, value in vars(thing).items():
+        if isinstance(value, Tensor):
+            setattr(moved, name, value.to("meta"))
+        if isinstance(value, torch.device):
+            setattr(moved, name, torch.device("meta"))
+    return moved
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["first", "later"])
+@pytest.mark.parametrize("method", NETWORKS)
+def test_losses_and_gradients_are_computed_on_the_device_without_a_value_from_it(
+    inputs: tuple[Problem, GraphStore],
+    method: str,
+    clustered: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch's device "meta" knows shapes only, and refuses to work with tensors of the CPU."""
+    # It has no mixed precision, not even one to be switched off.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    run = Run(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, True)
+    if clustered:
+        run.train_epoch()
+        run.train_epoch()
+    drawn = torch.arange(24).repeat(len(SEEDS), 1)
+    run.make_room([drawn])
+    network = run.network.train().to("meta")
+    losses = elsewhere(run.objective)(
+        network,
+        elsewhere(run.store),
+        run.parts["train"][drawn].to("meta"),
+        drawn.to("meta"),
+        run.epoch,
+        torch.tensor(SEEDS, device="meta"),
+        run.sizes[24],
+    )
+    losses.total.sum().backward()
+    assert losses.total.shape == (len(SEEDS),)
+    # During a warm-up the classifier is not trained.
+    assert all(p.grad is not None for p in network.encoder.parameters())

@@ -31,6 +31,8 @@ def resolve_device(name: str) -> torch.device:
         # Scatter additions on a GPU differ from run to run unless made deterministic.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        # That would also fill all new memory, which is written before it is read.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     return device
 
 

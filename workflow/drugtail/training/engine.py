@@ -458,19 +458,23 @@ class Run:
             self.objective.restore(index, kept)
 
     def line(self) -> str:
-        """One line of progress."""
+        """One line of progress: loss and validation score of each seed still trained."""
+        rows = [seed.history[-1] for _, seed in self.active()]
         told = []
-        for seed in self.seeds:
-            row = seed.history[-1]
-            if seed.diverged:
-                told.append(f"the loss is not a number in epoch {seed.epochs}; run ends")
-                continue
-            score = row.get("valid_balanced_accuracy")
-            shown = "warm-up" if score is None else f"valid balanced accuracy {score:.3f}"
-            told.append(f"loss {row['loss']:.4f} {shown}")
-        rates = [seed.history[-1]["molecules_per_second"] for _, seed in self.active()]
-        speed = f" {rates[0]:,.0f} molecules/s" if rates else ""
-        return f"{self.name}: epoch {self.epoch}/{self.training.epochs} {'; '.join(told)}{speed}"
+        if rows:
+            scores = [row.get("valid_balanced_accuracy") for row in rows]
+            told.append("loss " + " ".join(f"{row['loss']:.4f}" for row in rows))
+            shown = "valid balanced accuracy " + " ".join(
+                f"{s:.3f}" for s in scores if s is not None
+            )
+            told.append("warm-up" if None in scores else shown)
+            told.append(f"{rows[0]['molecules_per_second']:,.0f} molecules/s")
+        told += [
+            f"(seed {seed.number} ended in epoch {seed.epochs}: its loss is not a number)"
+            for seed in self.seeds
+            if seed.diverged
+        ]
+        return f"{self.name}: epoch {self.epoch}/{self.training.epochs} {' '.join(told)}"
 
     def results(self) -> list[SeedResult]:
         """Predict with the chosen weights of every seed."""
