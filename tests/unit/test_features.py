@@ -3,7 +3,7 @@
 import gzip
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from torch_geometric.data import Data
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from drugtail.features.atoms import FEATURES, FIELDS, expand, feature_matrix
-from drugtail.features.featurize import featurize, pack_atoms
+from drugtail.features.featurize import featurize, in_order, pack_atoms
 from drugtail.features.fingerprints import unpack_fingerprints
 from drugtail.features.packed import BONDS, GraphStore, load_arrays
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.files import read_parquet_pieces, write_parquet
 
 # DGL-LifeSci, CanonicalAtomFeaturizer: atom_type_one_hot's default list.
 ELEMENTS = [
@@ -178,6 +178,29 @@ def test_two_workers_write_the_same_bytes_as_one(tmp_path: Path, featurizer: str
     assert "features.json" in names
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_pieces_are_drawn_only_a_little_ahead_of_what_is_used(workers: int) -> None:
+    drawn = 0
+
+    def pieces() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(50):
+            drawn += 1
+            yield number
+
+    for used, result in enumerate(in_order(abs, pieces(), workers), start=1):
+        assert result == used - 1, "in order"
+        assert drawn <= used + 2 * workers
+    assert used == drawn == 50
+
+
+def test_molecules_are_read_in_pieces_whose_size_does_not_matter(tmp_path: Path) -> None:
+    path = molecules_file(tmp_path, VARIED)
+    found = [p["smiles"].tolist() for p in read_parquet_pieces(path, ["smiles"], 3)]
+    assert [len(piece) for piece in found[:-1]] == [3] * (len(found) - 1)
+    assert [smiles for piece in found for smiles in piece] == VARIED
 
 
 def test_arrays_on_disk_are_those_of_the_molecules_in_file_order(tmp_path: Path) -> None:

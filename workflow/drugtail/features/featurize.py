@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
 from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS
-from drugtail.features.packed import ARRAYS, BONDS
+from drugtail.features.packed import BONDS
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, read_parquet, write_json
+from drugtail.runtime.files import atomic_directory, read_parquet_pieces, write_json
 
 CHUNK = 1000
 MORGAN_RADIUS, MORGAN_BITS = 2, 2048
@@ -25,6 +26,8 @@ MOST_ATOMS = 2**16 - 1
 MATRIX_ATOMS = 250
 
 Chunk = dict[str, NDArray[Any]]
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 
 def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 1) -> None:
@@ -40,19 +43,22 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     output
         Folder; also gets ``features.json``.
     workers
-        Processes. A chunk of 1,000 molecules at a time is held for each, and arrays grow on disk.
+        Processes. At most three chunks of 1,000 molecules are held for each, and arrays grow on
+        disk: memory does not depend on the number of molecules.
     """
     if featurizer not in ("atoms", "morgan"):
         raise DrugtailError(f"--featurizer {featurizer!r}: use atoms or morgan")
-    smiles = read_parquet(molecules, ["smiles"])["smiles"].tolist()
-    if not smiles:
-        raise DrugtailError(f"{molecules}: holds no molecule; run `drugtail prepare` again")
-    work = pack_atoms if featurizer == "atoms" else morgan_bits
+    work, counted = (pack_atoms, "atom_counts") if featurizer == "atoms" else (morgan_bits, "bits")
+    pieces = (
+        piece["smiles"].tolist() for piece in read_parquet_pieces(molecules, ["smiles"], CHUNK)
+    )
     with atomic_directory(output) as folder:
-        shapes = _append_all(folder, _chunks(work, smiles, workers))
+        shapes = _append_all(folder, in_order(work, pieces, workers))
+        if not shapes:
+            raise DrugtailError(f"{molecules}: holds no molecule; run `drugtail prepare` again")
         write_json(
             folder / "features.json",
-            {"featurizer": featurizer, "molecules": len(smiles), "arrays": shapes},
+            {"featurizer": featurizer, "molecules": shapes[counted][0], "arrays": shapes},
         )
 
 
@@ -176,20 +182,32 @@ def _parse(smiles: Sequence[str]) -> Iterator[Any]:
             yield molecule
 
 
-def _chunks(
-    work: Callable[[Sequence[str]], Chunk], smiles: list[str], workers: int
-) -> Iterator[Chunk]:
-    pieces = (smiles[start : start + CHUNK] for start in range(0, len(smiles), CHUNK))
+def in_order(
+    work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int
+) -> Iterator[Result]:
+    """Like ``map``, in several processes, and never more than twice as many pieces ahead.
+
+    An executor's own ``map`` takes all pieces at once and keeps what is finished early.
+    """
     if workers <= 1:
         yield from map(work, pieces)
         return
     with ProcessPoolExecutor(max_workers=workers) as pool:
-        yield from pool.map(work, pieces)
+        waiting: deque[Future[Result]] = deque()
+        for piece in pieces:
+            waiting.append(pool.submit(work, piece))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _append_all(folder: Path, chunks: Iterator[Chunk]) -> dict[str, list[int]]:
-    """Append the arrays of all chunks to ``{name}.npy`` files without holding them in memory."""
-    first = next(chunks)
+    """Append the arrays of all chunks to ``{name}.npy`` files without holding them in memory.
+
+    Returns the shapes; of no chunk there are none.
+    """
+    first = next(chunks, {})
     shapes = {name: [0, *array.shape[1:]] for name, array in first.items()}
     handles = {name: (folder / f"{name}.raw").open("wb") for name in first}
     for chunk in chain([first], chunks):
@@ -199,7 +217,6 @@ def _append_all(folder: Path, chunks: Iterator[Chunk]) -> dict[str, list[int]]:
     for name, handle in handles.items():
         handle.close()
         _with_header(folder, name, first[name].dtype, tuple(shapes[name]))
-    assert set(shapes) in (set(ARRAYS), {"bits"})
     return shapes
 
 

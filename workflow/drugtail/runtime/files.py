@@ -118,19 +118,51 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     DrugtailError
         If the file is absent, damaged, or lacks one of `columns`.
     """
+    with _clear_errors(path):
+        _need(path, columns or [])
+        frame: pd.DataFrame = pq.read_table(path, columns=columns).to_pandas()
+    return frame
+
+
+def read_parquet_pieces(path: Path, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    """Read a Parquet file piece by piece, so that it need not fit into memory.
+
+    Parameters
+    ----------
+    path, columns
+        As in `read_parquet`.
+    rows
+        Most rows of a piece.
+
+    Raises
+    ------
+    DrugtailError
+        As `read_parquet`.
+    """
+    with _clear_errors(path):
+        _need(path, columns)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=columns):
+                yield batch.to_pandas()
+
+
+def _need(path: Path, columns: list[str]) -> None:
+    names = pq.read_schema(path).names
+    for column in columns:
+        if column not in names:
+            raise DrugtailError(f"{path}: column {column!r} is missing; make the file again")
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
     try:
-        missing = [c for c in columns or [] if c not in pq.read_schema(path).names]
-        if missing:
-            raise DrugtailError(f"{path}: column {missing[0]!r} is missing; make the file again")
-        table = pq.read_table(path, columns=columns)
+        yield
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:
         raise DrugtailError(
             f"{path}: cannot be read as Parquet ({error}); delete it and run its stage again"
         ) from None
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
 
 
 def read_parquet_metadata(path: Path) -> dict[str, Any]:
