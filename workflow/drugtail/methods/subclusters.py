@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 BRANCHES = 16
 # Points per part that its centre is looked for with; all points are assigned in the end.
-SAMPLE = 128
-FULL_ROUNDS = 3
+SAMPLE = 32
+FULL_ROUNDS = 5
 
 
 def subcluster_counts(counts: Tensor, minimum_size: int) -> Tensor:
@@ -36,8 +36,8 @@ def balanced_kmeans(
     k-means++ start (Arthur, Vassilvitskii, SODA 2007); then assignment within the capacity and
     new centres in turn, until no centre moves further than `tolerance`. Two things differ from the
     paper's algorithm 1, for speed: more than 16 clusters are made by dividing hierarchically, and
-    a division of more than 128 points per part finds its centres on a sample of that many, after
-    which all points take part in three rounds.
+    a division of more than 32 points per part finds its centres on a sample of that many, after
+    which all points take part in five rounds.
 
     Parameters
     ----------
