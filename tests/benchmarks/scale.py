@@ -5,10 +5,11 @@
 
 Run it alone: another process on the machine changes every figure. Each stage is measured against
 molecules (or runs) at ten classes, and where it knows classes, against these at 100,000 molecules
-(or 100 runs). Every measurement has a process of its own, which reads what an earlier process
-prepared; quick ones are repeated. Molecules are the demo's, repeated as often as needed, so that
-none is larger than they are; class sizes fall geometrically, the largest a hundred times the
-smallest. Writes scale.json, scale.md and scale.svg. ``--largest 10000`` takes a minute or two.
+(or 100 runs; 10 where those are slow). Every measurement has a process of its own, which reads
+what an earlier process prepared; quick ones are repeated. Molecules are the demo's, repeated as
+often as needed, so that none is larger than they are; class sizes fall geometrically, the largest
+about a hundred times the smallest. Writes scale.json, scale.md and scale.svg. All of it takes
+about half an hour, ``--largest 10000`` less than ten minutes.
 """
 
 from __future__ import annotations
@@ -48,8 +49,6 @@ MOLECULES = (1_000, 10_000, 100_000, 1_000_000)
 RUNS = (10, 30, 100, 300, 1_000)
 CLASSES = (10, 30, 100, 300, 1_000)
 FEW_CLASSES = 10
-# Size at which classes vary.
-FIXED = {"molecules": 100_000, "runs": 100}
 IMBALANCE = 100
 LEAST = 3
 SEEDS = 5
@@ -99,15 +98,15 @@ class Stage:
         Takes the folder and returns the call that is timed.
     unit : str
         What its size is: ``molecules`` or ``runs``.
-    by_classes : bool
-        Whether classes are anything to it.
+    fixed : int
+        Size at which the number of classes varies; 0 for a stage that knows no classes.
     """
 
     what: str
     prepare: Callable[[Path, int, int], None]
     load: Callable[[Path], Callable[[], object]]
     unit: str = "molecules"
-    by_classes: bool = True
+    fixed: int = 100_000
 
 
 # ---------------------------------------------------------------------------------- inputs
@@ -367,11 +366,11 @@ def tabulated(folder: Path, *tables: str) -> Callable[[], object]:
 STAGES = {
     "featurizing": Stage(
         "`drugtail featurize` for graphs with one worker", write_molecules, featurizing,
-        by_classes=False,
+        fixed=0,
     ),
     "loading": Stage(
         "features from disk into memory, as training holds them", write_features, loading,
-        by_classes=False,
+        fixed=0,
     ),
     "training": Stage("one epoch of cross_entropy, after loading", write_features, training),
     "clustering": Stage(
@@ -382,18 +381,20 @@ STAGES = {
         "`drugtail evaluate` of one run; molecules are those predicted", write_predictions,
         evaluating,
     ),
-    "collecting": Stage("`drugtail collect`", write_blocks, collecting, unit="runs"),
+    "collecting": Stage("`drugtail collect`", write_blocks, collecting, unit="runs", fixed=100),
     "tabulating": Stage(
         "`drugtail tabulate` of the demo's three tables", write_collected,
         lambda folder: tabulated(folder, "head_tail", "trade_off", "all_metrics"), unit="runs",
+        fixed=100,
     ),
     "comparing": Stage(
         "`drugtail tabulate` of one method against all others, with intervals and tests",
         write_collected, lambda folder: tabulated(folder, "separability_test"), unit="runs",
+        fixed=100,
     ),
     "identifiability": Stage(
         "`drugtail tabulate` of rank correlations over classes, with intervals", write_collected,
-        lambda folder: tabulated(folder, "identifiability"), unit="runs",
+        lambda folder: tabulated(folder, "identifiability"), unit="runs", fixed=10,
     ),
 }  # fmt: skip
 
@@ -448,8 +449,8 @@ def sizes(stage: Stage, largest: int) -> Iterator[tuple[int, int]]:
     of_unit = MOLECULES if stage.unit == "molecules" else RUNS
     most = largest if stage.unit == "molecules" else largest // 100
     yield from ((size, FEW_CLASSES) for size in of_unit if size <= most)
-    if stage.by_classes:
-        fixed = min(FIXED[stage.unit], most)
+    if stage.fixed:
+        fixed = min(stage.fixed, most)
         known = {size for size in of_unit if size <= most}
         for classes in CLASSES:
             if classes <= largest // 10 and (classes != FEW_CLASSES or fixed not in known):
@@ -465,9 +466,14 @@ def curves(stage: Stage, points: list[Point]) -> dict[str, list[Point]]:
     return found
 
 
+def last_decade(curve: list[Point], grows: str) -> list[Point]:
+    """The points of at least a tenth of the largest."""
+    return [p for p in curve if 10 * getattr(p, grows) >= getattr(curve[-1], grows)]
+
+
 def slope(curve: list[Point], grows: str) -> float | None:
     """Least-squares slope of log seconds against log size over the last decade."""
-    last = [p for p in curve if 10 * getattr(p, grows) >= getattr(curve[-1], grows)]
+    last = last_decade(curve, grows)
     if len(last) < 2:
         return None
     x = [math.log(getattr(p, grows)) for p in last]
@@ -512,7 +518,7 @@ def as_text(found: dict[str, list[Point]], origin: str) -> str:
 
 
 def draw(found: dict[str, list[Point]], path: Path) -> None:
-    """One panel per stage, both axes logarithmic, with straight lines for comparison."""
+    """One panel per stage, both axes logarithmic, dotted where the last decade is proportional."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -534,7 +540,8 @@ def draw(found: dict[str, list[Point]], path: Path) -> None:
                 x, y, "o-" if grows == "size" else "s--", color=COLOURS[grows], markersize=4,
                 label=f"{stage.unit if grows == 'size' else grows} (at {at})",
             )  # fmt: skip
-            axis.loglog(x, [y[-1] * value / x[-1] for value in x], ":", color="grey", linewidth=1)
+            last = [getattr(p, grows) for p in last_decade(curve, grows)]
+            axis.loglog(last, [y[-1] * value / x[-1] for value in last], ":", color="grey")
         axis.set(title=name, xlabel=f"{stage.unit} or classes", ylabel="seconds")
         axis.legend(frameon=False, fontsize="x-small")
     figure.savefig(path, metadata={"Date": None})
