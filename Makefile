@@ -25,8 +25,10 @@ proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselin
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-bench: $(VENV)/installed-dev  ## Measure what things cost here; let nothing else run beside it
+bench: $(VENV)/installed-dev  ## Measure what things cost here, an hour; let nothing else run beside it
 	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/grid.py
+	$(BIN)/python tests/benchmarks/scale.py
 
 check: $(VENV)/installed-dev  ## Check formatting, lint and types
 	$(BIN)/ruff format --check .

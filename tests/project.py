@@ -73,13 +73,7 @@ class Project:
 
     def jobs_to_run(self) -> dict[str, int]:
         """Rule -> number of jobs that a dry run names."""
-        lines = self.snakemake("--dry-run").stdout.splitlines()
-        if "Job stats:" not in lines:
-            assert any("Nothing to be done" in line for line in lines)
-            return {}
-        start = lines.index("Job stats:") + 3
-        counts = [line.split() for line in lines[start : lines.index("", start)]]
-        return {rule: int(n) for rule, n in counts if rule not in ("all", "total")}
+        return listed_jobs(self.snakemake("--dry-run").stdout)
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that stands once in a file."""
@@ -87,6 +81,17 @@ class Project:
         text = path.read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
         path.write_text(text.replace(old, new))
+
+
+def listed_jobs(output: str) -> dict[str, int]:
+    """Rule -> number of jobs that a dry run's output names."""
+    lines = output.splitlines()
+    if "Job stats:" not in lines:
+        assert any("Nothing to be done" in line for line in lines), output
+        return {}
+    start = lines.index("Job stats:") + 3
+    counts = [line.split() for line in lines[start : lines.index("", start)]]
+    return {rule: int(n) for rule, n in counts if rule not in ("all", "total")}
 
 
 def make_project(folder: Path) -> Project:

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from drugtail.evaluation.evaluate import evaluate_block
-from drugtail.evaluation.metrics import class_metrics, metric_names, run_metrics
+from drugtail.evaluation.metrics import (
+    class_metrics,
+    metric_names,
+    ranking_metrics,
+    run_metrics,
+)
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, write_parquet
 
@@ -72,6 +77,14 @@ def test_overall_metrics_equal_scikit_learn(classes: int, seed: int) -> None:
     per_class = class_metrics(labels, logits)
     for name, values in {"precision": precision, "recall": recall, "f1": f1, "n": n}.items():
         np.testing.assert_allclose(per_class[name], values)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
+def test_areas_under_curves_equal_scikit_learn_with_and_without_ties(digits: int) -> None:
+    labels, logits = sample(seed=5)
+    scores = np.round(logits[:, 1], digits)
+    wanted = sk.roc_auc_score(labels == 1, scores), sk.average_precision_score(labels == 1, scores)
+    assert ranking_metrics(labels == 1, scores) == pytest.approx(wanted)
 
 
 def naive_recalls(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[float]:

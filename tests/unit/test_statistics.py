@@ -13,6 +13,7 @@ from scipy import stats
 from drugtail.config import Catalogue
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.statistics import (
+    RESAMPLES,
     bootstrap_mean,
     compare_methods,
     holm,
@@ -154,6 +155,17 @@ def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
     assert found == pytest.approx(wanted)
     assert -1 <= low < found < high <= 1
     assert np.isnan(rank_correlation(x[:, :3], y[:, :3])).all()
+
+
+@pytest.mark.parametrize("distinct", [3, 1000])
+def test_the_interval_is_that_of_spearmans_in_classes_drawn_anew(distinct: int) -> None:
+    generator = np.random.default_rng(4)
+    x, y = generator.integers(distinct, size=(2, 1, 9)).astype(float)
+    drawn = np.random.default_rng(0).integers(9, size=(RESAMPLES, 9))
+    with np.errstate(invalid="ignore"):
+        each = [np.corrcoef(*stats.rankdata([x[0, d], y[0, d]], axis=1))[0, 1] for d in drawn]
+    wanted = np.nanquantile(each, [0.025, 0.975])
+    assert rank_correlation(x, y)[1:] == pytest.approx(wanted)
 
 
 def test_partial_rank_correlation_is_that_of_what_a_line_through_the_ranks_leaves() -> None:

@@ -42,8 +42,10 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     for (seed, part), rows in frame.groupby(["seed", "part"], sort=True):
         labels = rows["label"].to_numpy(dtype=np.int64)
         logits = rows[columns].to_numpy()
+        per_class = class_metrics(labels, logits)
+        found = run_metrics(labels, logits, groups, per_class)
         run = runs.setdefault(int(str(seed)), {**key, "seed": seed})
-        run |= {f"{part}_{name}": v for name, v in run_metrics(labels, logits, groups).items()}
+        run |= {f"{part}_{name}": value for name, value in found.items()}
         classes.append(
             pd.DataFrame(
                 {
@@ -54,7 +56,7 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
                     "label_name": names,
                     "group": groups,
                     "n_train": header["train_counts"],
-                    **class_metrics(labels, logits),
+                    **per_class,
                 }
             )
         )

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.metrics import (
-    average_precision_score,
-    cohen_kappa_score,
-    confusion_matrix,
-    matthews_corrcoef,
-    roc_auc_score,
-)
+from sklearn.metrics import cohen_kappa_score, confusion_matrix, matthews_corrcoef
 
 from drugtail.data.groups import GROUPS
 
@@ -57,8 +51,7 @@ def class_metrics(
     probabilities = softmax(logits.astype(float), axis=1)
     auroc, auprc = np.full(classes, np.nan), np.full(classes, np.nan)
     for c in np.flatnonzero((true > 0) & (true < len(labels))):
-        auroc[c] = roc_auc_score(labels == c, probabilities[:, c])
-        auprc[c] = average_precision_score(labels == c, probabilities[:, c])
+        auroc[c], auprc[c] = ranking_metrics(labels == c, probabilities[:, c])
     return {
         "n": true,
         "recall": recall,
@@ -68,6 +61,38 @@ def class_metrics(
         "auroc": auroc,
         "auprc": auprc,
     }
+
+
+def ranking_metrics(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Areas under the curves of one class against the rest, from one sort of the scores.
+
+    Equal scores are one threshold, and the second area is the average precision, as in
+    scikit-learn.
+
+    Parameters
+    ----------
+    positive
+        Which molecules are of the class, [N]; some are and some are not.
+    scores
+        [N].
+
+    Returns
+    -------
+    auroc, auprc : float
+    """
+    order = np.argsort(-scores)
+    # Last molecule of each threshold.
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    hits = np.cumsum(positive[order])[ends]
+    called = ends + 1
+    gained = np.diff(hits, prepend=0)
+    lost = np.diff(called - hits, prepend=0)
+    pairs = float(hits[-1]) * (len(scores) - hits[-1])
+    auroc = float((lost * (hits - gained / 2)).sum() / pairs)
+    auprc = float((gained * (hits / called)).sum() / hits[-1])
+    return auroc, auprc
 
 
 def balanced_f1_per_class(confusion: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -91,7 +116,10 @@ def balanced_f1_per_class(confusion: NDArray[np.floating[Any]]) -> NDArray[np.fl
 
 
 def run_metrics(
-    labels: NDArray[np.int64], logits: NDArray[np.floating[Any]], groups: Sequence[str]
+    labels: NDArray[np.int64],
+    logits: NDArray[np.floating[Any]],
+    groups: Sequence[str],
+    per_class: dict[str, NDArray[np.float64]] | None = None,
 ) -> dict[str, float]:
     """All metrics of one run; a metric of a group ends in _head, _middle or _tail.
 
@@ -103,13 +131,15 @@ def run_metrics(
         [N, C].
     groups
         Group of each class, length C.
+    per_class
+        What `class_metrics` gives, if it is known already.
 
     Returns
     -------
     dict
         Name -> value; NaN where it is not defined, for example for a group without classes.
     """
-    per_class = class_metrics(labels, logits)
+    per_class = class_metrics(labels, logits) if per_class is None else per_class
     predicted = logits.argmax(1)
     confidence = softmax(logits.astype(float), axis=1).max(1)
     values = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from scipy import stats
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+# Numbers of a piece of bootstrap samples, 256 KiB.
+PIECE = 2**15
 PAIR = ["dataset", "split", "seed"]
 
 
@@ -134,30 +137,52 @@ def rank_correlation(
         without such a seed.
     """
     known = (x, y) if given is None else (x, y, given)
-    correlation = _spearman if given is None else _partial_spearman
     classes = x.shape[1]
-    found = correlation(*known) if classes >= 4 else np.empty(0)
-    told = ~np.isnan(found)
-    if not told.any():
+    if classes < 4:
         return (float("nan"),) * 3
-    drawn = np.random.default_rng(0).integers(classes, size=(RESAMPLES, classes))
-    resampled = np.ma.masked_invalid(
-        [
-            correlation(*(values[drawn] for values in seed))
-            for seed in zip(*(values[told] for values in known), strict=True)
-        ]
-    )
+    found, resampled = [], []
+    for seed in zip(*known, strict=True):
+        value = _correlations(np.ones((1, classes)), seed)[0]
+        if not np.isnan(value):
+            found.append(value)
+            samples = _bootstrap_samples(classes)
+            resampled.append(np.concatenate([_correlations(times, seed) for times in samples]))
+    if not found:
+        return (float("nan"),) * 3
     # A draw of equal values alone has no correlation and is left out.
-    means = resampled.mean(axis=0).compressed()
+    means = np.ma.masked_invalid(resampled).mean(axis=0).compressed()
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(found[told].mean()), float(low), float(high)
+    return float(np.mean(found)), float(low), float(high)
 
 
-def _partial_spearman(
-    x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]
+@lru_cache(maxsize=1)
+def _bootstrap_samples(classes: int) -> list[NDArray[np.float64]]:
+    """How often each class is drawn in each sample, in pieces [samples, C] that fit a cache."""
+    drawn = np.random.default_rng(0).integers(classes, size=(RESAMPLES, classes))
+    drawn += classes * np.arange(RESAMPLES)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return np.array_split(times.astype(float), -(-times.size // PIECE))
+
+
+def _correlations(
+    times: NDArray[np.float64], values: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Partial correlation of ranks in each row; NaN where z leaves nothing of x or y."""
-    xy, xz, yz = _spearman(x, y), _spearman(x, z), _spearman(y, z)
+    """Rank correlation of two values of classes in each sample, [samples], a third one held fixed.
+
+    NaN where a value is constant in a sample, or where the third leaves nothing of it.
+
+    Parameters
+    ----------
+    times
+        How often each class stands in each sample, [samples, C].
+    values
+        Two or three of shape [C].
+    """
+    x, y, *fixed = (_centred_ranks(times, value) for value in values)
+    xy = _pearson(times, x, y)
+    if not fixed:
+        return xy
+    xz, yz = (_pearson(times, ranks, fixed[0]) for ranks in (x, y))
     left = (1 - xz**2) * (1 - yz**2)
     result = np.full(len(left), np.nan)
     # Rounding leaves 1e-16 of nothing.
@@ -165,12 +190,29 @@ def _partial_spearman(
     return result.clip(-1, 1)
 
 
-def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spearman's correlation of each row; NaN where a row is constant."""
-    a, b = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    product = (a * b).sum(axis=1)
+def _pearson(
+    times: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Correlation of centred numbers in each sample; NaN where a sample is constant."""
+    ab, aa, bb = (np.einsum("sc,sc,sc->s", times, p, q) for p, q in ((a, b), (a, a), (b, b)))
+    norm = np.sqrt(aa * bb)
     result = np.full(len(norm), np.nan)
-    np.divide(product, norm, out=result, where=norm > 0)
+    np.divide(ab, norm, out=result, where=norm > 0)
     return result
+
+
+def _centred_ranks(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank of each class in each sample, less the mean rank, [samples, C].
+
+    Equal values share their mean rank. The order of classes is the same in all samples: one sort
+    and sums do, where each sample would need a sort of its own.
+    """
+    if np.isnan(values).any():
+        return np.full(times.shape, np.nan)
+    distinct, place = np.unique(values, return_inverse=True)
+    order = np.argsort(place)
+    first = np.searchsorted(place[order], np.arange(len(distinct)))
+    equal = np.add.reduceat(times[:, order], first, axis=1)
+    ranks = equal.cumsum(axis=1) - equal / 2 - times.sum(axis=1, keepdims=True) / 2
+    centred: NDArray[np.float64] = ranks[:, place]
+    return centred
