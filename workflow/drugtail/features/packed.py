@@ -24,6 +24,8 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
 ARRAYS = ("atoms", "bonds", "bond_types", "atom_counts", "bond_counts")
+# Molecules whose adjacency matrix is put together at a time.
+PIECE = 50_000
 BONDS = ("OTHER", "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 
 
@@ -169,9 +171,7 @@ class GraphStore:
 
     def __init__(self, arrays: dict[str, NDArray[Any]], device: torch.device) -> None:
         atom_counts = arrays["atom_counts"].astype(np.int64)
-        entries = _adjacency(
-            atom_counts, arrays["bond_counts"].astype(np.int64), arrays["bonds"].astype(np.int64)
-        )
+        entries = _all_entries(atom_counts, arrays["bond_counts"].astype(np.int64), arrays["bonds"])
         codes, atom_type = _distinct_atoms(np.asarray(arrays["atoms"]))
         features = feature_matrix()[codes.astype(np.int64) + field_offsets()].sum(axis=1)
 
@@ -234,7 +234,7 @@ class GraphStore:
         row = _numbers(row_start.diff(dim=1), size.entries)
         real = entry_of < count
         return Batch(
-            atom_type=self.atom_type[atom],
+            atom_type=self.atom_type[atom].long(),
             molecule=atom_of,
             molecule_start=atom_start,
             row_start=row_start,
@@ -253,14 +253,33 @@ class GraphStore:
 
 @dataclass(frozen=True)
 class _Entries:
-    """The normalised adjacency matrix of all molecules, sorted by target atom."""
+    """The normalised adjacency matrix of molecules, sorted by target atom."""
 
-    row_count: NDArray[np.int64]
+    row_count: NDArray[np.int32]
     per_molecule: NDArray[np.int64]
-    column: NDArray[np.int64]
-    reverse: NDArray[np.int64]
+    column: NDArray[np.int32]
+    reverse: NDArray[np.int32]
     norm: NDArray[np.float32]
     log_degree: NDArray[np.float32]
+
+
+def _all_entries(
+    atom_counts: NDArray[np.int64], bond_counts: NDArray[np.int64], bonds: NDArray[np.uint16]
+) -> _Entries:
+    """Entries of all molecules; made in pieces, since making them takes far more than they do."""
+    pieces, first_bond = [], 0
+    for start in range(0, len(atom_counts), PIECE):
+        part = slice(start, start + PIECE)
+        after = first_bond + int(bond_counts[part].sum())
+        pieces.append(
+            _adjacency(
+                atom_counts[part], bond_counts[part], bonds[first_bond:after].astype(np.int64)
+            )
+        )
+        first_bond = after
+    return _Entries(
+        *(np.concatenate([getattr(p, f.name) for p in pieces]) for f in fields(_Entries))
+    )
 
 
 def _adjacency(
@@ -289,23 +308,23 @@ def _adjacency(
     per_molecule = atom_counts + 2 * bond_counts
     first_entry = np.cumsum(per_molecule) - per_molecule
     return _Entries(
-        row_count=row_count,
+        row_count=row_count.astype(np.int32),
         per_molecule=per_molecule,
-        column=column - np.repeat(first_atom, per_molecule),
-        reverse=reverse - np.repeat(first_entry, per_molecule),
+        column=(column - np.repeat(first_atom, per_molecule)).astype(np.int32),
+        reverse=(reverse - np.repeat(first_entry, per_molecule)).astype(np.int32),
         norm=(inverse_root[row] * inverse_root[column]).astype(np.float32),
         log_degree=log_degree.astype(np.float32),
     )
 
 
-def _distinct_atoms(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _distinct_atoms(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """The different atoms of a data set (a few hundred), and which of them each atom is.
 
     The first linear layer then works on a few hundred rows instead of a million.
     """
     keys = np.ascontiguousarray(codes).view(np.uint64)[:, 0]
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return codes[first], inverse.astype(np.int64)
+    return codes[first], inverse.astype(np.int32)
 
 
 def _cut(
