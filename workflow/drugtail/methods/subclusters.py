@@ -20,6 +20,8 @@ BRANCHES = 16
 # Points per part that its centre is looked for with; all points are assigned in the end.
 SAMPLE = 32
 FULL_ROUNDS = 5
+# Length of the rows that points of one group are laid out in.
+ROW = 64
 
 
 def subcluster_counts(counts: Tensor, minimum_size: int) -> Tensor:
@@ -118,16 +120,15 @@ def divide(
         rank = torch.arange(len(parent), device=x.device) - first[parent]
         share = clusters[parent] // branches[parent]
         share += rank < clusters[parent] % branches[parent]
-        room = share * capacity[parent]
+        exists = torch.arange(int(branches.max()), device=x.device) < branches[:, None]
+        room = torch.zeros_like(exists, dtype=torch.int64)
+        room[exists] = share * capacity[parent]
         child = first[group]
-        for nodes, size in _alike(torch.bincount(group, minlength=len(clusters)), branches):
-            members, valid = _members(group, nodes, size, len(clusters))
-            width = int(branches[nodes].max())
-            column = torch.arange(width, device=x.device)
-            exists = column < branches[nodes, None]
-            places = room[(first[nodes, None] + column).clamp(max=len(room) - 1)] * exists
-            part = _cut(x, members, valid, places, exists, generator, rounds, tolerance)
-            child[members[valid]] += part[valid]
+        members = (branches > 1)[group].nonzero()[:, 0]
+        members = members[group[members].argsort(stable=True)]
+        if len(members):
+            nodes, node = torch.unique_consecutive(group[members], return_inverse=True)
+            child[members] += _cut(x, members, node, room[nodes], generator, rounds, tolerance)
         group, clusters, capacity = child, share, capacity[parent]
     return group
 
@@ -166,33 +167,30 @@ def assign_within_capacity(similarity: Tensor, room: Tensor, node: Tensor | None
     if bool((points > places).any()):
         tight = int((points - places).argmax())
         raise ValueError(f"{int(points[tight])} points do not fit into {int(places[tight])} places")
-    base = node * k
-    left = room.reshape(-1).clone()
-    assigned = torch.full((n,), -1, dtype=torch.int64, device=device)
-    waiting = torch.arange(n, device=device)
-    open_ = similarity
-    while len(waiting):
+    left = room.reshape(-1)
+    assigned = torch.empty_like(node)
+    waiting, first, open_ = torch.arange(n, device=device), node * k, similarity
+    while n:
         best, choice = open_.max(dim=1)
-        place = base[waiting] + choice
+        assigned[waiting] = choice
+        place = first + choice
         proposals = torch.bincount(place, minlength=len(left))
+        crowded = proposals > left
         # Only where more propose than there is room does their order matter.
-        crowded = (proposals > left)[place]
-        assigned[waiting[~crowded]] = choice[~crowded]
-        rivals = crowded.nonzero()[:, 0]
-        if len(rivals):
-            # By place and, within it, the most similar first.
-            order = rivals[best[rivals].argsort(descending=True, stable=True)]
-            order = order[place[order].argsort(stable=True)]
-            asked = torch.bincount(place[rivals], minlength=len(left))
-            start = asked.cumsum(0) - asked
-            rank = torch.arange(len(order), device=device) - start[place[order]]
-            accepted = rank < left[place[order]]
-            winners, rivals = order[accepted], order[~accepted].sort().values
-            assigned[waiting[winners]] = choice[winners]
+        rivals = crowded[place].nonzero()[:, 0]
+        if not len(rivals):
+            break
+        # By place and, within it, the most similar first.
+        order = rivals[best[rivals].argsort(descending=True, stable=True)]
+        order = order[place[order].argsort(stable=True)]
+        place = place[order]
+        asked = proposals * crowded
+        rank = torch.arange(len(order), device=device) - (asked.cumsum(0) - asked)[place]
+        refused = order[rank >= left[place]].sort().values
         left = (left - proposals).clamp(min=0)
-        waiting = waiting[rivals]
-        full = (left == 0).view(-1, k)[base[waiting] // k]
-        open_ = similarity[waiting].masked_fill(full, -torch.inf)
+        waiting, first = waiting[refused], first[refused]
+        full = (left == 0).view(-1, k)[first // k]
+        open_ = similarity[waiting].masked_fill_(full, -torch.inf)
     return assigned
 
 
@@ -211,84 +209,88 @@ def _branches(clusters: int) -> int:
     return min(BRANCHES, math.ceil(math.exp(math.log(clusters) / depth) - 1e-9))
 
 
-def _alike(sizes: Tensor, branches: Tensor) -> list[tuple[Tensor, int]]:
-    """Groups to be cut, gathered by similar size, with the largest size of each gathering."""
-    to_cut = ((branches > 1) & (sizes > 0)).nonzero()[:, 0]
-    # Sizes within a fifth of each other share a table, so that at most a fifth of it is empty.
-    step = (sizes[to_cut].double().log() / math.log(1.25)).long()
-    gathered = []
-    for value in torch.unique(step).tolist():
-        nodes = to_cut[step == value]
-        gathered.append((nodes, int(sizes[nodes].max())))
-    return gathered
-
-
-def _members(group: Tensor, nodes: Tensor, size: int, groups: int) -> tuple[Tensor, Tensor]:
-    """Points of each node, int64 [nodes, size], and which of the places are filled."""
-    row = torch.full((groups,), -1, dtype=torch.int64, device=group.device)
-    row[nodes] = torch.arange(len(nodes), device=group.device)
-    inside = (row[group] >= 0).nonzero()[:, 0]
-    node = row[group[inside]]
-    order = node.argsort(stable=True)
-    inside, node = inside[order], node[order]
-    counts = torch.bincount(node, minlength=len(nodes))
-    rank = torch.arange(len(node), device=group.device) - (counts.cumsum(0) - counts)[node]
-    members = torch.zeros(len(nodes), size, dtype=torch.int64, device=group.device)
-    members[node, rank] = inside
-    return members, torch.arange(size, device=group.device) < counts[:, None]
-
-
 def _cut(
     x: Tensor,
     members: Tensor,
-    valid: Tensor,
+    node: Tensor,
     room: Tensor,
-    exists: Tensor,
     generator: torch.Generator,
     rounds: int,
     tolerance: float,
 ) -> Tensor:
-    """Cut each row of points into parts within their room; part of each place, [G, size]."""
-    size, width = members.shape[1], room.shape[1]
-    centres = None
-    if size > SAMPLE * width:
-        # Centres are found on a sample; all points then take part in the last rounds.
-        drawn = torch.randint(
-            2**62, (len(members), SAMPLE * width), generator=generator, device=x.device
-        ) % valid.sum(dim=1, keepdim=True)
-        some = members.gather(1, drawn)
-        scarce = (room * (SAMPLE * width) + room.sum(1, keepdim=True) - 1) // room.sum(
-            1, keepdim=True
-        )
-        centres, _ = _lloyd(
-            x[some], torch.ones_like(some, dtype=torch.bool), scarce, exists,
-            _spread_out_start(x[some], torch.ones_like(some, dtype=torch.bool), width, generator),
-            rounds, tolerance,
-        )  # fmt: skip
+    """Cut each node into parts within their room; part of each of its members.
+
+    Parameters
+    ----------
+    x
+        All points, [N, D].
+    members, node
+        Which of them are to be cut, and the node of each, ascending; int64 [M].
+    room
+        Most points of each part, 0 for one that does not exist; int64 [nodes, k].
+    """
+    width = room.shape[1]
+    sizes, enough = torch.bincount(node), SAMPLE * (room > 0).sum(dim=1)
+    large = sizes > enough
+    drawn, few = torch.ones_like(node, dtype=torch.bool), room
+    if bool(large.any()):
+        # Centres of large nodes are found on a sample; all points then take part in a few rounds.
+        chance = torch.rand(len(node), generator=generator, device=x.device, dtype=torch.float64)
+        drawn = chance * sizes[node] < enough[node]
+        sample = torch.bincount(node[drawn], minlength=len(sizes))[:, None]
+        few = torch.where(large[:, None], -(-room * sample // room.sum(1, keepdim=True)), room)
+    points, nodes, place = _table(x, members[drawn], node[drawn])
+    start = _spread_out_start(points, nodes < len(room), width, generator, nodes[:, 0])
+    centres, found = _lloyd(points, nodes, few, start, rounds, tolerance)
+    part = torch.empty_like(node)
+    part[drawn] = found.flatten()[place]
+    if bool(large.any()):
+        again = large[node]
+        points, nodes, place = _table(x, members[again], (large.cumsum(0) - 1)[node[again]])
         rounds = min(rounds, FULL_ROUNDS)
-    points = x[members]
-    if centres is None:
-        centres = _spread_out_start(points, valid, width, generator)
-    return _lloyd(points, valid, room, exists, centres, rounds, tolerance)[1]
+        _, found = _lloyd(points, nodes, room[large], centres[large], rounds, tolerance)
+        part[again] = found.flatten()[place]
+    return part
+
+
+def _table(x: Tensor, members: Tensor, node: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes of any size in rows of one length, each of which holds points of a single node.
+
+    Returns
+    -------
+    points : Tensor
+        [rows, length, D]; the places at the end of a node's last row hold a point of no meaning.
+    nodes : Tensor
+        Node of each place, int64 [rows, length]; one more than there are for an empty place.
+    place : Tensor
+        Place of each member among rows · length, int64 [M].
+    """
+    sizes = torch.bincount(node)
+    rows = -(-sizes // ROW)
+    begin, above = sizes.cumsum(0) - sizes, rows.cumsum(0) - rows
+    place = torch.arange(len(node), device=x.device) + (above * ROW - begin)[node]
+    point = torch.zeros(int(rows.sum()) * ROW, dtype=torch.int64, device=x.device)
+    nodes = torch.full_like(point, len(sizes))
+    point[place], nodes[place] = members, node
+    return x[point].view(-1, ROW, x.shape[1]), nodes.view(-1, ROW), place
 
 
 def _lloyd(
     points: Tensor,
-    valid: Tensor,
+    nodes: Tensor,
     room: Tensor,
-    exists: Tensor,
     centres: Tensor,
     rounds: int,
     tolerance: float,
 ) -> tuple[Tensor, Tensor]:
-    """Assignment and new centres in turn, for several sets of points at once.
+    """Assignment and new centres in turn, for several nodes at once.
 
     Parameters
     ----------
-    points, valid
-        [G, n, D] and which places are filled, [G, n].
-    room, exists
-        Most points of each part, and which parts there are, [G, k].
+    points, nodes
+        As of `_table`.
+    room
+        Most points of each part, [G, k].
     centres
         Where to start, [G, k, D].
 
@@ -297,50 +299,64 @@ def _lloyd(
     centres : Tensor
         [G, k, D].
     part : Tensor
-        int64 [G, n]; 0 in unfilled places.
+        int64 [rows, length]; without meaning in empty places.
     """
-    sets, n, _ = points.shape
     k = room.shape[1]
-    result = torch.zeros(sets, n, dtype=torch.int64, device=points.device)
-    final = centres.clone()
-    active = torch.arange(sets, device=points.device)
-    absent = ~exists
+    final, result = centres.clone(), torch.empty_like(nodes)
+    own = torch.arange(len(room), device=points.device)
+    row = torch.arange(len(points), device=points.device)
+    # Empty places belong to a node of their own, with room for all of them.
+    room = torch.cat([room, torch.full_like(room[:1], nodes.numel())])
     for number in range(rounds):
-        flat = valid.flatten().nonzero()[:, 0]
-        similarity = (points @ centres.transpose(1, 2)).masked_fill(absent[:, None, :], -torch.inf)
-        part = torch.zeros(valid.numel(), dtype=torch.int64, device=points.device)
-        part[flat] = assign_within_capacity(similarity.view(-1, k)[flat], room, flat // n)
-        part = part.view(valid.shape)
-        chosen = F.one_hot(part, k).to(points.dtype) * valid[..., None].to(points.dtype)
-        moved = F.normalize(chosen.transpose(1, 2) @ points, dim=2)
+        owner, node = nodes[:, 0], nodes.flatten()
+        similarity = points @ centres[owner].transpose(1, 2)
+        similarity.masked_fill_((room == 0)[owner, None], -torch.inf)
+        part = assign_within_capacity(similarity.view(-1, k), room, node)
+        moved = group_means(points.flatten(0, 1), node * k + part, room.numel())
+        moved = F.normalize(moved.view(-1, k, points.shape[2])[:-1], dim=2)
         # An empty part has no mean; its centre stays where it was.
         moved = torch.where(moved.norm(dim=2, keepdim=True) > 0, moved, centres)
         shift = (moved - centres).norm(dim=2).amax(dim=1)
         centres = moved
-        result[active], final[active] = part, centres
+        result[row], final[own] = part.view_as(nodes), centres
         going = shift > tolerance
         if number + 1 == rounds or not bool(going.any()):
             break
-        if int(going.sum()) * 2 <= len(going):
-            # Most sets have come to rest; only the others go on.
-            active, points, valid = active[going], points[going], valid[going]
-            room, absent, centres = room[going], absent[going], centres[going]
+        keep = going[owner]
+        if int(keep.sum()) * 2 <= len(keep):
+            # Most nodes have come to rest; only the others go on.
+            own, centres, row, points = own[going], centres[going], row[keep], points[keep]
+            going = F.pad(going, (0, 1), value=True)
+            nodes, room = (going.cumsum(0) - 1)[nodes[keep]], room[going]
     return final, result
 
 
-def _spread_out_start(points: Tensor, valid: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++ by cosine distance for several sets of points, [G, k, D]."""
-    row = torch.arange(len(points), device=points.device)
-    mass = valid.double()
-    nearest = torch.full_like(mass, torch.inf)
+def _spread_out_start(
+    points: Tensor,
+    valid: Tensor,
+    k: int,
+    generator: torch.Generator,
+    owner: Tensor | None = None,
+) -> Tensor:
+    """k-means++ by cosine distance for several sets of points, [G, k, D].
+
+    Each row of points is a set or, with `owner` (ascending int64 [rows]), belongs to that one.
+    """
+    owner = torch.arange(len(points), device=points.device) if owner is None else owner
+    end = torch.bincount(owner).cumsum(0) * points.shape[1] - 1
+    flat = points.flatten(0, 1)
+    nearest = torch.full(valid.shape, 2.0, dtype=torch.float64, device=points.device)
     centres = []
     for _ in range(k):
-        chosen = torch.multinomial(mass, 1, generator=generator)[:, 0]
-        centre = points[row, chosen]
+        # Whole numbers, of which sums are exact; 1 more than the distance, to have something to
+        # draw by where points are identical.
+        mass = ((nearest * 2**30).long() + 1) * valid
+        total = mass.flatten().cumsum(0)
+        until = total[end]
+        before = F.pad(until[:-1], (1, 0))
+        drawn = torch.randint(2**62, until.shape, generator=generator, device=points.device)
+        centre = flat[torch.searchsorted(total, before + drawn % (until - before), right=True)]
         centres.append(centre)
-        distance = 1 - (points @ centre[:, :, None])[..., 0].double()
+        distance = 1 - (points @ centre[owner, :, None])[..., 0].double()
         nearest = torch.minimum(nearest, distance.clamp(min=0))
-        mass = nearest * valid
-        # Identical points leave no distance to draw by; then any point serves.
-        mass = torch.where(mass.sum(dim=1, keepdim=True) > 0, mass, valid.double())
     return torch.stack(centres, dim=1)
