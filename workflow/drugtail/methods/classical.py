@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
 from drugtail.methods.registry import Registry
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
 
 CLASSIFIERS: Registry[Any] = Registry("classifier")
 # A tree that never saw a class gives it probability 0, whose logarithm tables cannot hold.
@@ -28,6 +30,9 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     threads
         Threads to fit and predict with; the result does not depend on it.
     """
+    # Takes a second to import, which the training of networks need not wait for.
+    from sklearn.ensemble import RandomForestClassifier
+
     return RandomForestClassifier(
         n_estimators=settings.trees,
         class_weight=settings.class_weight,
