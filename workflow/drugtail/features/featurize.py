@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -72,8 +73,9 @@ def pack_atoms(smiles: Sequence[str]) -> Chunk:
     DrugtailError
         If a SMILES cannot be parsed or has more than 65,535 atoms.
     """
-    facts: list[list[Any]] = [[] for _ in FACTS]
-    first, second, orders = ([np.empty(0, dtype=np.int64)] for _ in range(3))
+    # What is read goes straight into arrays: NumPy takes long over lists of Boost's enumerations.
+    facts = {name: array("h") for name in READERS}
+    cells, orders = [np.empty(0, dtype=np.int64)], [np.empty(0)]
     atom_counts = np.empty(len(smiles), dtype=np.int32)
     bond_counts = np.empty(len(smiles), dtype=np.int32)
     for i, molecule in enumerate(_parse(smiles)):
@@ -82,51 +84,50 @@ def pack_atoms(smiles: Sequence[str]) -> Chunk:
         # Not GetAtoms(), whose iterator is written in Python.
         atoms = [*map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms()))]
         # One call per fact and atom is what this costs; everything else is left to arrays.
-        for known, (read, _) in zip(facts, FACTS.values(), strict=True):
-            known.extend(map(read, atoms))
-        for known, values in zip((first, second, orders), _bonds(molecule), strict=True):
+        for name, read in READERS.items():
+            facts[name].extend(map(read, atoms))
+        for known, values in zip((cells, orders), _bonds(molecule), strict=True):
             known.append(values)
         atom_counts[i], bond_counts[i] = len(atoms), molecule.GetNumBonds()
-    codes = [
-        # A degree above 255 is as little listed as 255 is.
-        table[np.minimum(np.asarray(known, dtype=np.int64), 255)]
-        for known, (_, table) in zip(facts, FACTS.values(), strict=True)
-    ]
-    ends = np.stack([np.concatenate(first), np.concatenate(second)], axis=1)
+    sizes = np.repeat(atom_counts, [*map(len, cells[1:])])
+    ends = np.stack(np.divmod(np.concatenate(cells), sizes), axis=1)
     once = ends[:, 0] < ends[:, 1]
-    order = np.concatenate(orders)[once]
+    ends, order = ends[once], np.concatenate(orders)[once]
     bond_types = np.zeros(len(order), dtype=np.uint8)
     for name, value in BOND_ORDERS.items():
         bond_types[order == value] = BONDS.index(name)
+    starts = np.repeat(np.cumsum(atom_counts) - atom_counts, bond_counts)
+    degree = np.bincount((ends + starts[:, None]).ravel(), minlength=atom_counts.sum())
+    found = {"degree": degree} | {name: np.asarray(known) for name, known in facts.items()}
+    # Above 255 a number is as little listed as 255 is.
+    codes = [TABLES[name][np.minimum(found[name], 255)] for name in FIELDS]
     return {
         "atoms": np.stack(codes, axis=1),
-        "bonds": ends[once].astype(np.uint16),
+        "bonds": ends.astype(np.uint16),
         "bond_types": bond_types,
         "atom_counts": atom_counts,
         "bond_counts": bond_counts,
     }
 
 
-def _bonds(molecule: Chem.Mol) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """First ends, second ends and orders of the bonds, sorted by ends; 0 for one of another kind.
+def _bonds(molecule: Chem.Mol) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Where bonds stand in the flattened adjacency matrix, ascending, and their orders.
 
-    Bonds may stand there a second time with their ends exchanged.
+    The order is 0 for one of another kind. Bonds may stand there in both directions.
     """
-    if molecule.GetNumAtoms() <= MATRIX_ATOMS:
-        adjacency = Chem.GetAdjacencyMatrix(molecule, useBO=True)
-        first, second = adjacency.nonzero()
+    atoms = molecule.GetNumAtoms()
+    if atoms <= MATRIX_ATOMS:
+        matrix = Chem.GetAdjacencyMatrix(molecule, True).ravel()
+        cells = matrix.nonzero()[0]
         # Not so for dative bonds, which stand there in one direction, or bonds without an order.
-        if len(first) == 2 * molecule.GetNumBonds():
-            return first, second, adjacency[first, second]
-    known = sorted(
-        (
-            *sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())),
-            BOND_ORDERS.get(str(bond.GetBondType()), 0.0),
-        )
-        for bond in molecule.GetBonds()
-    )
-    table = np.array(known, dtype=np.float64).reshape(-1, 3)
-    return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]
+        if len(cells) == 2 * molecule.GetNumBonds():
+            return cells, matrix[cells]
+    known = {}
+    for bond in molecule.GetBonds():
+        first, second = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+        known[first * atoms + second] = BOND_ORDERS.get(str(bond.GetBondType()), 0.0)
+    cells = np.array(sorted(known), dtype=np.int64)
+    return cells, np.array([known[cell] for cell in sorted(known)])
 
 
 def morgan_bits(smiles: Sequence[str]) -> Chunk:
@@ -145,29 +146,31 @@ def _places(values: Sequence[int]) -> NDArray[np.uint8]:
     return table
 
 
-# Field -> how to read it off an atom, and the table from what is read to the code. Negative
-# numbers (charges) count from the end of a table.
-FACTS: dict[str, tuple[Callable[[Chem.Atom], Any], NDArray[np.uint8]]] = {
-    "element": (
-        Chem.Atom.GetAtomicNum,
-        _places([Chem.GetPeriodicTable().GetAtomicNumber(element) for element in ELEMENTS]),
-    ),
-    "degree": (Chem.Atom.GetDegree, _places(range(11))),
+# Field -> how to read it off an atom. The degree is counted from the bonds, which is cheaper.
+READERS: dict[str, Callable[[Chem.Atom], Any]] = {
+    "element": Chem.Atom.GetAtomicNum,
     # Implicit hydrogens and implicit valence are the same number under two names.
-    "implicit_valence": (Chem.Atom.GetNumImplicitHs, _places(range(7))),
-    "formal_charge": (
-        Chem.Atom.GetFormalCharge,
-        np.roll(np.arange(len(CHARGES)), CHARGES.start).astype(np.uint8),
-    ),
-    "radical_electrons": (Chem.Atom.GetNumRadicalElectrons, np.arange(256, dtype=np.uint8)),
-    "hybridization": (
-        Chem.Atom.GetHybridization,
-        _places([int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]),
-    ),
-    "aromatic": (Chem.Atom.GetIsAromatic, np.arange(256, dtype=np.uint8)),
-    "hydrogens": (Chem.Atom.GetTotalNumHs, _places(range(5))),
+    "implicit_valence": Chem.Atom.GetNumImplicitHs,
+    "formal_charge": Chem.Atom.GetFormalCharge,
+    "radical_electrons": Chem.Atom.GetNumRadicalElectrons,
+    "hybridization": Chem.Atom.GetHybridization,
+    "aromatic": Chem.Atom.GetIsAromatic,
+    "hydrogens": Chem.Atom.GetTotalNumHs,
 }
-assert list(FACTS) == list(FIELDS)
+# Field -> the code of what is read. Negative numbers (charges) count from the end of a table.
+TABLES: dict[str, NDArray[np.uint8]] = {
+    "element": _places([Chem.GetPeriodicTable().GetAtomicNumber(name) for name in ELEMENTS]),
+    "degree": _places(range(11)),
+    "implicit_valence": _places(range(7)),
+    "formal_charge": np.roll(np.arange(len(CHARGES)), CHARGES.start).astype(np.uint8),
+    "radical_electrons": np.arange(256, dtype=np.uint8),
+    "hybridization": _places(
+        [int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]
+    ),
+    "aromatic": np.arange(256, dtype=np.uint8),
+    "hydrogens": _places(range(5)),
+}
+assert set(TABLES) == set(FIELDS)
 BOND_ORDERS = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 
 
@@ -211,9 +214,9 @@ def _append_all(folder: Path, chunks: Iterator[Chunk]) -> dict[str, list[int]]:
     shapes = {name: [0, *array.shape[1:]] for name, array in first.items()}
     handles = {name: (folder / f"{name}.raw").open("wb") for name in first}
     for chunk in chain([first], chunks):
-        for name, array in chunk.items():
-            handles[name].write(np.ascontiguousarray(array).tobytes())
-            shapes[name][0] += len(array)
+        for name, values in chunk.items():
+            handles[name].write(np.ascontiguousarray(values).tobytes())
+            shapes[name][0] += len(values)
     for name, handle in handles.items():
         handle.close()
         _with_header(folder, name, first[name].dtype, tuple(shapes[name]))
