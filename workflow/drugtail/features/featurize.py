@@ -86,8 +86,9 @@ def pack_atoms(smiles: Sequence[str]) -> Chunk:
         # One call per fact and atom is what this costs; everything else is left to arrays.
         for name, read in READERS.items():
             facts[name].extend(map(read, atoms))
-        for known, values in zip((cells, orders), _bonds(molecule), strict=True):
-            known.append(values)
+        where, values = _bonds(molecule)
+        cells.append(where)
+        orders.append(values)
         atom_counts[i], bond_counts[i] = len(atoms), molecule.GetNumBonds()
     sizes = np.repeat(atom_counts, [*map(len, cells[1:])])
     ends = np.stack(np.divmod(np.concatenate(cells), sizes), axis=1)
