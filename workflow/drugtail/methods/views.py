@@ -70,7 +70,8 @@ def drop_probability(log_degree: Tensor, is_bond: Tensor, rates: Tensor, cap: fl
     """
     largest = log_degree.where(is_bond, -torch.inf).amax()
     room = (largest - log_degree).where(is_bond, 0.0)
-    mean = room.sum() / is_bond.sum().clamp(min=1)
+    # In double precision a sum hardly depends on how far a graph is filled up.
+    mean = (room.sum(dtype=torch.float64) / is_bond.sum().clamp(min=1)).to(room.dtype)
     # All targets of one degree leave nothing to prefer: every edge gets the rate itself.
     scaled = torch.where(mean > 0, room / mean, torch.ones_like(room)) * rates
     return scaled.clamp(max=cap).where(is_bond, 0.0)

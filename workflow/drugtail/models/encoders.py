@@ -149,7 +149,7 @@ class _Multiply(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         passed = _product(ctx.matrix.columns, gradient)
         for rectified in ctx.saved_tensors:
-            passed[1::2] *= rectified > 0
+            passed[1::2].mul_(rectified > 0)
         return passed, None, None
 
 
@@ -163,9 +163,8 @@ def _product(matrix: Rows, x: Tensor) -> Tensor:
 
 def sum_of_rows(matrix: Rows, x: Tensor) -> Tensor:
     """Sparse times dense, each row of the result added up in order: the same sum every time."""
-    column = matrix.column.to(matrix.start.dtype)
     result: Tensor = torch.embedding_bag(
-        x.contiguous(), column, matrix.start, per_sample_weights=matrix.value,
+        x.contiguous(), matrix.column, matrix.start, per_sample_weights=matrix.value,
         include_last_offset=True,
     )[0]  # fmt: skip
     return result

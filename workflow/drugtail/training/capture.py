@@ -30,7 +30,10 @@ class Captured:
         self._function = function
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
         self._inputs: dict[Hashable, tuple[Tensor, ...]] = {}
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        on_gpu = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if on_gpu else None
+        # One for all: replays follow one another and leave nothing behind in it.
+        self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
     def __call__(self, kind: Hashable, *inputs: Tensor) -> None:
         """Call the function.
@@ -57,6 +60,6 @@ class Captured:
             place.copy_(tensor)
         if kind not in self._graphs:
             self._graphs[kind] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graphs[kind], stream=self._stream):
+            with torch.cuda.graph(self._graphs[kind], self._pool, self._stream):
                 self._function(*self._inputs[kind])
         self._graphs[kind].replay()

@@ -1,4 +1,4 @@
-"""Checkpoints of single seeds: a block that was cut off continues to the same result."""
+"""Checkpoints of blocks: one that was cut off continues to the same result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.Unpickling
 
 
 class Checkpoint:
-    """One file with the state of one seed.
+    """One file with the state of the seeds of a block.
 
     Parameters
     ----------
     path
         The file; None keeps nothing.
     key
-        Digest of everything the result depends on. A file with another key is not used.
+        Digest of everything the result depends on, but the device. A file with another key is
+        not used.
     seconds
         Time between two writes; 0 writes after every epoch. It does not change results.
     """
@@ -34,16 +35,16 @@ class Checkpoint:
         self.key = key
         self.seconds = seconds
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the saved state, or None if there is none that fits.
+    def load(self) -> dict[str, Any] | None:
+        """Return the saved state, on the CPU, or None if there is none that fits.
 
         A damaged file is put aside with a word: it can cost time, never a result.
         """
         if self.path is None or not self.path.is_file():
             return None
-        saved = self._read(device)
+        saved = self._read()
         if saved is None:
-            say(f"{self.path}: damaged checkpoint; this seed starts from the beginning")
+            say(f"{self.path}: damaged checkpoint; these seeds start from the beginning")
             self.path.unlink()
             return None
         if saved["key"] != self.key:
@@ -58,11 +59,11 @@ class Checkpoint:
             with atomic_path(self.path) as temporary:
                 torch.save({"key": self.key, "state": state}, temporary)
 
-    def _read(self, device: torch.device) -> dict[str, Any] | None:
+    def _read(self) -> dict[str, Any] | None:
         """The file's content, or None if it is not what `save` wrote."""
         assert self.path is not None
         try:
-            saved = _load_archive(self.path, device)
+            saved = _load_archive(self.path)
         except DAMAGE:
             return None
         return saved if isinstance(saved, dict) and {"key", "state"} <= set(saved) else None
@@ -77,7 +78,7 @@ def load_model(path: Path) -> dict[str, Any]:
         If it is absent or damaged.
     """
     try:
-        model: dict[str, Any] = _load_archive(path, torch.device("cpu"))
+        model: dict[str, Any] = _load_archive(path)
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; train the block first") from None
     except DAMAGE as error:
@@ -87,8 +88,8 @@ def load_model(path: Path) -> dict[str, Any]:
     return model
 
 
-def _load_archive(path: Path, device: torch.device) -> Any:
-    """Load tensors, numbers and text.
+def _load_archive(path: Path) -> Any:
+    """Load tensors, numbers and text, onto the CPU.
 
     PyTorch does not notice a changed byte inside a tensor; the archive's own checksums do.
     """
@@ -96,4 +97,4 @@ def _load_archive(path: Path, device: torch.device) -> Any:
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-    return torch.load(path, map_location=device, weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -100,7 +100,7 @@ def train_seeds(
         The method, the network and the training settings.
     seeds
         Training seeds. Initial weights and molecule order depend on data set, split and seed
-        alone, so that every method sees the same.
+        alone, so that every method sees the same; a method's own sampler draws another order.
     checkpoint
         Where to continue from and to save to.
     fixed
@@ -108,7 +108,7 @@ def train_seeds(
         not be waited for and a step can be replayed. It changes results only by rounding.
     """
     run = Run(problem, store, recipe, encoder, training, seeds, fixed)
-    state = checkpoint.load(store.device)
+    state = checkpoint.load()
     if state is not None:
         run.restore(state)
         say(f"{run.name}: continues after epoch {run.epoch} of {training.epochs}")
@@ -195,7 +195,8 @@ class Run:
         self.losses = torch.zeros(3, len(seeds), device=device)
         self.fixed = fixed
         self.sizes: dict[int, Size] = {}
-        self.step = Captured(self.update, device)
+        # Steps of changing shapes cannot be replayed.
+        self.step = Captured(self.update, device if fixed else torch.device("cpu"))
 
     def active(self) -> list[tuple[int, _Seed]]:
         """The seeds that have not diverged, with their places among all."""
@@ -231,8 +232,8 @@ class Run:
                 seed.diverged = True
             elif logits is not None:
                 if bool(logits[index].isfinite().all()):
-                    row |= self._validate(index, seed, logits[index])
                     recalls = self._recall(logits[index])
+                    row |= self._validate(index, seed, logits[index], recalls)
                     for class_row, recall in zip(refreshed.get(index, []), recalls, strict=False):
                         class_row["valid_recall"] = recall
                 else:
@@ -266,14 +267,14 @@ class Run:
     def _train_batches(self) -> tuple[list[list[float]], int]:
         """Mean losses of each seed, [S][3], and how many molecules all of them saw together."""
         sampler = self.recipe.sampler
+        # Drawn on the CPU: a GPU's generator gives other numbers.
+        labels = self.objective.labels.cpu()
         drawn = torch.stack(
             [
-                SAMPLERS[sampler.name](
-                    sampler, self.objective.labels, self._generator("order", seed.number)
-                )
+                SAMPLERS[sampler.name](sampler, labels, self._generator("order", seed.number))
                 for seed in self.seeds
             ]
-        )
+        ).to(self.store.device)
         pieces = batches(drawn, self.training.batch_size)
         keys = [
             step_keys(
@@ -299,9 +300,11 @@ class Run:
             alike = torch.stack([piece for piece in pieces if piece.shape[1] == length])
             needed = self.store.size_of(self.parts[TRAIN][alike].repeat(1, 1, views))
             held = self.sizes.get(length, Size(0, 0))
-            if needed.atoms > held.atoms or needed.entries > held.entries:
+            # An atom is always left for the entries that fill a graph up.
+            if needed.atoms >= held.atoms or needed.entries > held.entries:
                 # With some room to spare, so that the next epochs fit in, too.
-                self.sizes[length] = Size(*(math.ceil(SPARE_ROOM * size) for size in needed))
+                both = zip(needed, held, strict=True)
+                self.sizes[length] = Size(*(math.ceil(SPARE_ROOM * max(pair)) for pair in both))
 
     def update(self, drawn: Tensor, keys: Tensor) -> None:
         """Update every seed's network once.
@@ -333,11 +336,12 @@ class Run:
         parts = torch.stack([losses.total, losses.classification, losses.contrastive])
         self.losses += parts.detach() * length
 
-    def _validate(self, index: int, seed: _Seed, logits: Tensor) -> dict[str, Any]:
+    def _validate(
+        self, index: int, seed: _Seed, logits: Tensor, recalls: list[float]
+    ) -> dict[str, Any]:
         """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
         labels = self.labels[self.parts[VALID]]
-        recall = torch.tensor(self._recall(logits), dtype=torch.float32)
-        score = float(recall.nanmean())
+        score = float(torch.tensor(recalls, dtype=torch.float32).nanmean())
         if score > seed.best_score:
             seed.best_score, seed.best_epoch = score, self.epoch
             seed.best_weights = state_of(self.network, index)
@@ -378,9 +382,9 @@ class Run:
     ) -> None:
         """Keep the embeddings of a few molecules of every class, always the same ones."""
         labels = self.objective.labels
-        generator = torch.Generator(device=labels.device)
+        generator = torch.Generator()
         generator.manual_seed(derive_seed("map", self.problem.dataset, self.problem.split))
-        order = torch.randperm(len(labels), generator=generator, device=labels.device)
+        order = torch.randperm(len(labels), generator=generator).to(labels.device)
         order = order[labels[order].argsort(stable=True)]
         counts = self.objective.counts
         rank = torch.arange(len(order), device=order.device)
@@ -422,8 +426,7 @@ class Run:
         return derive_seed(stream, self.problem.dataset, self.problem.split, seed, *axes)
 
     def _generator(self, stream: str, seed: int) -> torch.Generator:
-        generator = torch.Generator(device=self.store.device)
-        return generator.manual_seed(self._stream_seed(stream, seed, self.epoch))
+        return torch.Generator().manual_seed(self._stream_seed(stream, seed, self.epoch))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(
@@ -451,11 +454,15 @@ class Run:
         """Continue from what `state` returned."""
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
+        # How a device wants them, not how the one that was trained on before did.
+        kept = [(group["lr"], group["capturable"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, (rate, capturable) in zip(self.optimizer.param_groups, kept, strict=True):
+            group |= {"lr": rate, "capturable": capturable}
         self.seeds = [_Seed(**seed) for seed in state["seeds"]]
         self.sizes = {length: Size(*size) for length, size in state["sizes"].items()}
-        for index, kept in enumerate(state["objective"]):
-            self.objective.restore(index, kept)
+        for index, geometry in enumerate(state["objective"]):
+            self.objective.restore(index, geometry)
 
     def line(self) -> str:
         """One line of progress: loss and validation score of each seed still trained."""
@@ -499,7 +506,10 @@ class Run:
         logits = {part: self._predict(self.parts[part]) for part in (VALID, TEST)}
         for index, seed in chosen:
             assert seed.best_weights is not None
-            self._note_chosen(index, seed, embeddings[index], valid[index], logits[VALID][index])
+            if bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
+                self._note_chosen(
+                    index, seed, embeddings[index], valid[index], logits[VALID][index]
+                )
             found[index].weights = {k: v.cpu() for k, v in seed.best_weights.items()}
             found[index].logits = {
                 part: values[index].cpu().numpy() for part, values in logits.items()

@@ -189,7 +189,8 @@ class Objective:
     def restore(self, index: int, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         if state:
-            self._use(index, Geometry(**state))
+            device = self.labels.device
+            self._use(index, Geometry(**{name: t.to(device) for name, t in state.items()}))
 
     def class_rows(
         self, index: int, moment: str, epoch: int, geometry: Geometry | None
