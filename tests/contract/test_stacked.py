@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from drugtail.config import Catalogue, GraphEncoder, Training
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.packed import GraphStore, Size, load_arrays
 from drugtail.methods.losses import LOSSES
 from drugtail.methods.recipe import Recipe
 from drugtail.models import encoders
@@ -277,3 +277,17 @@ def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
             assert batch.row.shape == (len(seeds), size.entries)
             assert (batch.row_start[:, -1] == size.entries).all()
     assert 0 < grown < 10
+
+
+def test_a_graph_that_fits_exactly_still_gets_an_atom_for_the_entries_that_fill_it_up(
+    inputs: tuple[Problem, GraphStore],
+) -> None:
+    run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], True)
+    piece = torch.arange(24)[None]
+    needed = run.store.size_of(run.parts["train"][piece])
+    run.sizes[24] = Size(needed.atoms, needed.entries + 4)
+    run.make_room([piece])
+    assert run.sizes[24].atoms > needed.atoms
+    assert run.sizes[24].entries >= needed.entries + 4, "what was held is kept"
+    batch = run.store.batch(run.parts["train"][piece], run.sizes[24])
+    assert (batch.row_start[:, -1] == run.sizes[24].entries).all()
