@@ -160,7 +160,9 @@ def our_epoch(
         sizes = {}
         if fixed:
             views = 1 if recipe.views is None else 2
-            sizes = {p.shape[1]: store.size_of(p.repeat(1, views)) for p in pieces}
+            for length in {piece.shape[1] for piece in pieces}:
+                alike = torch.stack([piece for piece in pieces if piece.shape[1] == length])
+                sizes[length] = store.size_of(alike.repeat(1, 1, views))
         for drawn, key in zip(pieces, keys, strict=True):
             size = sizes.get(drawn.shape[1])
             losses = objective(network, store, drawn, drawn, epoch, key, size)
