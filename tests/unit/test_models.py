@@ -12,7 +12,7 @@ from drugtail.config import GraphEncoder
 from drugtail.features.atoms import FEATURES
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
-from drugtail.models.classifiers import mlp_classifier
+from drugtail.models.classifiers import Head
 from drugtail.models.encoders import GCN
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Linear

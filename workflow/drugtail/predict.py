@@ -8,17 +8,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from drugtail.config import GraphEncoder
+from drugtail.config import GraphEncoder, validated
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import GraphStore
+from drugtail.methods.recipe import Experts, LastLayer, Settings
 from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.training.checkpoints import load_model
-from drugtail.training.engine import predict_logits
+from drugtail.training.engine import predict as predict_logits
+
+
+class _Shape(Settings):
+    """What a network is made of, as ``model.pt`` says."""
+
+    encoder: GraphEncoder
+    last_layer: LastLayer
+    experts: Experts | None
 
 
 def predict(
@@ -33,8 +42,8 @@ def predict(
     molecules
         CSV with a column of SMILES.
     output
-        CSV: row, smiles (canonical), predicted (class name), one probability per class, and
-        ``reason`` where a row is no molecule.
+        CSV: row, smiles (canonical), predicted (class name), one probability per class, for
+        methods that say it the ``uncertainty``, and ``reason`` where a row is no molecule.
     column
         Name of the SMILES column.
     seed
@@ -56,15 +65,22 @@ def predict(
     if good.any():
         store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
         everything = torch.arange(len(store))
-        network = Network(GraphEncoder(**saved["encoder"]), len(names), seeds=[0])
-        mean = torch.zeros(len(store), len(names))
+        shape = validated(_Shape, {key: saved[key] for key in _Shape.model_fields}, model)
+        network = Network(shape.encoder, len(names), [0], shape.last_layer, shape.experts)
+        mean, unsure = torch.zeros(len(store), len(names)), torch.zeros(len(store))
         for state in weights.values():
             load_state_of(network, 0, state)
-            mean += predict_logits(network, store, everything)[0].softmax(1) / len(weights)
+            said = predict_logits(network, store, everything)
+            mean += said.logits[0].softmax(1) / len(weights)
+            if said.uncertainty is not None:
+                unsure += said.uncertainty[0] / len(weights)
         probabilities[good] = mean.numpy()
     frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1), "smiles": parsed["smiles"]})
     frame["predicted"] = ""
     frame.loc[good, "predicted"] = np.array(names)[probabilities[good].argmax(1)]
-    frame = frame.join(pd.DataFrame(probabilities, columns=names)).assign(reason=parsed["reason"])
+    frame = frame.join(pd.DataFrame(probabilities, columns=names))
+    if saved["experts"] is not None and saved["experts"]["combine"] == "evidence":
+        frame.loc[good, "uncertainty"] = unsure.numpy()
+    frame = frame.assign(reason=parsed["reason"])
     with atomic_path(output) as temporary:
         frame.to_csv(temporary, index=False)

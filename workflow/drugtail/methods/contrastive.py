@@ -1,14 +1,231 @@
-"""Contrastive losses over two views per molecule."""
+"""Contrastive losses over two views per molecule.
+
+Most of them were made for images, with a projection head behind a residual network. Here, as in the
+proposed method, the embeddings themselves are compared, L2-normalised and without a projection
+head, and all of them are trained together with a classification loss where the original trains the
+encoder first: one comparison, the same epochs for all.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from drugtail.methods.losses import is_own
+from drugtail.methods.registry import Registry
+from drugtail.runtime.draws import Draws
+
 Variant = Literal["paper", "as_published"]
 BASE_TEMPERATURE = 0.07
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """Two views of each molecule of a batch of one seed, and what they can be compared with.
+
+    Attributes
+    ----------
+    views : Tensor
+        L2-normalised embeddings, [B, 2, D].
+    labels, subclusters : Tensor
+        Class and sub-cluster of each molecule, int64 [B]. Before the first re-clustering every
+        class is its own sub-cluster.
+    logits : Tensor
+        [B, 2, C].
+    losses : Tensor
+        Classification loss of either view, times its class's weight, [B, 2].
+    counts : Tensor
+        Training molecules per class, [C].
+    temperatures : Tensor
+        Temperature of each class from the last re-clustering, [C].
+    draws : Draws
+        Source of randomness.
+    clustered : bool
+        Whether there has been a re-clustering.
+    centres : Tensor or None
+        Learned centre of each class, L2-normalised, [C, D].
+    targets : Tensor or None
+        Point on the sphere that each class is drawn to, [C, D].
+    keys : Tensor or None
+        The same views by a slower encoder, L2-normalised, [B, 2, D].
+    queue, queue_labels : Tensor or None
+        Keys of earlier batches, [Q, D], and their classes, int64 [Q]; −1 where the queue is still
+        empty.
+    """
+
+    views: Tensor
+    labels: Tensor
+    subclusters: Tensor
+    logits: Tensor
+    losses: Tensor
+    counts: Tensor
+    temperatures: Tensor
+    draws: Draws
+    clustered: bool
+    centres: Tensor | None = None
+    targets: Tensor | None = None
+    keys: Tensor | None = None
+    queue: Tensor | None = None
+    queue_labels: Tensor | None = None
+
+
+Contrastive = Callable[[Any, ViewBatch], Tensor]
+CONTRASTIVE: Registry[Contrastive] = Registry("contrastive term")
+
+
+@CONTRASTIVE.register("supervised")
+def supervised(settings: Any, batch: ViewBatch) -> Tensor:
+    """`supervised_contrastive` over classes.
+
+    Parameters
+    ----------
+    settings
+        Settings of the part.
+    batch
+        Views, labels and more, see `ViewBatch`.
+
+    Returns
+    -------
+    Tensor
+        The term, a scalar.
+    """
+    return supervised_contrastive(batch.views, batch.labels, temperature=settings.temperature)
+
+
+@CONTRASTIVE.register("subcluster")
+def subcluster(settings: Any, batch: ViewBatch) -> Tensor:
+    """`subcluster_contrastive`; before the first re-clustering `supervised_contrastive`.
+
+    Parameters and result as in `supervised`.
+    """
+    if not batch.clustered:
+        return supervised(settings, batch)
+    return subcluster_contrastive(
+        batch.views,
+        batch.labels,
+        batch.subclusters,
+        temperature=settings.temperature,
+        class_temperature=batch.temperatures,
+        beta=settings.beta,
+        variant=settings.variant,
+    )
+
+
+@CONTRASTIVE.register("balanced")
+def balanced(settings: Any, batch: ViewBatch) -> Tensor:
+    """`balanced_contrastive` with learned class centres; parameters and result as in `supervised`.
+
+    Zhu et al. (BCL, CVPR 2022) make a class's centre of its weights in the last layer by a small
+    network; here the hidden layers of the head lie between embeddings and those weights, so that
+    centres are parameters of their own.
+    """
+    assert batch.centres is not None
+    return balanced_contrastive(
+        batch.views, batch.labels, batch.centres, temperature=settings.temperature
+    )
+
+
+@CONTRASTIVE.register("k_positive")
+def k_positive(settings: Any, batch: ViewBatch) -> Tensor:
+    """Supervised contrastive loss with the same number of positives for every molecule (KCL).
+
+    −1/(k + 1) Σ_p log( exp(z_i·z_p/τ) / Σ_{a≠i} exp(z_i·z_a/τ) ) over the molecule's own other view
+    and k others of its class, drawn at random in every step; all of them where there are fewer
+    (Kang et al., ICLR 2021, equation 3). ``settings.positives`` is k. Parameters and result as in
+    `supervised`.
+    """
+    similarity, others = _pairs(batch.views)
+    positive = _drawn_positives(batch, settings.positives, others)
+    return _mean_log_ratio(similarity / settings.temperature, positive, others)
+
+
+@CONTRASTIVE.register("targeted")
+def targeted(settings: Any, batch: ViewBatch) -> Tensor:
+    """`k_positive` with the target of each class as one point more (TSC; Li et al., CVPR 2022).
+
+    Targets lie spread evenly on the sphere (`drugtail.methods.targets`); all of them stand in the
+    denominator, and −λ log of the share of the own class's one is added (equation 3, λ =
+    ``settings.target_weight``). Parameters and result as in `supervised`.
+    """
+    assert batch.targets is not None
+    similarity, others = _pairs(batch.views)
+    flat = _flat(batch.views)
+    to_targets = flat @ batch.targets.to(flat.dtype).T
+    logits = torch.cat([similarity, to_targets], dim=1) / settings.temperature
+    every = torch.ones_like(to_targets, dtype=torch.bool)
+    own = is_own(batch.labels.repeat(2), len(batch.targets))
+    positive = _drawn_positives(batch, settings.positives, others)
+    compared = torch.cat([others, every], dim=1)
+    molecules = torch.cat([positive, torch.zeros_like(own)], dim=1)
+    target = torch.cat([torch.zeros_like(positive), own], dim=1)
+    return _mean_log_ratio(logits, molecules, compared) + settings.target_weight * _mean_log_ratio(
+        logits, target, compared
+    )
+
+
+@CONTRASTIVE.register("parametric")
+def parametric(settings: Any, batch: ViewBatch) -> Tensor:
+    """Class centres and molecules in one contrastive loss (PaCo; Cui et al., ICCV 2021).
+
+    With the logits of a view as its similarity to learned centres, shifted by log π, and keys k of
+    the other views of the batch and of a queue, both by a slower encoder, as in equation 5:
+    −1/(1 + α |P|) ( log p(centre of y) + α Σ_{k∈P} log p(k) ), P the keys of the same class and p
+    the softmax over all centres and keys, the latter divided by τ. ``settings.alpha`` is α; the
+    centre's weight is 1. It contains the classification loss. Parameters and result as in
+    `supervised`.
+
+    Changed for molecules: the queue is shorter (1,024 instead of the 8,192 of data sets with a
+    hundred thousand images and more, so that it is not a whole epoch old), both views ask and both
+    are keys, and centres compare with the head's features while keys compare with embeddings.
+    """
+    assert batch.keys is not None
+    assert batch.queue is not None
+    assert batch.queue_labels is not None
+    _, others = _pairs(batch.views)
+    queries, labels = _flat(batch.views), batch.labels.repeat(2)
+    keys = torch.cat([_flat(batch.keys), batch.queue.to(queries.dtype)])
+    key_labels = torch.cat([labels, batch.queue_labels])
+    centres = batch.logits.transpose(0, 1).flatten(0, 1)
+    prior = (batch.counts / batch.counts.sum()).to(queries.dtype).log()
+    logits = torch.cat([centres + prior, queries @ keys.T / settings.temperature], dim=1)
+    own = is_own(labels, len(batch.counts))
+    present = (batch.queue_labels >= 0).expand(len(queries), -1)
+    compared = torch.cat([torch.ones_like(own), others, present], dim=1)
+    same = (labels[:, None] == key_labels).to(queries.dtype)
+    weight = torch.cat([own.to(queries.dtype), settings.alpha * same], dim=1) * compared
+    floor = torch.finfo(logits.dtype).min
+    log_share = logits - logits.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+    return (-(log_share * weight).sum(dim=1) / weight.sum(dim=1)).mean()
+
+
+@CONTRASTIVE.register("class_instance")
+def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
+    """(L_ce + λ Σ_p L_p) / (1 + λ k) per molecule with k positives in the batch (CIBL).
+
+    L_p is the contrastive loss of one positive, of the k other views of the class besides the
+    molecule's own other one: the more of its class a batch holds, the more contrast and the less
+    cross-entropy. λ, ``settings.weight``, moves performance from head to tail. It contains the
+    classification loss.
+
+    After the abstract of Lavoie and Waslander, "Class Instance Balanced Learning for Long-Tailed
+    Classification" (arXiv:2307.05322). The exact weighting of the paper could not be consulted;
+    this form has the properties that its abstract states. Made for images; what changes for
+    molecules are the views: bonds dropped instead of crops. Parameters and result as in
+    `supervised`.
+    """
+    similarity, others = _pairs(batch.views)
+    logits = similarity / settings.temperature
+    log_sum = logits.masked_fill(~others, torch.finfo(logits.dtype).min).logsumexp(1, keepdim=True)
+    molecule = _equal(torch.arange(len(batch.views), device=logits.device))
+    positive = _equal(batch.labels) & ~molecule
+    contrast = -(logits - log_sum).where(positive, 0.0).sum(dim=1)
+    count = positive.sum(dim=1)
+    losses = batch.losses.T.flatten()
+    return ((losses + settings.weight * contrast) / (1 + settings.weight * count)).mean()
 
 
 def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
@@ -111,6 +328,55 @@ def subcluster_contrastive(
     return within + beta * between
 
 
+def balanced_contrastive(
+    views: Tensor, labels: Tensor, centres: Tensor, *, temperature: float
+) -> Tensor:
+    """Contrastive loss in which every class has the same share of the denominator (BCL).
+
+    With B_j the other views of class j together with its centre, the loss of anchor i of class y
+    is −1/|B_y| Σ_{p∈B_y} log( exp(z_i·z_p/τ) / Σ_j 1/|B_j| Σ_{k∈B_j} exp(z_i·z_k/τ) ) (Zhu et al.,
+    CVPR 2022, equation 7), averaged over anchors.
+
+    Parameters
+    ----------
+    views
+        L2-normalised embeddings of two views per molecule, [B, 2, D].
+    labels
+        Class of each molecule, int64 [B].
+    centres
+        L2-normalised, [C, D].
+    temperature
+        τ > 0.
+
+    Returns
+    -------
+    Tensor
+        The loss, a scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or the temperature is not above 0.
+    """
+    _check(temperature, views, labels)
+    similarity, others = _pairs(views)
+    flat = _flat(views)
+    classes = torch.arange(len(centres), device=views.device)
+    logits = torch.cat([similarity, flat @ centres.to(flat.dtype).T], dim=1) / temperature
+    compared = torch.cat([others, torch.ones_like(logits[:, len(flat) :], dtype=torch.bool)], dim=1)
+    name = torch.cat([labels.repeat(2), classes])
+    # How many of each column's class an anchor is compared with, [2B, 2B + C]. Counts are small
+    # whole numbers, of which a product is exact.
+    member = (name[:, None] == classes).to(flat.dtype)
+    size = compared.to(flat.dtype) @ member @ member.T
+    log_share = logits - size.clamp(min=1).log()
+    floor = torch.finfo(logits.dtype).min
+    log_sum = log_share.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+    positive = (labels.repeat(2)[:, None] == name) & compared
+    ratios = (logits - log_sum).where(positive, 0.0)
+    return -(ratios.sum(dim=1) / positive.sum(dim=1)).mean()
+
+
 def _check(temperature: float, views: Tensor, *names: Tensor) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be above 0")
@@ -122,12 +388,26 @@ def _check(temperature: float, views: Tensor, *names: Tensor) -> None:
 
 def _pairs(views: Tensor) -> tuple[Tensor, Tensor]:
     """Similarities of all 2B views, [2B, 2B] (all first views, then all second), and i != j."""
-    flat = views.transpose(0, 1).flatten(0, 1)
+    flat = _flat(views)
     others = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
-    # Divided by a small temperature, half precision would be too coarse.
     with torch.autocast(flat.device.type, enabled=False):
-        flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
         return flat @ flat.T, others
+
+
+def _flat(views: Tensor) -> Tensor:
+    """All first views, then all second, [2B, D], at least in single precision."""
+    # Divided by a small temperature, half precision would be too coarse.
+    flat = views.transpose(0, 1).flatten(0, 1)
+    return flat.to(torch.promote_types(flat.dtype, torch.float32))
+
+
+def _drawn_positives(batch: ViewBatch, k: int, others: Tensor) -> Tensor:
+    """The molecule's own other view and k more of its class, or all there are; bool [2B, 2B]."""
+    molecule = _equal(torch.arange(len(batch.views), device=others.device))
+    candidate = _equal(batch.labels) & ~molecule
+    chance = batch.draws.uniform(*others.shape).masked_fill(~candidate, -1.0)
+    least = chance.sort(dim=1, descending=True).values[:, min(k, len(others)) - 1]
+    return (candidate & (chance >= least[:, None])) | (molecule & others)
 
 
 def _equal(names: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ class Geometry:
         Sub-cluster of each training molecule, int64 [N], numbered over all classes.
     subcluster_count : Tensor
         Sub-clusters per class, int64 [C].
+    centroids : Tensor
+        Mean embedding of each class, [C, D].
     nearest_class : Tensor
         Class with the nearest centroid, int64 [C].
     class_distance : Tensor
@@ -52,6 +54,7 @@ class Geometry:
 
     subclusters: Tensor
     subcluster_count: Tensor
+    centroids: Tensor
     nearest_class: Tensor
     class_distance: Tensor
     subcluster_distance: Tensor
@@ -119,6 +122,7 @@ def take_geometry(
     return Geometry(
         subclusters=subclusters,
         subcluster_count=torch.bincount(owner, minlength=classes),
+        centroids=group_means(x, labels, classes),
         nearest_class=nearest,
         class_distance=distance,
         subcluster_distance=subcluster_distance,

@@ -2,69 +2,225 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from drugtail.methods.registry import Registry
+from drugtail.runtime.draws import Draws
 
-Loss = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network says of a batch of one seed, and what a loss may know besides.
+
+    Attributes
+    ----------
+    logits : Tensor
+        s, [B, C].
+    labels : Tensor
+        y, int64 [B].
+    counts : Tensor
+        Training molecules per class n, [C].
+    features : Tensor
+        h, what the last layer got, [B, H].
+    experts : Tensor
+        Logits of every expert, [E, B, C]; of the only head, [1, B, C].
+    scale : float
+        Largest logit that a cosine last layer gives; 1 for a linear one.
+    progress : Tensor
+        Share of the epochs that are over, a scalar in [0, 1).
+    draws : Draws
+        Source of randomness.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    counts: Tensor
+    features: Tensor
+    experts: Tensor
+    scale: float
+    progress: Tensor
+    draws: Draws
+
+    @property
+    def prior(self) -> Tensor:
+        """π, share of each class among the training molecules, [C]."""
+        counts = self.counts.to(self.logits.dtype)
+        return counts / counts.sum()
+
+
+Loss = Callable[[Any, Outcome], Tensor]
 LOSSES: Registry[Loss] = Registry("loss")
 
 
 @LOSSES.register("cross_entropy")
-def cross_entropy(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+def cross_entropy(settings: Any, batch: Outcome) -> Tensor:
     """Cross-entropy, −log softmax(s)_y.
 
     Parameters
     ----------
     settings
-        Unused; losses share a signature.
-    logits
-        s, [B, C].
-    labels
-        y, int64 [B].
-    counts
-        Training molecules per class n, [C].
+        Settings of the part.
+    batch
+        Logits s, labels y, class sizes n and more, see `Outcome`.
 
     Returns
     -------
     Tensor
         Loss per molecule, [B].
     """
-    return negative_log_likelihood(logits, labels)
+    return negative_log_likelihood(batch.logits, batch.labels)
+
+
+@LOSSES.register("focal")
+def focal(settings: Any, batch: Outcome) -> Tensor:
+    """−(1 − p_y)^γ log p_y (Lin et al., ICCV 2017); parameters and result as in `cross_entropy`.
+
+    ``settings.gamma`` is γ; 0 gives cross-entropy.
+    """
+    losses = negative_log_likelihood(batch.logits, batch.labels)
+    # 1 − p without cancellation; away from 0, where the root of γ < 1 has no derivative.
+    rest = -torch.expm1(-losses)
+    return rest.clamp(min=torch.finfo(losses.dtype).eps) ** settings.gamma * losses
+
+
+@LOSSES.register("influence_balanced")
+def influence_balanced(settings: Any, batch: Outcome) -> Tensor:
+    """α / (‖softmax(s) − onehot(y)‖₁ · ‖h‖₁ + 10⁻³) times cross-entropy, late in training.
+
+    Park et al., ICCV 2021, equation 8: the denominator is how much a molecule moves the last layer.
+    Their weights w_c ∝ 1/n_c are the recipe's class weights. Up to ``settings.start`` of the epochs
+    it is cross-entropy; ``settings.alpha`` is α. No gradient flows through the factor. Parameters
+    and result as in `cross_entropy`.
+    """
+    losses = negative_log_likelihood(batch.logits, batch.labels)
+    own = is_own(batch.labels, batch.logits.shape[1])
+    error = (batch.logits.softmax(dim=1) - own.to(batch.logits.dtype)).abs().sum(dim=1)
+    influence = (error * batch.features.abs().sum(dim=1)).detach()
+    factor = settings.alpha / (influence + 1e-3)
+    return losses * factor.where(batch.progress >= settings.start, 1.0)
+
+
+@LOSSES.register("ldam")
+def ldam(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy of s, less the class's margin times the scale at the true class.
+
+    m_c = m · n_c^(−1/4) / max_j n_j^(−1/4) (label-distribution-aware margin; Cao et al., NeurIPS
+    2019, equation 13 in the form of their experiments). ``settings.margin`` is m. It needs a cosine
+    last layer, whose scale is that of the margins. Parameters and result as in `cross_entropy`.
+    """
+    return negative_log_likelihood(with_margins(batch.logits, batch, settings.margin), batch.labels)
 
 
 @LOSSES.register("balanced_softmax")
-def balanced_softmax(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+def balanced_softmax(settings: Any, batch: Outcome) -> Tensor:
     """Cross-entropy of s + log n (Ren et al., NeurIPS 2020, equation 4).
 
     Parameters and result as in `cross_entropy`. A class without training molecules takes no part.
     """
-    return negative_log_likelihood(logits + counts.to(logits.dtype).log(), labels)
+    shifted = batch.logits + batch.counts.to(batch.logits.dtype).log()
+    return negative_log_likelihood(shifted, batch.labels)
 
 
 @LOSSES.register("logit_adjustment")
-def logit_adjustment(settings: Any, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+def logit_adjustment(settings: Any, batch: Outcome) -> Tensor:
     """Cross-entropy of s + τ log π (Menon et al., ICLR 2021, equation 10).
 
     Parameters and result as in `cross_entropy`; ``settings.tau`` is τ. τ = 1 is
     `balanced_softmax`, since log π and log n differ by a constant.
     """
-    prior = (counts.to(logits.dtype) / counts.sum()).log()
-    # A class without training molecules takes no part, also where τ is 0.
-    shift = torch.where(counts > 0, settings.tau * prior, prior)
-    return negative_log_likelihood(logits + shift, labels)
+    return negative_log_likelihood(
+        batch.logits + scaled_log_prior(batch, settings.tau), batch.labels
+    )
+
+
+@LOSSES.register("vector_scaling")
+def vector_scaling(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy of (n_c / n_max)^γ · s + τ log π (Kini et al., NeurIPS 2021, equation 2).
+
+    ``settings.gamma`` is γ, ``settings.tau`` τ. Parameters and result as in `cross_entropy`.
+    """
+    factor = _relative_size(batch) ** settings.gamma
+    shift = scaled_log_prior(batch, settings.tau)
+    return negative_log_likelihood(batch.logits * factor + shift, batch.labels)
+
+
+@LOSSES.register("class_dependent_temperature")
+def class_dependent_temperature(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy of s_c / a_c with a_c = (n_max / n_c)^γ (Ye et al., arXiv:2001.01385).
+
+    ``settings.gamma`` is γ. Parameters and result as in `cross_entropy`.
+    """
+    factor = _relative_size(batch) ** settings.gamma
+    return negative_log_likelihood(batch.logits * factor, batch.labels)
+
+
+@LOSSES.register("softmax_equalization")
+def softmax_equalization(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy in which rare classes are left out of the softmax of other classes, often.
+
+    Softmax equalization loss of Tan et al., CVPR 2020, equation 7: a class c ≠ y with π_c < λ does
+    not count with probability γ, here for all of them at once, drawn per molecule.
+    ``settings.threshold`` is λ, ``settings.probability`` γ. Parameters and result as in
+    `cross_entropy`.
+    """
+    rare = batch.prior < settings.threshold
+    left_out = batch.draws.uniform(len(batch.labels)) < settings.probability
+    own = is_own(batch.labels, batch.logits.shape[1])
+    absent = rare & left_out[:, None] & ~own
+    floor = torch.finfo(batch.logits.dtype).min
+    return negative_log_likelihood(batch.logits.masked_fill(absent, floor), batch.labels)
+
+
+@LOSSES.register("label_aware_smoothing")
+def label_aware_smoothing(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy with the target 1 − ε_y at y and ε_y / (C − 1) at every other class.
+
+    ε_c = ε_tail + (ε_head − ε_tail) · sin(π/2 · (n_c − n_min) / (n_max − n_min)), concave in n_c
+    (Zhong et al. (MiSLAS), CVPR 2021, equation 6). ``settings.head`` and ``settings.tail`` are the
+    two ends; classes of one size all have ε_tail. Parameters and result as in `cross_entropy`.
+    """
+    counts = batch.counts.to(batch.logits.dtype)
+    place = (counts - counts.min()) / (counts.max() - counts.min()).clamp(min=1)
+    smoothing = settings.tail + (settings.head - settings.tail) * (place * math.pi / 2).sin()
+    own = is_own(batch.labels, len(counts))
+    # Of class y, picked by comparing: see the rules beside this file.
+    mine = (smoothing * own).sum(dim=1, keepdim=True)
+    target = torch.where(own, 1 - mine, mine / (len(counts) - 1))
+    return -(target * batch.logits.log_softmax(dim=1)).sum(dim=1)
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
     """−log softmax(s)_y of each molecule, [B], from logits [B, C] and labels int64 [B]."""
     # What PyTorch's own function becomes when mapped over seeds has a gradient that is scattered,
     # which takes a GPU a sort to do in order.
-    own = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)
+    own = is_own(labels, logits.shape[1])
     return logits.logsumexp(dim=1) - logits.where(own, 0.0).sum(dim=1)
+
+
+def is_own(labels: Tensor, classes: int) -> Tensor:
+    """Where each molecule's own class stands, bool [B, C]."""
+    return labels[:, None] == torch.arange(classes, device=labels.device)
+
+
+def with_margins(logits: Tensor, batch: Outcome, margin: float) -> Tensor:
+    """Logits [..., B, C] with the margins of `ldam` taken off at the true class."""
+    counts = batch.counts.to(logits.dtype)
+    relative = (counts / counts.where(counts > 0, torch.inf).min()) ** -0.25
+    own = is_own(batch.labels, len(counts))
+    # A class without training molecules is nobody's own.
+    return logits - batch.scale * margin * relative.where(counts > 0, 0.0) * own
+
+
+def scaled_log_prior(batch: Outcome, tau: float) -> Tensor:
+    """τ log π, [C]; −∞ for a class without training molecules, also where τ is 0."""
+    prior = batch.prior.log()
+    return torch.where(batch.counts > 0, tau * prior, prior)
 
 
 def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -81,3 +237,9 @@ def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         Class weights w, [C].
     """
     return (weights[labels] * losses).mean()
+
+
+def _relative_size(batch: Outcome) -> Tensor:
+    """n_c / n_max, [C]."""
+    counts = batch.counts.to(batch.logits.dtype)
+    return counts / counts.max()

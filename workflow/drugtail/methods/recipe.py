@@ -7,7 +7,7 @@ function registered under the same name there.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -47,7 +47,43 @@ class ClassBalancedSampler(Settings):
     name: Literal["class_balanced"]
 
 
-Sampler = Annotated[InstanceSampler | ClassBalancedSampler, Field(discriminator="name")]
+class SquareRootSampler(Settings):
+    """A class with probability proportional to sqrt(n_c), then one of its molecules; N draws."""
+
+    name: Literal["square_root"]
+
+
+class ProgressiveSampler(Settings):
+    """From the classes as they are at the first epoch to all alike at the last; N draws."""
+
+    name: Literal["progressive"]
+
+
+class ReverseSampler(Settings):
+    """A class with probability proportional to 1/n_c, then one of its molecules; N draws."""
+
+    name: Literal["reverse"]
+
+
+class UndersampleSampler(Settings):
+    """Every epoch, other molecules of the large classes: at most some times the smallest class."""
+
+    name: Literal["undersample"]
+    multiple: float = Field(1.0, ge=1, description="k: most molecules of a class, in n_min.")
+
+
+class DeferredSampler(Settings):
+    """Every molecule once per epoch at first, then class-balanced (DRS; Cao et al., 2019)."""
+
+    name: Literal["deferred"]
+    start: float = Field(0.8, ge=0, lt=1, description="Share of the epochs before the change.")
+
+
+Sampler = Annotated[
+    InstanceSampler | ClassBalancedSampler | SquareRootSampler | ProgressiveSampler
+    | ReverseSampler | UndersampleSampler | DeferredSampler,
+    Field(discriminator="name"),
+]  # fmt: skip
 
 # ------------------------------------------------------------------------- class weights
 
@@ -58,11 +94,26 @@ class UniformWeights(Settings):
     name: Literal["uniform"] = "uniform"
 
 
-class CostSensitiveWeights(Settings):
+class _CountWeights(Settings):
+    start: float = Field(
+        0.0, ge=0, lt=1, description="Share of the epochs before which all classes weigh alike."
+    )
+
+
+class CostSensitiveWeights(_CountWeights):
     """w_c = (n_min / n_c)^gamma (ImDrug, 2022)."""
 
     name: Literal["cost_sensitive"]
     gamma: float = Field(1.0, ge=0, description="Exponent; 0 gives uniform weights.")
+
+
+class ClassBalancedWeights(_CountWeights):
+    """w_c proportional to (1 - beta) / (1 - beta^n_c) (Cui et al., CVPR 2019)."""
+
+    name: Literal["class_balanced"]
+    beta: float = Field(
+        0.999, ge=0, lt=1, description="0 gives uniform weights, towards 1 those of 1/n_c."
+    )
 
 
 class ClassDistanceWeights(Settings):
@@ -88,9 +139,10 @@ class ClassSeparabilityWeights(Settings):
 
 
 ClassWeights = Annotated[
-    UniformWeights | CostSensitiveWeights | ClassDistanceWeights | ClassSeparabilityWeights,
+    UniformWeights | CostSensitiveWeights | ClassBalancedWeights | ClassDistanceWeights
+    | ClassSeparabilityWeights,
     Field(discriminator="name"),
-]
+]  # fmt: skip
 
 # ---------------------------------------------------------------------------------- loss
 
@@ -114,19 +166,161 @@ class LogitAdjustment(Settings):
     tau: float = Field(1.0, ge=0, description="Strength; 1 is balanced_softmax, 0 cross-entropy.")
 
 
-Loss = Annotated[CrossEntropy | BalancedSoftmax | LogitAdjustment, Field(discriminator="name")]
+class Focal(Settings):
+    """Cross-entropy times (1 - p_y)^gamma (Lin et al., ICCV 2017)."""
+
+    name: Literal["focal"]
+    gamma: float = Field(2.0, ge=0, description="How fast easy molecules lose weight; 0: not.")
+
+
+class InfluenceBalanced(Settings):
+    """Cross-entropy over a molecule's influence on the last layer (Park et al., ICCV 2021)."""
+
+    name: Literal["influence_balanced"]
+    alpha: float = Field(1000.0, gt=0, description="Factor.")
+    start: float = Field(
+        0.5, ge=0, lt=1, description="Share of the epochs before which it is plain cross-entropy."
+    )
+
+
+class Ldam(Settings):
+    """Cross-entropy with a margin that grows as classes get rarer (Cao et al., NeurIPS 2019)."""
+
+    name: Literal["ldam"]
+    margin: float = Field(0.5, ge=0, description="Of the rarest class; n_c^(-1/4) of the others.")
+
+
+class VectorScaling(Settings):
+    """Cross-entropy of (n_c / n_max)^gamma s + tau log pi (Kini et al., NeurIPS 2021)."""
+
+    name: Literal["vector_scaling"]
+    gamma: float = Field(0.15, ge=0, description="Strength of the scaling.")
+    tau: float = Field(1.0, ge=0, description="Strength of the shift.")
+
+
+class ClassDependentTemperature(Settings):
+    """Cross-entropy of s_c / a_c, a_c = (n_max / n_c)^gamma; plain s at prediction (Ye, 2020)."""
+
+    name: Literal["class_dependent_temperature"]
+    gamma: float = Field(0.2, ge=0, description="Strength; 0 is cross-entropy.")
+
+
+class SoftmaxEqualization(Settings):
+    """Rare classes are often left out of the softmax of other classes (Tan et al., CVPR 2020)."""
+
+    name: Literal["softmax_equalization"]
+    threshold: float = Field(0.005, ge=0, description="lambda: a class rarer than this is rare.")
+    probability: float = Field(0.9, ge=0, le=1, description="gamma: of leaving them out.")
+
+
+class LabelAwareSmoothing(Settings):
+    """Label smoothing, stronger for large classes (Zhong et al., CVPR 2021)."""
+
+    name: Literal["label_aware_smoothing"]
+    head: float = Field(0.4, ge=0, lt=1, description="Smoothing of the largest class.")
+    tail: float = Field(0.1, ge=0, lt=1, description="Smoothing of the smallest class.")
+
+
+class DiverseExperts(Settings):
+    """Margin loss of each expert, less their divergence (RIDE; Wang et al., ICLR 2021)."""
+
+    name: Literal["diverse_experts"]
+    margin: float = Field(0.5, ge=0, description="As of `ldam`.")
+    diversity: float = Field(0.2, ge=0, description="Weight of the divergence.")
+    spread: float = Field(
+        0.05, ge=0, le=1, description="How much lower the temperature of rare classes is."
+    )
+
+
+class TrustworthyExperts(Settings):
+    """Evidence of each expert, where those before it are unsure (TLC; Li et al., CVPR 2022)."""
+
+    name: Literal["trustworthy_experts"]
+    margin: float = Field(0.5, ge=0, description="As of `ldam`.")
+    threshold: float = Field(
+        0.54, ge=0, lt=1,
+        description="An expert learns molecules whose weight is above this share of the batch's "
+        "largest.",
+    )  # fmt: skip
+    annealing: float = Field(
+        1.0, gt=0, description="Share of the epochs over which the divergence comes in."
+    )
+
+
+Loss = Annotated[
+    CrossEntropy | Focal | InfluenceBalanced | Ldam | BalancedSoftmax | LogitAdjustment
+    | VectorScaling | ClassDependentTemperature | SoftmaxEqualization | LabelAwareSmoothing
+    | DiverseExperts | TrustworthyExperts,
+    Field(discriminator="name"),
+]  # fmt: skip
 
 # --------------------------------------------------------------- contrastive term and views
 
 
-class SupervisedContrastive(Settings):
+class _Contrastive(Settings):
+    # Whether the classification loss is already in the term, or is added to it.
+    whole: ClassVar[bool] = False
+    # What it compares with besides views: "centres" of classes, learned, or "targets" of classes.
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    temperature: float = Field(0.1, gt=0, description="Temperature.")
+    weight: float = Field(1.0, ge=0, description="Factor on the term.")
+
+
+class SupervisedContrastive(_Contrastive):
     """Supervised contrastive loss over classes (Khosla et al., NeurIPS 2020)."""
 
     name: Literal["supervised"]
-    temperature: float = Field(0.1, gt=0, description="Temperature.")
 
 
-class SubclusterContrastive(Settings):
+class BalancedContrastive(_Contrastive):
+    """Every class counts alike in the denominator (BCL; Zhu et al., CVPR 2022)."""
+
+    needs: ClassVar[tuple[str, ...]] = ("centres",)
+
+    name: Literal["balanced"]
+    weight: float = Field(0.3, ge=0, description="Factor on the term.")
+
+
+class KPositiveContrastive(_Contrastive):
+    """As many positives for each molecule (KCL; Kang et al., ICLR 2021)."""
+
+    name: Literal["k_positive"]
+    positives: int = Field(6, ge=1, description="k: besides the molecule's own other view.")
+
+
+class TargetedContrastive(KPositiveContrastive):
+    """Classes drawn to points spread evenly on the sphere (TSC; Li et al., CVPR 2022)."""
+
+    needs: ClassVar[tuple[str, ...]] = ("targets",)
+
+    name: Literal["targeted"]  # type: ignore[assignment]
+    target_weight: float = Field(1.0, ge=0, description="Weight of the class's own target.")
+
+
+class ParametricContrastive(_Contrastive):
+    """Learned class centres beside a queue of molecules (PaCo; Cui et al., ICCV 2021)."""
+
+    whole: ClassVar[bool] = True
+
+    name: Literal["parametric"]
+    temperature: float = Field(0.2, gt=0, description="Temperature.")
+    alpha: float = Field(0.05, ge=0, description="Weight of a molecule among the positives.")
+    queue: int = Field(1024, ge=1, description="Molecules of earlier batches compared with.")
+    momentum: float = Field(
+        0.999, ge=0, lt=1, description="Of the encoder that embeds the molecules of the queue."
+    )
+
+
+class ClassInstanceContrastive(_Contrastive):
+    """Contrast for frequent classes, cross-entropy for rare ones (Lavoie, Waslander, 2023)."""
+
+    whole: ClassVar[bool] = True
+
+    name: Literal["class_instance"]
+
+
+class SubclusterContrastive(_Contrastive):
     """Two-level contrastive loss: within the sub-cluster, and between classes.
 
     Before the first re-clustering it is the supervised contrastive loss over classes.
@@ -140,7 +334,11 @@ class SubclusterContrastive(Settings):
     )
 
 
-Contrastive = Annotated[SupervisedContrastive | SubclusterContrastive, Field(discriminator="name")]
+Contrastive = Annotated[
+    SupervisedContrastive | SubclusterContrastive | BalancedContrastive | KPositiveContrastive
+    | TargetedContrastive | ParametricContrastive | ClassInstanceContrastive,
+    Field(discriminator="name"),
+]  # fmt: skip
 
 
 class EdgeDrop(Settings):
@@ -192,7 +390,7 @@ class Schedule(Settings):
     """When the geometry of the embeddings is taken, in epochs of the full-length training."""
 
     warmup_epochs: int = Field(
-        10, ge=1,
+        10, ge=0,
         description="Epochs before the first re-clustering. With a contrastive term only that is "
         "trained in them; without one the classifier is, all classes alike.",
     )  # fmt: skip
@@ -200,7 +398,148 @@ class Schedule(Settings):
 
 
 # Parts that look at the embeddings of the whole training set.
-NEED_GEOMETRY = {"class_distance", "class_separability", "subcluster"}
+NEED_GEOMETRY = {"class_distance", "class_separability", "subcluster", "targeted"}
+
+# ---------------------------------------------------------- mixing, last layer, experts
+
+
+class Mixup(Settings):
+    """Embeddings of two molecules of the batch mixed, and their labels (Zhang et al., 2018)."""
+
+    name: Literal["mixup"]
+
+
+class Remix(Settings):
+    """Mixup that leaves the label to the rarer class (Chou et al., ECCV Workshops 2020)."""
+
+    name: Literal["remix"]
+    kappa: float = Field(3.0, ge=1, description="How many times rarer a class has to be.")
+    tau: float = Field(0.5, ge=0, le=1, description="Up to which share it gets the whole label.")
+
+
+class Bilateral(Settings):
+    """Two branches, of molecules as they come and drawn in reverse (BBN; Zhou, CVPR 2020)."""
+
+    name: Literal["bilateral"]
+    sampler: Sampler = Field(
+        ReverseSampler(name="reverse"), description="How the second branch's molecules are drawn."
+    )
+
+
+Mixing = Annotated[Mixup | Remix | Bilateral, Field(discriminator="name")]
+
+
+class LinearLayer(Settings):
+    """s_c = w_c h + b_c."""
+
+    name: Literal["linear"] = "linear"
+
+
+class CosineLayer(Settings):
+    """s_c = scale cos(w_c, h)."""
+
+    name: Literal["cosine"]
+    scale: float = Field(30.0, gt=0, description="Largest logit.")
+
+
+LastLayer = Annotated[LinearLayer | CosineLayer, Field(discriminator="name")]
+
+
+class Experts(Settings):
+    """Several heads on one encoder."""
+
+    number: int = Field(3, ge=2, description="Number of heads.")
+    combine: Literal["mean", "evidence"] = Field(
+        "mean",
+        description="Mean of their logits, or weighted by how unsure those before are, with an "
+        "uncertainty for each prediction.",
+    )
+
+
+# ------------------------------------------------------------ after training, second stage
+
+
+class PosthocLogitAdjustment(Settings):
+    """s - tau log pi at prediction (Menon et al., ICLR 2021)."""
+
+    name: Literal["logit_adjustment"]
+    tau: float = Field(1.0, ge=0, description="Strength.")
+
+
+class TauNormalization(Settings):
+    """w_c / |w_c|^tau at prediction, tau by validation (Kang et al., ICLR 2020)."""
+
+    name: Literal["tau_norm"]
+    steps: int = Field(20, ge=1, description="tau is chosen among 0, 1/steps, ..., 1.")
+
+
+class NearestClassMean(Settings):
+    """The class whose mean lies nearest (Kang et al., ICLR 2020)."""
+
+    name: Literal["nearest_class_mean"]
+
+
+Posthoc = Annotated[
+    PosthocLogitAdjustment | TauNormalization | NearestClassMean, Field(discriminator="name")
+]
+
+
+class _SecondStage(Settings):
+    start: float = Field(
+        0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+
+
+class ClassifierRetraining(_SecondStage):
+    """A new last layer on frozen features (cRT; Kang et al., ICLR 2020)."""
+
+    name: Literal["classifier_retraining"]
+    sampler: Sampler = Field(
+        ClassBalancedSampler(name="class_balanced"), description="How its epochs are drawn."
+    )
+
+
+class LearnedScales(ClassifierRetraining):
+    """One learned scale for each class's logit, all else frozen (LWS; Kang et al., ICLR 2020)."""
+
+    name: Literal["learned_scales"]  # type: ignore[assignment]
+
+
+class Distillation(_SecondStage):
+    """A new network learns from the first one's flattened outputs (DiVE; He, ICCV 2021)."""
+
+    name: Literal["distillation"]
+    start: float = Field(
+        0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    temperature: float = Field(2.0, gt=0, description="Of both networks' outputs.")
+    power: float = Field(
+        0.5, gt=0, le=1, description="The teacher's probabilities are raised to it."
+    )
+    weight: float = Field(0.5, ge=0, le=1, description="Of the teacher; the labels have the rest.")
+    loss: Loss = Field(
+        BalancedSoftmax(name="balanced_softmax"), description="Classification loss of the student."
+    )
+
+
+class TwoPhase(_SecondStage):
+    """The head thinned and distilled, the tail grown by grafting (He et al., 2023)."""
+
+    name: Literal["two_phase"]
+    start: float = Field(
+        0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    multiple: float = Field(
+        5.0, ge=1, description="Size every class is thinned or grown to, in n_min."
+    )
+    temperature: float = Field(2.0, gt=0, description="Of both phases' outputs.")
+    weight: float = Field(0.5, ge=0, le=1, description="Of phase 1's outputs.")
+
+
+SecondStage = Annotated[
+    ClassifierRetraining | LearnedScales | Distillation | TwoPhase, Field(discriminator="name")
+]
 
 # ----------------------------------------------------------------------------- classical
 
@@ -217,6 +556,9 @@ class RandomForest(Settings):
 
 # -------------------------------------------------------------------------------- recipe
 
+EXPERT_LOSSES = ("diverse_experts", "trustworthy_experts")
+LINEAR_ONLY = {"tau_norm", "nearest_class_mean", "classifier_retraining", "learned_scales"}
+
 
 class Recipe(Settings):
     """One method: what it is, and the parts it is made of."""
@@ -232,6 +574,13 @@ class Recipe(Settings):
         None, description="Contrastive term, added to the classification loss."
     )
     views: EdgeDrop | None = Field(None, description="Two augmented views per molecule.")
+    mixing: Mixing | None = Field(None, description="Molecules mixed with each other.")
+    last_layer: LastLayer = Field(LinearLayer(), description="From features to logits.")
+    experts: Experts | None = Field(None, description="Several heads instead of one.")
+    posthoc: Posthoc | None = Field(None, description="Change of the logits at prediction.")
+    second_stage: SecondStage | None = Field(
+        None, description="What the last epochs do, after a training as above."
+    )
     subclusters: Subclusters | None = Field(None, description="Sub-clusters of classes.")
     schedule: Schedule | None = Field(None, description="Warm-up and re-clustering.")
     classifier: RandomForest | None = Field(
@@ -252,6 +601,7 @@ class Recipe(Settings):
             return self
         if self.contrastive is not None and self.views is None:
             raise ValueError("contrastive also needs: views")
+        self._check_heads()
         wants = [
             f"{slot} {part.name}"
             for slot, part in (
@@ -267,6 +617,41 @@ class Recipe(Settings):
         if self.schedule is not None and missing:
             raise ValueError("schedule also needs: subclusters")
         return self
+
+    def _check_heads(self) -> None:
+        """Raise where a part works on a last layer or on experts that are not there."""
+        if self.loss.name == "ldam" and self.last_layer.name != "cosine":
+            raise ValueError("loss ldam also needs: last_layer cosine (its margin is an angle's)")
+        if self.loss.name in EXPERT_LOSSES and self.experts is None:
+            raise ValueError(f"loss {self.loss.name} also needs: experts")
+        if self.mixing is not None and self.mixing.name == "bilateral":
+            if self.experts is None or self.experts.number != 2:
+                raise ValueError("mixing bilateral also needs: experts with number 2")
+        elif self.experts is not None and self.loss.name not in EXPERT_LOSSES:
+            raise ValueError(f"experts need a loss for them: {' or '.join(EXPERT_LOSSES)}")
+        if self.loss.name == "trustworthy_experts" and (
+            self.experts is None or self.experts.combine != "evidence"
+        ):
+            raise ValueError("loss trustworthy_experts also needs: experts with combine evidence")
+        if self.mixing is not None and self.views is not None:
+            raise ValueError("mixing and views cannot be together; leave one out")
+        linear_only = [
+            part.name
+            for part in (self.posthoc, self.second_stage)
+            if part is not None and part.name in LINEAR_ONLY
+        ]
+        if linear_only and (self.last_layer.name != "linear" or self.experts is not None):
+            raise ValueError(f"{linear_only[0]} works on one linear last layer only")
+        if self.second_stage is not None and (self.needs_geometry or self.experts is not None):
+            raise ValueError("second_stage cannot be together with sub-clusters or experts")
+        if (
+            self.second_stage is not None
+            and self.second_stage.name in ("distillation", "two_phase")
+            and (self.views is not None or self.mixing is not None)
+        ):
+            raise ValueError(
+                f"second_stage {self.second_stage.name} cannot be together with views or mixing"
+            )
 
     @property
     def needs_geometry(self) -> bool:

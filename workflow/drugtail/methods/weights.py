@@ -42,6 +42,17 @@ def cost_sensitive(settings: Any, counts: Tensor, geometry: Geometry | None) -> 
     return mean_one((counts.min() / counts.double()) ** settings.gamma).float()
 
 
+@CLASS_WEIGHTS.register("class_balanced")
+def class_balanced(settings: Any, counts: Tensor, geometry: Geometry | None) -> Tensor:
+    """w_c ∝ (1 − β) / (1 − β^n_c), the inverse of a class's effective number of molecules.
+
+    Cui et al., CVPR 2019. ``settings.beta`` is β. Parameters and result as in `uniform`. Every
+    class has a molecule.
+    """
+    effective = 1 - settings.beta ** counts.double()
+    return mean_one((1 - settings.beta) / effective).float()
+
+
 @CLASS_WEIGHTS.register("class_distance")
 def class_distance(settings: Any, counts: Tensor, geometry: Geometry | None) -> Tensor:
     """Weights from the distances of the last re-clustering; uniform before the first.

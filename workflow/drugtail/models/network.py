@@ -1,4 +1,4 @@
-"""The network: an encoder and a classifier, for one seed or several at once."""
+"""The network: an encoder and one or several heads, for one seed or several at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from drugtail.features.atoms import FEATURES
 from drugtail.features.packed import Batch
-from drugtail.models.classifiers import mlp_classifier
+from drugtail.methods.experts import combine_by_evidence
+from drugtail.models.classifiers import Head
 from drugtail.models.encoders import GCN
 from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
     from drugtail.config import GraphEncoder
+    from drugtail.methods.recipe import Experts, LastLayer
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,26 @@ class Output:
     Attributes
     ----------
     embedding : Tensor
-        [S, molecules, D], not normalised.
+        [S, B, D], not normalised.
+    features : Tensor
+        What the last layer of the first head got, [S, B, H].
+    experts : Tensor
+        Logits of every head, [S, E, B, C].
     logits : Tensor
-        [S, molecules, C].
+        [S, B, C].
+    uncertainty : Tensor or None
+        Of each molecule, in (0, 1], [S, B]; only where experts are combined by evidence.
     """
 
     embedding: Tensor
+    features: Tensor
+    experts: Tensor
     logits: Tensor
+    uncertainty: Tensor | None = None
 
 
 class Network(nn.Module):
-    """Graph encoder and classifier.
+    """Graph encoder and heads.
 
     Parameters
     ----------
@@ -47,20 +58,76 @@ class Network(nn.Module):
     seeds
         Seeds of the initial weights, one for each of the S networks; the global random state is
         left as it was.
+    last_layer
+        Last layer of every head; None is a linear one.
+    experts
+        How many heads, and how they are combined; None is one head.
     """
 
-    def __init__(self, encoder: GraphEncoder, classes: int, seeds: Sequence[int]) -> None:
+    # Added to the logits at prediction, [S, C].
+    shift: Tensor
+
+    def __init__(
+        self,
+        encoder: GraphEncoder,
+        classes: int,
+        seeds: Sequence[int],
+        last_layer: LastLayer | None = None,
+        experts: Experts | None = None,
+    ) -> None:
         super().__init__()
         made = []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 gcn = GCN(FEATURES, encoder.layers, encoder.width)
-                made.append((gcn, mlp_classifier(encoder.width, encoder.head, classes)))
+                heads = nn.ModuleList(
+                    Head(encoder.width, encoder.head, classes, last_layer)
+                    for _ in range(1 if experts is None else experts.number)
+                )
+                made.append((gcn, heads))
         self.encoder = stack([gcn for gcn, _ in made])
-        self.classifier = stack([classifier for _, classifier in made])
+        self.heads = stack([heads for _, heads in made])
+        self.by_evidence = experts is not None and experts.combine == "evidence"
+        # Learned by a second stage, if at all.
+        self.scale = nn.Parameter(torch.ones(len(made), classes), requires_grad=False)
+        self.register_buffer("shift", torch.zeros(len(made), classes))
 
     def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Output:
         """Embeddings and logits of a batch; see `GCN.forward`."""
-        embedding = self.encoder(batch, type_features, weight)
-        return Output(embedding, self.classifier(embedding))
+        return self.classify(self.encoder(batch, type_features, weight))
+
+    def classify(self, embedding: Tensor) -> Output:
+        """Logits of embeddings, [S, B, D]; in evaluation mode as for prediction."""
+        each = [head(embedding) for head in self.heads]
+        experts = torch.stack([logits for _, logits in each], dim=1)
+        uncertainty = None
+        if self.by_evidence:
+            logits, uncertainty = combine_by_evidence(experts)
+        else:
+            logits = experts.mean(dim=1)
+        return Output(embedding, each[0][0], experts, self._adjusted(logits), uncertainty)
+
+    def classify_features(self, features: Tensor) -> Output:
+        """Logits of what the last layer of the only head gets, [S, B, H]."""
+        logits = self._adjusted(self.heads[0].last(features))
+        return Output(features, features, logits[:, None], logits)
+
+    def classify_branches(self, first: Tensor, second: Tensor, share: Tensor) -> Output:
+        """Logits of two heads, each with embeddings of its own, [S, B, D].
+
+        Parameters
+        ----------
+        first, second
+            Embeddings for the first and the second head.
+        share
+            How much of the logits is the first head's, a scalar; at prediction it is a half.
+        """
+        features, own = self.heads[0](first)
+        _, other = self.heads[1](second)
+        logits = share * own + (1 - share) * other
+        return Output(first, features, torch.stack([own, other], dim=1), self._adjusted(logits))
+
+    def _adjusted(self, logits: Tensor) -> Tensor:
+        logits = logits * self.scale[:, None]
+        return logits if self.training else logits + self.shift[:, None]

@@ -25,7 +25,7 @@ from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.engine import SeedResult, train_seeds
+from drugtail.training.engine import train_seeds
 from drugtail.training.problem import (
     TEST,
     TRAIN,
@@ -34,6 +34,7 @@ from drugtail.training.problem import (
     prediction_frame,
     read_problem,
 )
+from drugtail.training.record import SeedResult
 
 if TYPE_CHECKING:
     from drugtail.config import FingerprintEncoder, GraphEncoder, Training
@@ -228,7 +229,7 @@ def _write_results(
         "seeds": list(results),
     }
     frames = [
-        prediction_frame(problem, part, seed, logits)
+        prediction_frame(problem, part, seed, logits, result.uncertainty.get(part))
         for seed, result in results.items()
         for part, logits in result.logits.items()
     ]
@@ -252,6 +253,8 @@ def _write_results(
             torch.save(
                 {
                     "encoder": encoder.model_dump(),
+                    "last_layer": recipe.last_layer.model_dump(),
+                    "experts": recipe.experts and recipe.experts.model_dump(),
                     "class_names": problem.class_names,
                     "method": recipe.name,
                     "weights": weights,

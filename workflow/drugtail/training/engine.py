@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.features.packed import GraphStore, Size
 from drugtail.methods.geometry import Geometry
+from drugtail.methods.posthoc import log_prior_shift
 from drugtail.methods.samplers import SAMPLERS
-from drugtail.models.network import Network
+from drugtail.models.companion import Companion
+from drugtail.models.network import Network, Output
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import step_keys
 from drugtail.runtime.errors import DrugtailError
@@ -25,54 +25,25 @@ from drugtail.runtime.logging import Pace, say
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.capture import Captured
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.objective import Objective
+from drugtail.training.objective import Objective, Pool
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
+from drugtail.training.record import (
+    SeedRecord,
+    SeedResult,
+    mapped_embeddings,
+    mapped_epochs,
+    recall_per_class,
+)
+from drugtail.training.stages import apply_posthoc, enter_second_stage, trained_parameters
 
 if TYPE_CHECKING:
     from drugtail.config import GraphEncoder, Training
-    from drugtail.methods.recipe import Recipe
+    from drugtail.methods.recipe import Recipe, Sampler
 
 EVALUATION_BATCH = 1024
 SECONDS_BETWEEN_LINES = 5.0
 # Of a fixed size of graph, over what the batches of the epoch at hand need.
 SPARE_ROOM = 1.05
-# For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
-MAPPED_REFRESHES = 3
-MAPPED_PER_CLASS = 150
-
-
-@dataclass
-class SeedResult:
-    """What training one seed gave.
-
-    Attributes
-    ----------
-    status : str
-        ``finished`` or ``diverged``.
-    epochs : int
-        Epochs that were trained; for a diverged seed, the last one is where it happened.
-    best_epoch : int or None
-        Epoch (counted from 0) whose weights were chosen by validation balanced accuracy.
-    history, classes : list of dict
-        Rows of history.parquet and classes.parquet.
-    embeddings : list of dict
-        Embeddings of some training molecules at a few epochs: ``moment`` (refresh or chosen),
-        ``epoch``, ``position`` among the training molecules, int64 [n], ``subcluster``, int64 [n],
-        and ``embedding``, L2-normalised, float32 [n, D].
-    weights : dict or None
-        Chosen state of the network.
-    logits : dict
-        Part -> logits of its molecules, float32 [n, C].
-    """
-
-    status: str
-    epochs: int
-    best_epoch: int | None
-    history: list[dict[str, Any]]
-    classes: list[dict[str, Any]]
-    embeddings: list[dict[str, Any]] = field(default_factory=list)
-    weights: dict[str, Tensor] | None = None
-    logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def train_seeds(
@@ -123,21 +94,6 @@ def train_seeds(
     return run.results()
 
 
-@dataclass
-class _Seed:
-    """What is known of one seed so far; see `SeedResult`."""
-
-    number: int
-    diverged: bool = False
-    epochs: int = 0
-    best_score: float = -1.0
-    best_epoch: int | None = None
-    best_weights: dict[str, Tensor] | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    classes: list[dict[str, Any]] = field(default_factory=list)
-    embeddings: list[dict[str, Any]] = field(default_factory=list)
-
-
 class Run:
     """The state of S seeds in training; parameters as in `train_seeds`."""
 
@@ -153,52 +109,89 @@ class Run:
     ) -> None:
         device = store.device
         self.problem, self.store, self.recipe, self.training = problem, store, recipe, training
-        self.seeds = [_Seed(seed) for seed in seeds]
+        self.encoder = encoder
+        self.seeds = [SeedRecord(seed) for seed in seeds]
         named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
         self.name = f"{problem.dataset} {problem.split} {recipe.name} {named}"
         self.parts = {
             part: torch.from_numpy(rows).to(device) for part, rows in problem.parts.items()
         }
         self.labels = torch.from_numpy(problem.labels).to(device)
-        self.network = Network(
-            encoder,
+        self.network = self.new_network("weights").to(device)
+        self.companion = Companion(
+            recipe,
+            self.network,
             problem.classes,
-            [self._stream_seed("weights", seed, encoder.name) for seed in seeds],
+            [self.stream_seed("centres", seed, encoder.name) for seed in seeds],
         ).to(device)
-        # A replayed step reads the learning rate from the device.
-        on_gpu = device.type == "cuda"
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=torch.tensor(training.learning_rate, device=device)
-            if on_gpu
-            else training.learning_rate,
-            weight_decay=training.weight_decay,
-            fused=True,
-            capturable=on_gpu,
-        )
         self.objective = Objective(
             recipe,
+            self.parts[TRAIN],
             self.labels[self.parts[TRAIN]],
             problem.classes,
             training.schedule_scale,
             len(seeds),
         )
-        if self.objective.warmup >= training.epochs:
-            raise DrugtailError(
-                f"method {recipe.name!r}: its warm-up takes {self.objective.warmup} epochs, but "
-                f"the training has {training.epochs}; raise training.epochs or lower "
-                "training.schedule_scale"
-            )
+        if recipe.posthoc is not None and recipe.posthoc.name == "logit_adjustment":
+            self.network.shift += log_prior_shift(self.objective.counts, recipe.posthoc.tau)
         self.epoch = 0
+        # The epoch before which the second stage begins.
+        self.second_start = training.epochs
+        if recipe.second_stage is not None:
+            self.second_start = max(1, round(recipe.second_stage.start * training.epochs))
+        self._check_epochs()
+        self.optimizer = self.new_optimizer()
         self.refreshes = self.objective.refresh_epochs(training.epochs)
-        self.mapped = _spread(self.refreshes, MAPPED_REFRESHES)
+        self.mapped = mapped_epochs(self.refreshes)
         self.losses = torch.zeros(3, len(seeds), device=device)
         self.fixed = fixed
         self.sizes: dict[int, Size] = {}
-        # Steps of changing shapes cannot be replayed.
-        self.step = Captured(self.update, device if fixed else torch.device("cpu"))
+        # Molecules that were made in training, as packed arrays.
+        self.grown: dict[str, Tensor] | None = None
+        self.step = self.new_step()
 
-    def active(self) -> list[tuple[int, _Seed]]:
+    def _check_epochs(self) -> None:
+        epochs = self.training.epochs
+        if self.objective.warmup >= epochs:
+            raise DrugtailError(
+                f"method {self.recipe.name!r}: its warm-up takes {self.objective.warmup} epochs, "
+                f"but the training has {epochs}; raise training.epochs or lower "
+                "training.schedule_scale"
+            )
+        if self.recipe.second_stage is not None and self.second_start >= epochs:
+            raise DrugtailError(
+                f"method {self.recipe.name!r}: its second stage begins after "
+                f"{self.second_start} epochs, but the training has {epochs}; raise training.epochs"
+            )
+
+    def new_network(self, stream: str) -> Network:
+        """A network with fresh weights, drawn from a random stream of that name."""
+        return Network(
+            self.encoder,
+            self.problem.classes,
+            [self.stream_seed(stream, seed.number, self.encoder.name) for seed in self.seeds],
+            self.recipe.last_layer,
+            self.recipe.experts,
+        )
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimiser of what is trained at this stage."""
+        rate, on_gpu = self.training.learning_rate, self.store.device.type == "cuda"
+        return torch.optim.Adam(
+            trained_parameters(self),
+            # A replayed step reads the learning rate from the device.
+            lr=torch.tensor(rate, device=self.store.device) if on_gpu else rate,
+            weight_decay=self.training.weight_decay,
+            fused=True,
+            capturable=on_gpu,
+        )
+
+    def new_step(self) -> Captured:
+        """The update, to be captured anew where steps of one kind have one shape."""
+        # Steps of changing shapes cannot be replayed.
+        return Captured(self.update, self.store.device if self.fixed else torch.device("cpu"))
+
+    def active(self) -> list[tuple[int, SeedRecord]]:
         """The seeds that have not diverged, with their places among all."""
         return [(i, seed) for i, seed in enumerate(self.seeds) if not seed.diverged]
 
@@ -207,8 +200,13 @@ class Run:
     def train_epoch(self) -> None:
         """Re-cluster if due, train one epoch, validate, keep the best weights."""
         started = time.monotonic()
+        if self.epoch == self.second_start:
+            enter_second_stage(self)
+        self.objective.begin_epoch(self.epoch / self.training.epochs)
         refreshed = self._refresh(started) if self.epoch in self.refreshes else {}
-        rate = self.training.learning_rate * self.training.learning_rate_decay**self.epoch
+        # A second stage begins anew.
+        since = self.epoch - (self.second_start if self.objective.second_stage else 0)
+        rate = self.training.learning_rate * self.training.learning_rate_decay**since
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
@@ -218,7 +216,7 @@ class Run:
         trained = time.monotonic() - started
         logits = None
         if self.objective.trains_classifier(self.epoch):
-            logits = self._predict(self.parts[VALID])
+            logits = self.predict(self.parts[VALID]).logits
         for index, seed in self.active():
             total, classification, contrastive = losses[index]
             row = {
@@ -232,54 +230,50 @@ class Run:
                 seed.diverged = True
             elif logits is not None:
                 if bool(logits[index].isfinite().all()):
-                    recalls = self._recall(logits[index])
+                    recalls = recall_per_class(logits[index], self.labels[self.parts[VALID]])
                     row |= self._validate(index, seed, logits[index], recalls)
                     for class_row, recall in zip(refreshed.get(index, []), recalls, strict=False):
                         class_row["valid_recall"] = recall
                 else:
                     seed.diverged = True
-            self._note_epoch(seed, started, row)
+            seed.note_epoch(self.epoch, row, self._share_of_time(started))
         self.epoch += 1
 
     def _refresh(self, started: float) -> dict[int, list[dict[str, Any]]]:
         """Cluster the training set of every seed; rows of classes.parquet by its place."""
-        embeddings, valid = self._embed(self.parts[TRAIN]), self._embed(self.parts[VALID])
+        embeddings, valid = self.embed(self.parts[TRAIN]), self.embed(self.parts[VALID])
         rows = {}
         for index, seed in self.active():
             if not bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
                 seed.diverged = True
-                self._note_epoch(seed, started, {})
+                seed.note_epoch(self.epoch, {}, self._share_of_time(started))
                 continue
             self.objective.refresh_geometry(
                 index,
                 embeddings[index],
                 valid[index],
                 self.labels[self.parts[VALID]],
-                self._stream_seed("clustering", seed.number, self.epoch),
+                self.stream_seed("clustering", seed.number, self.epoch),
             )
             geometry = self.objective.geometry[index]
             rows[index] = self.objective.class_rows(index, "refresh", self.epoch, geometry)
             seed.classes += rows[index]
             if self.epoch in self.mapped:
-                self._note_embeddings(seed, "refresh", self.epoch, embeddings[index], geometry)
+                seed.embeddings.append(
+                    self._mapped("refresh", self.epoch, embeddings[index], geometry)
+                )
         return rows
 
     def _train_batches(self) -> tuple[list[list[float]], int]:
         """Mean losses of each seed, [S][3], and how many molecules all of them saw together."""
-        sampler = self.recipe.sampler
-        # Drawn on the CPU: a GPU's generator gives other numbers.
-        labels = self.objective.labels.cpu()
-        drawn = torch.stack(
-            [
-                SAMPLERS[sampler.name](sampler, labels, self._generator("order", seed.number))
-                for seed in self.seeds
-            ]
-        ).to(self.store.device)
+        drawn = self._draw(self._sampler(), "order")
         pieces = batches(drawn, self.training.batch_size)
+        if self.recipe.mixing is not None and self.recipe.mixing.name == "bilateral":
+            other = self._draw(self.recipe.mixing.sampler, "partners")
+            halves = zip(pieces, batches(other, self.training.batch_size), strict=True)
+            pieces = [torch.cat(both, dim=1) for both in halves]
         keys = [
-            step_keys(
-                self._stream_seed("views", seed.number, self.epoch), len(pieces), drawn.device
-            )
+            step_keys(self.stream_seed("views", seed.number, self.epoch), len(pieces), drawn.device)
             for seed in self.seeds
         ]
         self.make_room(pieces)
@@ -289,16 +283,35 @@ class Run:
             length = piece.shape[1]
             kind = length, self.sizes.get(length), self.objective.phase(self.epoch)
             self.step(kind, piece, key)
-        return (self.losses / drawn.shape[1]).T.tolist(), drawn.numel()
+        molecules = sum(piece.shape[1] for piece in pieces)
+        return (self.losses / molecules).T.tolist(), molecules * len(self.seeds)
+
+    def _sampler(self) -> Sampler:
+        stage = self.recipe.second_stage
+        second = self.objective.second_stage and stage is not None
+        return stage.sampler if second else self.recipe.sampler
+
+    def _draw(self, sampler: Sampler, stream: str) -> Tensor:
+        """Positions in the pool, int64 [S, n], on the device."""
+        # Drawn on the CPU: a GPU's generator gives other numbers.
+        labels = self.objective.pool.labels.cpu()
+        progress = self.epoch / self.training.epochs
+        drawn = [
+            SAMPLERS[sampler.name](sampler, one, self._generator(stream, seed.number), progress)
+            for one, seed in zip(labels, self.seeds, strict=True)
+        ]
+        return torch.stack(drawn).to(self.store.device)
 
     def make_room(self, pieces: Sequence[Tensor]) -> None:
         """Let the fixed sizes of graphs hold all batches of this epoch; waits for the device."""
-        if not self.fixed:
+        if not self.fixed or self.objective.pool.features is not None:
             return
         views = 1 if self.recipe.views is None else 2
+        seed = torch.arange(len(self.seeds), device=self.store.device)[:, None]
         for length in {piece.shape[1] for piece in pieces}:
             alike = torch.stack([piece for piece in pieces if piece.shape[1] == length])
-            needed = self.store.size_of(self.parts[TRAIN][alike].repeat(1, 1, views))
+            molecules = self.objective.pool.molecules[seed, alike]
+            needed = self.store.size_of(molecules.repeat(1, 1, views))
             held = self.sizes.get(length, Size(0, 0))
             # An atom is always left for the entries that fill a graph up.
             if needed.atoms >= held.atoms or needed.entries > held.entries:
@@ -322,22 +335,18 @@ class Run:
         length = drawn.shape[1]
         with self._precision():
             losses = self.objective(
-                self.network,
-                self.store,
-                self.parts[TRAIN][drawn],
-                drawn,
-                self.epoch,
-                keys,
+                self.network, self.companion, self.store, drawn, self.epoch, keys,
                 self.sizes.get(length),
-            )
+            )  # fmt: skip
         self.optimizer.zero_grad()
         losses.total.sum().backward()
         self.optimizer.step()
+        self.companion.follow(self.network)
         parts = torch.stack([losses.total, losses.classification, losses.contrastive])
         self.losses += parts.detach() * length
 
     def _validate(
-        self, index: int, seed: _Seed, logits: Tensor, recalls: list[float]
+        self, index: int, seed: SeedRecord, logits: Tensor, recalls: list[float]
     ) -> dict[str, Any]:
         """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
         labels = self.labels[self.parts[VALID]]
@@ -351,60 +360,20 @@ class Run:
             "valid_accuracy": float((logits.argmax(1) == labels).float().mean()),
         }
 
-    def _recall(self, logits: Tensor) -> list[float]:
-        """Recall of each class on the validation molecules; NaN for a class without any."""
-        labels = self.labels[self.parts[VALID]]
-        correct = logits.argmax(1) == labels
-        counts = torch.bincount(labels, minlength=self.problem.classes)
-        hits = torch.bincount(labels[correct], minlength=self.problem.classes)
-        recall: list[float] = (hits / counts).tolist()
-        return recall
+    def _share_of_time(self, started: float) -> float:
+        """Of an epoch that all seeds spend together, each has its share; seconds."""
+        return (time.monotonic() - started) / len(self.seeds)
 
-    def _note_epoch(self, seed: _Seed, started: float, row: dict[str, Any]) -> None:
-        seed.epochs = self.epoch + 1
-        seed.history.append(
-            {
-                "epoch": self.epoch,
-                **row,
-                # Of an epoch that all seeds spend together, each has its share.
-                "seconds": (time.monotonic() - started) / len(self.seeds),
-                "finished_at": time.time(),
-            }
-        )
-
-    def _note_embeddings(
-        self,
-        seed: _Seed,
-        moment: str,
-        epoch: int,
-        embeddings: Tensor,
-        geometry: Geometry | None,
-    ) -> None:
-        """Keep the embeddings of a few molecules of every class, always the same ones."""
-        labels = self.objective.labels
-        generator = torch.Generator()
-        generator.manual_seed(derive_seed("map", self.problem.dataset, self.problem.split))
-        order = torch.randperm(len(labels), generator=generator).to(labels.device)
-        order = order[labels[order].argsort(stable=True)]
-        counts = self.objective.counts
-        rank = torch.arange(len(order), device=order.device)
-        rank -= (counts.cumsum(0) - counts).repeat_interleave(counts)
-        position = order[rank < MAPPED_PER_CLASS].sort().values
-        assert geometry is not None
-        seed.embeddings.append(
-            {
-                "moment": moment,
-                "epoch": epoch,
-                "position": position.cpu(),
-                "subcluster": geometry.subclusters[position].cpu(),
-                "embedding": F.normalize(embeddings[position], dim=1).cpu(),
-            }
-        )
+    def _mapped(
+        self, moment: str, epoch: int, embeddings: Tensor, geometry: Geometry
+    ) -> dict[str, Any]:
+        seed = derive_seed("map", self.problem.dataset, self.problem.split)
+        return mapped_embeddings(moment, epoch, embeddings, self.objective.labels, geometry, seed)
 
     # ------------------------------------------------------------------------ evaluation
 
     @torch.no_grad()
-    def _embed(self, molecules: Tensor) -> Tensor:
+    def embed(self, molecules: Tensor) -> Tensor:
         """Embeddings of the same molecules by every seed's network, [S, n, D]."""
         self.network.eval()
         return torch.cat(
@@ -417,16 +386,18 @@ class Run:
             dim=1,
         )
 
-    def _predict(self, molecules: Tensor) -> Tensor:
-        return predict_logits(self.network, self.store, molecules, len(self.seeds))
+    def predict(self, molecules: Tensor) -> Output:
+        """What every seed's network says of the same molecules."""
+        return predict(self.network, self.store, molecules, len(self.seeds))
 
     # --------------------------------------------------------------------- random streams
 
-    def _stream_seed(self, stream: str, seed: int, *axes: str | int) -> int:
+    def stream_seed(self, stream: str, seed: int, *axes: str | int) -> int:
+        """Seed of a random stream of one training seed."""
         return derive_seed(stream, self.problem.dataset, self.problem.split, seed, *axes)
 
     def _generator(self, stream: str, seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(self._stream_seed(stream, seed, self.epoch))
+        return torch.Generator().manual_seed(self.stream_seed(stream, seed, self.epoch))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(
@@ -444,25 +415,50 @@ class Run:
         return {
             "epoch": self.epoch,
             "network": self.network.state_dict(),
+            "companion": self.companion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "objective": [self.objective.state(index) for index in range(len(self.seeds))],
             "seeds": [vars(seed) for seed in self.seeds],
             "sizes": {length: list(size) for length, size in self.sizes.items()},
+            # What the second stage works on follows from networks that are no more.
+            "pool": self.objective.pool.state() if self.objective.second_stage else None,
+            "grown": self.grown,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.epoch = state["epoch"]
+        if state["grown"] is not None:
+            self.grow(state["grown"])
+        if state["pool"] is not None:
+            self.use_second_stage(Pool(**state["pool"]).to(self.store.device))
         self.network.load_state_dict(state["network"])
+        self.companion.load_state_dict(state["companion"])
         # How a device wants them, not how the one that was trained on before did.
         kept = [(group["lr"], group["capturable"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
         for group, (rate, capturable) in zip(self.optimizer.param_groups, kept, strict=True):
             group |= {"lr": rate, "capturable": capturable}
-        self.seeds = [_Seed(**seed) for seed in state["seeds"]]
+        self.seeds = [SeedRecord(**seed) for seed in state["seeds"]]
         self.sizes = {length: Size(*size) for length, size in state["sizes"].items()}
         for index, geometry in enumerate(state["objective"]):
             self.objective.restore(index, geometry)
+
+    # ----------------------------------------------------------------------- second stage
+
+    def use_second_stage(self, pool: Pool) -> None:
+        """Go on with the second stage of the recipe, on other molecules or features."""
+        self.objective.pool, self.objective.second_stage = pool, True
+        self.optimizer = self.new_optimizer()
+        self.sizes, self.step = {}, self.new_step()
+
+    def grow(self, molecules: dict[str, Tensor]) -> None:
+        """Add molecules, as packed arrays, at the end of the store."""
+        self.grown = molecules
+        added = {name: tensor.numpy() for name, tensor in molecules.items()}
+        self.store = self.store.extended(added)
+
+    # ------------------------------------------------------------------------------- end
 
     def line(self) -> str:
         """One line of progress: loss and validation score of each seed still trained."""
@@ -486,38 +482,31 @@ class Run:
     def results(self) -> list[SeedResult]:
         """Predict with the chosen weights of every seed."""
         chosen = [(i, seed) for i, seed in self.active() if seed.best_weights is not None]
-        found = [
-            SeedResult(
-                status="diverged" if seed.diverged else "finished",
-                epochs=seed.epochs,
-                best_epoch=seed.best_epoch,
-                history=seed.history,
-                classes=seed.classes,
-                embeddings=seed.embeddings,
-            )
-            for seed in self.seeds
-        ]
+        found = [seed.result() for seed in self.seeds]
         if not chosen:
             return found
         for index, seed in chosen:
             assert seed.best_weights is not None
             load_state_of(self.network, index, seed.best_weights)
-        embeddings, valid = self._embed(self.parts[TRAIN]), self._embed(self.parts[VALID])
-        logits = {part: self._predict(self.parts[part]) for part in (VALID, TEST)}
+        if self.recipe.posthoc is not None:
+            apply_posthoc(self, [index for index, _ in chosen])
+        embeddings, valid = self.embed(self.parts[TRAIN]), self.embed(self.parts[VALID])
+        said = {part: self.predict(self.parts[part]) for part in (VALID, TEST)}
         for index, seed in chosen:
-            assert seed.best_weights is not None
             if bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
                 self._note_chosen(
-                    index, seed, embeddings[index], valid[index], logits[VALID][index]
+                    index, seed, embeddings[index], valid[index], said[VALID].logits[index]
                 )
-            found[index].weights = {k: v.cpu() for k, v in seed.best_weights.items()}
-            found[index].logits = {
-                part: values[index].cpu().numpy() for part, values in logits.items()
-            }
+            state = state_of(self.network, index)
+            found[index].weights = {name: tensor.cpu() for name, tensor in state.items()}
+            for part, output in said.items():
+                found[index].logits[part] = output.logits[index].cpu().numpy()
+                if output.uncertainty is not None:
+                    found[index].uncertainty[part] = output.uncertainty[index].cpu().numpy()
         return found
 
     def _note_chosen(
-        self, index: int, seed: _Seed, embeddings: Tensor, valid: Tensor, logits: Tensor
+        self, index: int, seed: SeedRecord, embeddings: Tensor, valid: Tensor, logits: Tensor
     ) -> None:
         """Measure the classes once more, with the weights that were chosen."""
         assert seed.best_epoch is not None
@@ -525,22 +514,17 @@ class Run:
             embeddings,
             valid,
             self.labels[self.parts[VALID]],
-            self._stream_seed("clustering", seed.number),
+            self.stream_seed("clustering", seed.number),
         )
         rows = self.objective.class_rows(index, "chosen", seed.best_epoch, geometry)
-        for row, recall in zip(rows, self._recall(logits), strict=True):
+        recalls = recall_per_class(logits, self.labels[self.parts[VALID]])
+        for row, recall in zip(rows, recalls, strict=True):
             # The weights in force at the chosen epoch are those of the refresh before it.
             row["valid_recall"] = recall
             if self.recipe.needs_geometry:
                 del row["weight"]
         seed.classes += rows
-        self._note_embeddings(seed, "chosen", seed.best_epoch, embeddings, geometry)
-
-
-def _spread(epochs: range, number: int) -> set[int]:
-    """Up to `number` of the epochs, evenly spaced, the first among them."""
-    step = max(1, -(-len(epochs) // number))
-    return set(epochs[::step])
+        seed.embeddings.append(self._mapped("chosen", seed.best_epoch, embeddings, geometry))
 
 
 def batches(drawn: Tensor, size: int) -> list[Tensor]:
@@ -555,10 +539,8 @@ def batches(drawn: Tensor, size: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def predict_logits(
-    network: Network, store: GraphStore, molecules: Tensor, seeds: int = 1
-) -> Tensor:
-    """Logits of molecules of a store by every seed's network.
+def predict(network: Network, store: GraphStore, molecules: Tensor, seeds: int = 1) -> Output:
+    """What every seed's network says of molecules of a store, in single precision.
 
     Parameters
     ----------
@@ -570,17 +552,17 @@ def predict_logits(
         Positions, int64 [n].
     seeds
         S.
-
-    Returns
-    -------
-    Tensor
-        float32 [S, n, C].
     """
     network.eval()
-    return torch.cat(
-        [
-            network(store.batch(rows.repeat(seeds, 1)), store.type_features).logits.float()
-            for rows in molecules.split(EVALUATION_BATCH)
-        ],
-        dim=1,
+    said = [
+        network(store.batch(rows.repeat(seeds, 1)), store.type_features)
+        for rows in molecules.split(EVALUATION_BATCH)
+    ]
+    uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
+    return Output(
+        embedding=torch.cat([output.embedding for output in said], dim=1),
+        features=torch.cat([output.features for output in said], dim=1),
+        experts=torch.cat([output.experts for output in said], dim=2),
+        logits=torch.cat([output.logits.float() for output in said], dim=1),
+        uncertainty=torch.cat(uncertainty, dim=1).float() if uncertainty else None,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,16 +11,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.features.packed import Batch, GraphStore, Size
-from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
+from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
+from drugtail.methods.distillation import distillation
 from drugtail.methods.geometry import Geometry, class_temperatures, take_geometry
-from drugtail.methods.losses import LOSSES, weighted_mean
+from drugtail.methods.losses import LOSSES, Outcome
+from drugtail.methods.mixing import MIXING, bilateral_share
+from drugtail.methods.targets import assign_points, spread_points
 from drugtail.methods.views import VIEWS
 from drugtail.methods.weights import CLASS_WEIGHTS
-from drugtail.models.network import Network
-from drugtail.runtime.draws import Draws
+from drugtail.models.companion import Companion
+from drugtail.models.network import Network, Output
+from drugtail.runtime.draws import Draws, mix
 
 if TYPE_CHECKING:
     from drugtail.methods.recipe import Recipe
+
+# Streams of randomness of a step beside that of the views.
+LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,48 @@ class Losses:
     total: Tensor
     classification: Tensor
     contrastive: Tensor
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What epochs are drawn from: P molecules of each of S seeds.
+
+    Attributes
+    ----------
+    molecules : Tensor
+        Positions in the store, int64 [S, P].
+    labels : Tensor
+        Their classes, int64 [S, P].
+    partner_labels, share : Tensor or None
+        Of molecules of two classes: the other one, int64 [S, P], and how much is of `labels`,
+        [S, P].
+    teacher : Tensor or None
+        Logits of another network, to learn from, [S, P, C].
+    features : Tensor or None
+        What the last layer gets, if all before it is frozen, [S, P, H].
+    """
+
+    molecules: Tensor
+    labels: Tensor
+    partner_labels: Tensor | None = None
+    share: Tensor | None = None
+    teacher: Tensor | None = None
+    features: Tensor | None = None
+
+    def take(self, drawn: Tensor) -> Pool:
+        """The drawn ones alone, int64 [S, B]."""
+        seed = torch.arange(len(drawn), device=drawn.device)[:, None]
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Pool(**{k: None if v is None else v[seed, drawn] for k, v in found.items()})
+
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def to(self, device: torch.device) -> Pool:
+        """The same on another device."""
+        return Pool(**{name: tensor.to(device) for name, tensor in self.state().items()})
 
 
 class Objective:
@@ -42,8 +91,10 @@ class Objective:
     ----------
     recipe
         The method.
+    molecules
+        Positions of the training molecules in the store, int64 [N].
     labels
-        Classes of the training molecules, int64 [N].
+        Their classes, int64 [N].
     classes
         Number of classes C.
     schedule_scale
@@ -53,21 +104,39 @@ class Objective:
     """
 
     def __init__(
-        self, recipe: Recipe, labels: Tensor, classes: int, schedule_scale: float, seeds: int = 1
+        self,
+        recipe: Recipe,
+        molecules: Tensor,
+        labels: Tensor,
+        classes: int,
+        schedule_scale: float,
+        seeds: int = 1,
     ) -> None:
         self.recipe = recipe
         self.labels = labels
         self.counts = torch.bincount(labels, minlength=classes)
+        self.pool = Pool(molecules.expand(seeds, -1), labels.expand(seeds, -1))
+        self.second_stage = False
+        self.progress = torch.zeros((), device=labels.device)
         self.geometry: list[Geometry | None] = [None] * seeds
-        self.weights = self._weights(None).repeat(seeds, 1)
+        self.weights = self._weights(None, 0.0).repeat(seeds, 1)
         self.subclusters = labels.repeat(seeds, 1)
         self.temperatures = torch.ones_like(self.weights)
+        self.targets: Tensor | None = None
         schedule = recipe.schedule
         if schedule is not None:
             self.warmup = _scaled(schedule.warmup_epochs, schedule_scale)
             self.refresh = _scaled(schedule.refresh_epochs, schedule_scale)
         else:
             self.warmup = self.refresh = 0
+
+    # ---------------------------------------------------------------------------- epochs
+
+    def begin_epoch(self, progress: float) -> None:
+        """Renew what depends on the share of the epochs that are over."""
+        self.progress.fill_(progress)
+        for index, geometry in enumerate(self.geometry):
+            self.weights[index] = self._weights(geometry, progress)
 
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
@@ -78,6 +147,228 @@ class Objective:
         if not self.recipe.needs_geometry:
             return range(0)
         return range(self.warmup, epochs, self.refresh)
+
+    def phase(self, epoch: int) -> tuple[bool, ...]:
+        """What a step of this epoch consists of; steps of one phase run the same operations."""
+        return self.trains_classifier(epoch), self._clustered(), self.second_stage
+
+    # ------------------------------------------------------------------------------ a step
+
+    def __call__(
+        self,
+        network: Network,
+        companion: Companion,
+        store: GraphStore,
+        drawn: Tensor,
+        epoch: int,
+        keys: Tensor,
+        size: Size | None = None,
+    ) -> Losses:
+        """Losses of one batch of every seed.
+
+        Parameters
+        ----------
+        network
+            In training mode.
+        companion
+            What is trained beside it.
+        store
+            All molecules.
+        drawn
+            Positions of the batch in the pool, int64 [S, B]. Where molecules are mixed with others
+            that are drawn in another way, those follow: [S, 2 B].
+        epoch
+            Counted from 0.
+        keys
+            Source of randomness of each seed's parts, int64 [S].
+        size
+            Size of a seed's graph of the batch, see `GraphStore.batch`.
+        """
+        taken = self.pool.take(drawn)
+        if taken.features is not None:
+            return _alone(self._of_features(network, taken, keys))
+        if self.recipe.views is not None:
+            return self._of_views(network, companion, store, taken, drawn, epoch, keys, size)
+        embedding = network.encoder(store.batch(taken.molecules, size), store.type_features)
+        if self.recipe.mixing is not None and self.recipe.mixing.name == "bilateral":
+            return _alone(self._of_branches(network, embedding, taken, keys))
+        if self.recipe.mixing is not None:
+            return _alone(self._mixed(network, embedding, taken, keys))
+        output = network.classify(embedding)
+        classification = self._labelled(output, taken, keys)
+        if taken.teacher is None:
+            return _alone(classification)
+        return _alone(self._taught(output, taken, classification))
+
+    def _of_features(self, network: Network, taken: Pool, keys: Tensor) -> Tensor:
+        """Loss of the last layer alone."""
+        assert taken.features is not None
+        return self._labelled(network.classify_features(taken.features), taken, keys)
+
+    def _of_views(
+        self,
+        network: Network,
+        companion: Companion,
+        store: GraphStore,
+        taken: Pool,
+        drawn: Tensor,
+        epoch: int,
+        keys: Tensor,
+        size: Size | None,
+    ) -> Losses:
+        # Both views go through the network as one batch of 2B molecules.
+        batch = store.batch(taken.molecules.repeat(1, 2), size)
+        weight = self._view(batch, keys)
+        output = network(batch, store.type_features, weight)
+        # The paper of the proposed method does not say which view the classifier sees; both do.
+        losses = self._losses(output, taken.labels.repeat(1, 2), keys)
+        classification = losses.mean(dim=1)
+        settings = self.recipe.contrastive
+        if settings is None:
+            return _alone(classification)
+        slow = companion.keys(batch, store.type_features, weight)
+        views = F.normalize(_single(output.embedding), dim=2)
+        centres = companion.centres
+        contrastive = self._contrastive(
+            keys,
+            views=_by_view(views),
+            labels=taken.labels,
+            subclusters=self.subclusters.gather(1, drawn),
+            logits=_by_view(_single(output.logits)),
+            losses=_by_view(losses),
+            temperatures=self.temperatures,
+            centres=None if centres is None else F.normalize(centres, dim=2),
+            targets=self.targets if "targets" in settings.needs else None,
+            keys=None if slow is None else _by_view(slow),
+            queue=companion.queue,
+            queue_labels=companion.queue_labels,
+        )
+        if slow is not None:
+            # One view of each molecule; both would be the same molecules twice.
+            companion.remember(slow[:, : drawn.shape[1]], taken.labels)
+        if settings.whole:
+            return Losses(contrastive, classification, contrastive)
+        if not self.trains_classifier(epoch):
+            return Losses(contrastive, torch.zeros_like(contrastive), contrastive)
+        return Losses(classification + contrastive, classification, contrastive)
+
+    def _mixed(self, network: Network, embedding: Tensor, taken: Pool, keys: Tensor) -> Tensor:
+        """Loss of embeddings mixed with others of the batch."""
+        settings = self.recipe.mixing
+        assert settings is not None
+        mixing = MIXING[settings.name]
+
+        def of_one_seed(key: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            draws = Draws(mix(key + MIXING_STREAM))
+            partner = draws.uniform(len(labels)).argsort()
+            shares = mixing(settings, self.counts[labels], self.counts[labels[partner]], draws)
+            return partner, *shares
+
+        partner, share, label_share = torch.vmap(of_one_seed)(keys, taken.labels)
+        share = share.to(embedding.dtype)[:, :, None]
+        mixed = share * embedding + (1 - share) * _permuted(embedding, partner)
+        other = taken.labels.gather(1, partner)
+        output = network.classify(mixed)
+        return self._of_two_labels(output, taken.labels, other, label_share, keys)
+
+    def _of_branches(
+        self, network: Network, embedding: Tensor, taken: Pool, keys: Tensor
+    ) -> Tensor:
+        """Loss of two branches, each with molecules of its own (BBN; Zhou et al., CVPR 2020)."""
+        first, second = embedding.chunk(2, dim=1)
+        labels, other = taken.labels.chunk(2, dim=1)
+        share = bilateral_share(self.progress)
+        output = network.classify_branches(first, second, share)
+        return self._of_two_labels(output, labels, other, share.expand(labels.shape), keys)
+
+    def _labelled(self, output: Output, taken: Pool, keys: Tensor) -> Tensor:
+        if taken.partner_labels is None:
+            return self._losses(output, taken.labels, keys).mean(dim=1)
+        assert taken.share is not None
+        return self._of_two_labels(output, taken.labels, taken.partner_labels, taken.share, keys)
+
+    def _of_two_labels(
+        self, output: Output, labels: Tensor, other: Tensor, share: Tensor, keys: Tensor
+    ) -> Tensor:
+        """Loss of molecules that belong to two classes, by their shares [S, B]; [S]."""
+        first, second = self._losses(output, labels, keys), self._losses(output, other, keys)
+        share = share.to(first.dtype)
+        return (share * first + (1 - share) * second).mean(dim=1)
+
+    def _taught(self, output: Output, taken: Pool, classification: Tensor) -> Tensor:
+        settings = self.recipe.second_stage
+        assert settings is not None
+        assert settings.name in ("distillation", "two_phase")
+        assert taken.teacher is not None
+        power = settings.power if settings.name == "distillation" else 1.0
+
+        def of_one_seed(logits: Tensor, teacher: Tensor) -> Tensor:
+            told = distillation(logits, teacher, temperature=settings.temperature, power=power)
+            return told.mean()
+
+        told = torch.vmap(of_one_seed)(_single(output.logits), taken.teacher)
+        return (1 - settings.weight) * classification + settings.weight * told
+
+    # ------------------------------------------------------------------------------- parts
+
+    def _losses(self, output: Output, labels: Tensor, keys: Tensor) -> Tensor:
+        """Classification loss per molecule, times its class's weight, [S, B]."""
+        settings = self.recipe.loss
+        stage = self.recipe.second_stage
+        if self.second_stage and stage is not None and stage.name == "distillation":
+            settings = stage.loss
+        loss = LOSSES[settings.name]
+        last = self.recipe.last_layer
+        scale = last.scale if last.name == "cosine" else 1.0
+
+        def of_one_seed(
+            logits: Tensor, features: Tensor, experts: Tensor, labels: Tensor, weights: Tensor,
+            key: Tensor,
+        ) -> Tensor:  # fmt: skip
+            batch = Outcome(
+                logits=logits, labels=labels, counts=self.counts, features=features,
+                experts=experts, scale=scale, progress=self.progress,
+                draws=Draws(mix(key + LOSS_STREAM)),
+            )  # fmt: skip
+            return weights[labels] * loss(settings, batch)
+
+        return torch.vmap(of_one_seed)(
+            _single(output.logits), _single(output.features), _single(output.experts), labels,
+            self.weights, keys,
+        )  # fmt: skip
+
+    def _view(self, batch: Batch, keys: Tensor) -> Tensor:
+        settings = self.recipe.views
+        assert settings is not None
+        view = VIEWS[settings.name]
+
+        def of_one_seed(key: Tensor, *tensors: Tensor) -> Tensor:
+            return view(settings, batch.with_tensors(tensors), Draws(key))
+
+        return torch.vmap(of_one_seed)(keys, *batch.tensors())
+
+    def _contrastive(self, seeds: Tensor, /, **tensors: Tensor | None) -> Tensor:
+        settings = self.recipe.contrastive
+        assert settings is not None
+        term: Callable[[Any, ViewBatch], Tensor] = CONTRASTIVE[settings.name]
+        given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        clustered = self._clustered()
+
+        def of_one_seed(key: Tensor, given: dict[str, Tensor]) -> Tensor:
+            draws = Draws(mix(key + CONTRASTIVE_STREAM))
+            batch = ViewBatch(**given, counts=self.counts, draws=draws, clustered=clustered)
+            return term(settings, batch)
+
+        weight = 1.0 if settings.whole else settings.weight
+        return weight * torch.vmap(of_one_seed)(seeds, given)
+
+    def _weights(self, geometry: Geometry | None, progress: float) -> Tensor:
+        settings = self.recipe.class_weights
+        if progress < getattr(settings, "start", 0.0):
+            return torch.ones(len(self.counts), device=self.counts.device)
+        return CLASS_WEIGHTS[settings.name](settings, self.counts, geometry)
+
+    # ---------------------------------------------------------------------------- geometry
 
     def refresh_geometry(
         self, index: int, embeddings: Tensor, valid: Tensor, valid_labels: Tensor, seed: int
@@ -124,59 +415,6 @@ class Objective:
             **settings,
         )
 
-    def phase(self, epoch: int) -> tuple[bool, ...]:
-        """What a step of this epoch consists of; steps of one phase run the same operations."""
-        return self.trains_classifier(epoch), self._clustered()
-
-    def __call__(
-        self,
-        network: Network,
-        store: GraphStore,
-        molecules: Tensor,
-        drawn: Tensor,
-        epoch: int,
-        keys: Tensor,
-        size: Size | None = None,
-    ) -> Losses:
-        """Losses of one batch of every seed.
-
-        Parameters
-        ----------
-        network
-            In training mode.
-        store
-            All molecules.
-        molecules
-            Positions of the batch in `store`, int64 [S, B].
-        drawn
-            Positions of the batch among the training molecules, int64 [S, B].
-        epoch
-            Counted from 0.
-        keys
-            Source of randomness of each seed's parts, int64 [S].
-        size
-            Size of a seed's graph of the batch, see `GraphStore.batch`.
-        """
-        labels = self.labels[drawn]
-        if self.recipe.views is None:
-            output = network(store.batch(molecules, size), store.type_features)
-            classification = self._classification(output.logits, labels)
-            return Losses(classification, classification, torch.zeros_like(classification))
-
-        # Both views go through the network as one batch of 2B molecules.
-        batch = store.batch(molecules.repeat(1, 2), size)
-        output = network(batch, store.type_features, self._view(batch, keys))
-        contrastive = output.logits.new_zeros(len(drawn))
-        if self.recipe.contrastive is not None:
-            views = F.normalize(_single(output.embedding), dim=2)
-            views = views.unflatten(1, (2, -1)).transpose(1, 2)
-            contrastive = self._contrastive(views, labels, drawn)
-        if not self.trains_classifier(epoch):
-            return Losses(contrastive, torch.zeros_like(contrastive), contrastive)
-        # The paper does not say which view the classifier sees; it sees both.
-        classification = self._classification(output.logits, labels.repeat(1, 2))
-        return Losses(classification + contrastive, classification, contrastive)
-
     def state(self, index: int) -> dict[str, Any]:
         """What a checkpoint must hold of one seed to continue: tensors only."""
         geometry = self.geometry[index]
@@ -218,57 +456,35 @@ class Objective:
 
     def _use(self, index: int, geometry: Geometry) -> None:
         self.geometry[index] = geometry
-        self.weights[index] = self._weights(geometry)
+        self.weights[index] = self._weights(geometry, float(self.progress))
         self.subclusters[index] = geometry.subclusters
-        if self.recipe.contrastive is not None:
-            temperature = self.recipe.contrastive.temperature
-            self.temperatures[index] = class_temperatures(geometry, temperature)
-
-    def _weights(self, geometry: Geometry | None) -> Tensor:
-        settings = self.recipe.class_weights
-        return CLASS_WEIGHTS[settings.name](settings, self.counts, geometry)
-
-    def _view(self, batch: Batch, keys: Tensor) -> Tensor:
-        settings = self.recipe.views
-        assert settings is not None
-        view = VIEWS[settings.name]
-
-        def of_one_seed(key: Tensor, *tensors: Tensor) -> Tensor:
-            return view(settings, batch.with_tensors(tensors), Draws(key))
-
-        return torch.vmap(of_one_seed)(keys, *batch.tensors())
-
-    def _classification(self, logits: Tensor, labels: Tensor) -> Tensor:
-        settings = self.recipe.loss
-        loss = LOSSES[settings.name]
-
-        def of_one_seed(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-            return weighted_mean(loss(settings, logits, labels, self.counts), labels, weights)
-
-        return torch.vmap(of_one_seed)(_single(logits), labels, self.weights)
-
-    def _contrastive(self, views: Tensor, labels: Tensor, drawn: Tensor) -> Tensor:
         settings = self.recipe.contrastive
-        assert settings is not None
-        if settings.name == "supervised" or not self._clustered():
-            one = partial(supervised_contrastive, temperature=settings.temperature)
-            return torch.vmap(one)(views, labels)
+        if settings is None:
+            return
+        self.temperatures[index] = class_temperatures(geometry, settings.temperature)
+        if "targets" in settings.needs:
+            points = spread_points(*geometry.centroids.shape, seed=0).to(geometry.centroids.device)
+            if self.targets is None:
+                self.targets = points.repeat(len(self.geometry), 1, 1)
+            self.targets[index] = assign_points(points, geometry.centroids)
 
-        def of_one_seed(
-            views: Tensor, labels: Tensor, subclusters: Tensor, temperatures: Tensor
-        ) -> Tensor:
-            return subcluster_contrastive(
-                views,
-                labels,
-                subclusters,
-                temperature=settings.temperature,
-                class_temperature=temperatures,
-                beta=settings.beta,
-                variant=settings.variant,
-            )
 
-        subclusters = self.subclusters.gather(1, drawn)
-        return torch.vmap(of_one_seed)(views, labels, subclusters, self.temperatures)
+def _alone(classification: Tensor) -> Losses:
+    """Losses of a recipe without a contrastive term."""
+    return Losses(classification, classification, torch.zeros_like(classification))
+
+
+def _by_view(x: Tensor) -> Tensor:
+    """[S, 2 B, ...], all first views and then all second, as [S, B, 2, ...]."""
+    return x.unflatten(1, (2, -1)).transpose(1, 2)
+
+
+def _permuted(x: Tensor, order: Tensor) -> Tensor:
+    """Rows of [S, B, D] in another order, a permutation int64 [S, B]."""
+    # As a product: the gradient of an index is a scattered addition.
+    seed = torch.arange(x.shape[1], device=x.device)
+    matrix = (order[:, :, None] == seed).to(x.dtype)
+    return torch.bmm(matrix, x)
 
 
 def _single(x: Tensor) -> Tensor:
@@ -277,4 +493,4 @@ def _single(x: Tensor) -> Tensor:
 
 
 def _scaled(epochs: int, factor: float) -> int:
-    return max(1, round(epochs * factor))
+    return max(1, round(epochs * factor)) if epochs else 0

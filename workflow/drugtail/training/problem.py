@@ -88,12 +88,21 @@ def read_problem(molecules: Path, split: Path) -> Problem:
 
 
 def prediction_frame(
-    problem: Problem, part: str, seed: int, logits: NDArray[np.float32]
+    problem: Problem,
+    part: str,
+    seed: int,
+    logits: NDArray[np.float32],
+    uncertainty: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Predictions of one part as rows: id, part, label, seed and a logit per class."""
+    """Predictions of one part as rows: id, part, label, seed and a logit per class.
+
+    Methods that say how unsure they are have ``uncertainty`` besides.
+    """
     rows = problem.parts[part]
     frame = pd.DataFrame(
         {"id": problem.ids[rows], "part": part, "label": problem.labels[rows], "seed": seed}
     )
     columns = [f"logit_{c}" for c in range(problem.classes)]
+    if uncertainty is not None:
+        frame["uncertainty"] = uncertainty
     return frame.join(pd.DataFrame(logits, columns=columns))

@@ -1,0 +1,91 @@
+"""Changing a trained last layer, s = W h + b, for prediction.
+
+Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020;
+Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021. The representation h is
+everything before the last layer: the encoder and the hidden layers of the head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drugtail.methods.losses import negative_log_likelihood
+
+
+def log_prior_shift(counts: Tensor, tau: float) -> Tensor:
+    """−τ log π, float32 [C], what is added to the logits at prediction (Menon et al., equation 9).
+
+    Parameters
+    ----------
+    counts
+        Training molecules per class, all at least 1, [C].
+    tau
+        τ.
+    """
+    return (-tau * (counts.double() / counts.sum()).log()).float()
+
+
+def tau_normalised(
+    weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, *, steps: int = 20
+) -> tuple[Tensor, Tensor]:
+    """W with rows w_c / ‖w_c‖^τ and no bias, τ chosen for the best balanced accuracy.
+
+    Kang et al., section 4.2. Among τ of equal balanced accuracy the one with the lowest mean loss
+    over classes is taken.
+
+    Parameters
+    ----------
+    weight, bias
+        W, [C, H], and b, [C].
+    features, labels
+        Of the validation molecules, [V, H] and int64 [V].
+    steps
+        τ is tried at 0, 1/steps, …, 1.
+
+    Returns
+    -------
+    weight : Tensor
+        [C, H].
+    bias : Tensor
+        Zeros, [C].
+    """
+    length = weight.norm(dim=1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+    # Divided by the mean length, so that logits keep their size whatever τ is.
+    tried = [weight * (length.mean() / length) ** (step / steps) for step in range(steps + 1)]
+    best = max(tried, key=lambda rows: _score(features @ rows.T, labels))
+    return best, torch.zeros_like(bias)
+
+
+def nearest_class_mean(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """W and b of −‖h − μ_c‖²/2 without what all classes share: h·μ_c − ‖μ_c‖²/2.
+
+    Kang et al., section 4.2 (NCM), with Euclidean distances. As probabilities, the softmax is that
+    of unit Gaussians around the means, which is as sharp as the features are large.
+
+    Parameters
+    ----------
+    features, labels
+        Of the training molecules, [N, H] and int64 [N]; every class occurs.
+    classes
+        C.
+
+    Returns
+    -------
+    weight : Tensor
+        μ, [C, H].
+    bias : Tensor
+        [C].
+    """
+    member = (labels[:, None] == torch.arange(classes, device=labels.device)).to(features.dtype)
+    mean = (member / member.sum(dim=0)).T @ features
+    return mean, -mean.square().sum(dim=1) / 2
+
+
+def _score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Balanced accuracy, and minus the mean over classes of the loss."""
+    member = (labels[:, None] == labels.unique()).double()
+    member = member / member.sum(dim=0)
+    right = (logits.argmax(dim=1) == labels).double()
+    losses = negative_log_likelihood(logits, labels).double()
+    return float((right @ member).mean()), -float((losses @ member).mean())

@@ -1,0 +1,138 @@
+"""What is remembered of each seed while it trains."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from drugtail.methods.geometry import Geometry
+
+# For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
+MAPPED_REFRESHES = 3
+MAPPED_PER_CLASS = 150
+
+
+@dataclass
+class SeedResult:
+    """What training one seed gave.
+
+    Attributes
+    ----------
+    status : str
+        ``finished`` or ``diverged``.
+    epochs : int
+        Epochs that were trained; for a diverged seed, the last one is where it happened.
+    best_epoch : int or None
+        Epoch (counted from 0) whose weights were chosen by validation balanced accuracy.
+    history, classes : list of dict
+        Rows of history.parquet and classes.parquet.
+    embeddings : list of dict
+        Embeddings of some training molecules at a few epochs: ``moment`` (refresh or chosen),
+        ``epoch``, ``position`` among the training molecules, int64 [n], ``subcluster``, int64 [n],
+        and ``embedding``, L2-normalised, float32 [n, D].
+    weights : dict or None
+        Chosen state of the network.
+    logits : dict
+        Part -> logits of its molecules, float32 [n, C].
+    uncertainty : dict
+        Part -> uncertainty of each of its molecules, float32 [n]; empty where the method has none.
+    """
+
+    status: str
+    epochs: int
+    best_epoch: int | None
+    history: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+    embeddings: list[dict[str, Any]] = field(default_factory=list)
+    weights: dict[str, Tensor] | None = None
+    logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    uncertainty: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass
+class SeedRecord:
+    """What is known of one seed so far; see `SeedResult`."""
+
+    number: int
+    diverged: bool = False
+    epochs: int = 0
+    best_score: float = -1.0
+    best_epoch: int | None = None
+    best_weights: dict[str, Tensor] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    classes: list[dict[str, Any]] = field(default_factory=list)
+    embeddings: list[dict[str, Any]] = field(default_factory=list)
+
+    def note_epoch(self, epoch: int, row: dict[str, Any], seconds: float) -> None:
+        """Add a row to the history."""
+        self.epochs = epoch + 1
+        self.history.append({"epoch": epoch, **row, "seconds": seconds, "finished_at": time.time()})
+
+    def forget_best(self) -> None:
+        """Let later epochs be chosen only."""
+        self.best_score, self.best_epoch, self.best_weights = -1.0, None, None
+
+    def result(self) -> SeedResult:
+        """The result, as yet without predictions."""
+        return SeedResult(
+            status="diverged" if self.diverged else "finished",
+            epochs=self.epochs,
+            best_epoch=self.best_epoch,
+            history=self.history,
+            classes=self.classes,
+            embeddings=self.embeddings,
+        )
+
+
+def recall_per_class(logits: Tensor, labels: Tensor) -> list[float]:
+    """Recall of each class, from logits [n, C]; NaN for a class without molecules."""
+    classes = logits.shape[1]
+    correct = logits.argmax(1) == labels
+    counts = torch.bincount(labels, minlength=classes)
+    hits = torch.bincount(labels[correct], minlength=classes)
+    recall: list[float] = (hits / counts).tolist()
+    return recall
+
+
+def mapped_epochs(refreshes: range) -> set[int]:
+    """A few of the epochs, evenly spaced, the first among them."""
+    return set(refreshes[:: max(1, -(-len(refreshes) // MAPPED_REFRESHES))])
+
+
+def mapped_embeddings(
+    moment: str, epoch: int, embeddings: Tensor, labels: Tensor, geometry: Geometry, seed: int
+) -> dict[str, Any]:
+    """Embeddings of a few molecules of every class, for a map.
+
+    Parameters
+    ----------
+    moment, epoch
+        When this is.
+    embeddings, labels
+        Of the training molecules, [N, D] and int64 [N].
+    geometry
+        Of the same embeddings.
+    seed
+        Which molecules are taken depends on it and the labels alone.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = order.to(labels.device)
+    order = order[labels[order].argsort(stable=True)]
+    counts = torch.bincount(labels)
+    rank = torch.arange(len(order), device=order.device)
+    rank -= (counts.cumsum(0) - counts).repeat_interleave(counts)
+    position = order[rank < MAPPED_PER_CLASS].sort().values
+    return {
+        "moment": moment,
+        "epoch": epoch,
+        "position": position.cpu(),
+        "subcluster": geometry.subclusters[position].cpu(),
+        "embedding": F.normalize(embeddings[position], dim=1).cpu(),
+    }
