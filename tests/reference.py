@@ -67,7 +67,9 @@ class PlainNetwork(nn.Module):
     def __init__(self, network: Network, seed: int = 0) -> None:
         super().__init__()
         self.encoder = PlainGCN(network.encoder, seed)
-        self.classifier = plain_classifier(nn.Sequential(*network.heads[0].hidden, network.heads[0].last), seed)
+        head = network.heads[0]
+        layers = nn.Sequential(*head.hidden, head.last)
+        self.classifier = plain_classifier(layers, seed)
 
     def forward(self, data: Data) -> Tensor:
         return self.classifier(self.encoder(data.x, data.edge_index, data.batch))

@@ -34,6 +34,7 @@ from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import CHUNK, morgan_bits, pack_atoms
 from drugtail.features.packed import GraphStore
 from drugtail.methods.geometry import take_geometry
+from drugtail.models.companion import Companion
 from drugtail.models.network import Network
 from drugtail.runtime.draws import step_keys
 from drugtail.runtime.files import read_parquet, write_json, write_text
@@ -146,7 +147,8 @@ def our_epoch(
     recipe, classes = Catalogue(PROJECT / "config").recipe(method), int(labels.max()) + 1
     network = Network(ENCODER, classes, range(seeds))
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    objective = Objective(recipe, labels, classes, 1.0, seeds)
+    objective = Objective(recipe, torch.arange(len(labels)), labels, classes, 1.0, seeds)
+    companion = Companion(recipe, network, classes, range(seeds))
     generator = torch.Generator().manual_seed(0)
     if recipe.needs_geometry:
         x = torch.randn(len(labels), ENCODER.width, generator=generator)
@@ -165,7 +167,7 @@ def our_epoch(
                 sizes[length] = store.size_of(alike.repeat(1, 1, views))
         for drawn, key in zip(pieces, keys, strict=True):
             size = sizes.get(drawn.shape[1])
-            losses = objective(network, store, drawn, drawn, epoch, key, size)
+            losses = objective(network, companion, store, drawn, epoch, key, size)
             optimizer.zero_grad()
             losses.total.sum().backward()
             optimizer.step()

@@ -22,8 +22,9 @@ from drugtail.methods.losses import LOSSES
 from drugtail.methods.recipe import Recipe
 from drugtail.models import encoders
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.engine import Run, SeedResult, batches
+from drugtail.training.engine import Run, batches
 from drugtail.training.problem import Problem, read_problem
+from drugtail.training.record import SeedResult
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
@@ -245,8 +246,8 @@ def test_losses_and_gradients_are_computed_on_the_device_without_a_value_from_it
     network = run.network.train().to("meta")
     losses = elsewhere(run.objective)(
         network,
+        elsewhere(run.companion).to("meta"),
         elsewhere(run.store),
-        run.parts["train"][drawn].to("meta"),
         drawn.to("meta"),
         run.epoch,
         torch.tensor(SEEDS, device="meta"),

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
 from drugtail.methods.geometry import Geometry
-from drugtail.methods.losses import LOSSES, weighted_mean
+from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.recipe import (
     ClassSeparabilityWeights,
     CostSensitiveWeights,
@@ -41,7 +42,7 @@ def shuffled_labels(sizes: list[int], seed: int = 0) -> Tensor:
 
 
 def draw(name: str, labels: Tensor, seed: int) -> Tensor:
-    return SAMPLERS[name](None, labels, seeded(seed))
+    return SAMPLERS[name](None, labels, seeded(seed), 0.0)
 
 
 # ------------------------------------------------------------------------------- samplers
@@ -80,14 +81,16 @@ def test_instance_sampler_puts_every_molecule_anywhere() -> None:
     table = torch.zeros(6, 6)
     generator = seeded(0)
     for _ in range(6000):
-        table[torch.arange(6), SAMPLERS["instance"](None, labels, generator)] += 1
+        table[torch.arange(6), SAMPLERS["instance"](None, labels, generator, 0.0)] += 1
     assert chisquare(table.flatten().numpy()).pvalue > 1e-3
 
 
 def test_class_balanced_sampler_draws_classes_and_molecules_within_them_uniformly() -> None:
     labels = shuffled_labels([200, 40, 9, 1])
     generator = seeded(0)
-    drawn = torch.cat([SAMPLERS["class_balanced"](None, labels, generator) for _ in range(200)])
+    drawn = torch.cat(
+        [SAMPLERS["class_balanced"](None, labels, generator, 0.0) for _ in range(200)]
+    )
     per_class = torch.bincount(labels[drawn], minlength=4)
     assert chisquare(per_class.numpy()).pvalue > 1e-3
     per_molecule = torch.bincount(drawn, minlength=len(labels))
@@ -98,13 +101,30 @@ def test_class_balanced_sampler_draws_classes_and_molecules_within_them_uniforml
 def test_classes_without_molecules_are_never_drawn_and_take_no_share() -> None:
     labels = torch.tensor([1] * 30 + [4] * 10)
     generator = seeded(0)
-    drawn = torch.cat([SAMPLERS["class_balanced"](None, labels, generator) for _ in range(500)])
+    drawn = torch.cat(
+        [SAMPLERS["class_balanced"](None, labels, generator, 0.0) for _ in range(500)]
+    )
     counts = torch.bincount(labels[drawn], minlength=6).tolist()
     assert [counts[c] for c in (0, 2, 3, 5)] == [0] * 4
     assert chisquare([counts[1], counts[4]]).pvalue > 1e-3
 
 
 # --------------------------------------------------------------------------------- losses
+
+
+def loss(
+    name: str, settings: Any, logits: Tensor, labels: Tensor, counts: Tensor, **more: Any
+) -> Tensor:
+    """A registered loss, with whatever else it may know."""
+    known = {
+        "features": torch.ones(len(labels), 3, dtype=logits.dtype),
+        "experts": logits[None],
+        "scale": 1.0,
+        "progress": torch.tensor(0.5),
+        "draws": Draws(torch.tensor(0)),
+    }
+    batch = Outcome(logits=logits, labels=labels, counts=counts, **{**known, **more})
+    return LOSSES[name](settings, batch)
 
 
 def naive_cross_entropy(logits: list[float], label: int) -> float:
@@ -121,7 +141,7 @@ def example(classes: int = 5, molecules: int = 9) -> tuple[Tensor, Tensor, Tenso
 def test_cross_entropy_equals_its_formula_per_molecule() -> None:
     logits, labels, counts = example()
     wanted = [naive_cross_entropy(s, y) for s, y in zip(logits.tolist(), labels, strict=True)]
-    found = LOSSES["cross_entropy"](None, logits, labels, counts)
+    found = loss("cross_entropy", None, logits, labels, counts)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
 
 
@@ -131,7 +151,7 @@ def test_balanced_softmax_equals_its_formula_per_molecule() -> None:
     for s, y in zip(logits.tolist(), labels.tolist(), strict=True):
         shares = [n * math.exp(value) for n, value in zip(counts.tolist(), s, strict=True)]
         wanted.append(-math.log(shares[y] / sum(shares)))
-    found = LOSSES["balanced_softmax"](None, logits, labels, counts)
+    found = loss("balanced_softmax", None, logits, labels, counts)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
 
 
@@ -140,15 +160,15 @@ def test_balanced_softmax_with_equal_class_sizes_is_cross_entropy(size: int) -> 
     logits, labels, counts = example()
     equal = torch.full_like(counts, size)
     torch.testing.assert_close(
-        LOSSES["balanced_softmax"](None, logits, labels, equal),
-        LOSSES["cross_entropy"](None, logits, labels, equal),
+        loss("balanced_softmax", None, logits, labels, equal),
+        loss("cross_entropy", None, logits, labels, equal),
     )
 
 
 def test_balanced_softmax_asks_a_larger_margin_of_rare_classes() -> None:
     counts = torch.tensor([1000, 10])
     logits, labels = torch.zeros(2, 2), torch.tensor([0, 1])
-    common, rare = LOSSES["balanced_softmax"](None, logits, labels, counts).tolist()
+    common, rare = loss("balanced_softmax", None, logits, labels, counts).tolist()
     assert common == pytest.approx(-math.log(1000 / 1010), abs=1e-6)
     assert rare == pytest.approx(-math.log(10 / 1010), abs=1e-6)
 
@@ -157,20 +177,12 @@ def test_balanced_softmax_asks_a_larger_margin_of_rare_classes() -> None:
 def test_losses_have_correct_gradients_and_survive_extreme_logits(name: str) -> None:
     logits, labels, counts = example()
     logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: LOSSES[name](None, s, labels, counts), logits)
+    assert torch.autograd.gradcheck(lambda s: loss(name, None, s, labels, counts), logits)
     extreme = torch.tensor([[1e4, -1e4, 0, 0, 0]], dtype=torch.float32, requires_grad=True)
-    loss = LOSSES[name](None, extreme, torch.tensor([1]), counts)
-    loss.sum().backward()
-    assert loss.item() == pytest.approx(2e4, rel=1e-2)
+    found = loss(name, None, extreme, torch.tensor([1]), counts)
+    found.sum().backward()
+    assert found.item() == pytest.approx(2e4, rel=1e-2)
     assert extreme.grad.isfinite().all()
-
-
-def test_weighted_mean_weighs_each_molecule_by_its_class_and_divides_by_their_number() -> None:
-    losses, labels = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 1, 0])
-    weights = torch.tensor([0.5, 1.5])
-    wanted = (0.5 * 1 + 1.5 * 2 + 0.5 * 4) / 3
-    assert weighted_mean(losses, labels, weights).item() == pytest.approx(wanted)
-    assert weighted_mean(losses, labels, torch.ones(2)).item() == pytest.approx(7 / 3)
 
 
 # -------------------------------------------------------------------------- class weights
@@ -462,7 +474,7 @@ def test_logit_adjustment_equals_its_formula_and_tau_one_is_balanced_softmax() -
     counts = torch.tensor([200, 50, 9, 1])
     for tau in (0.0, 0.5, 1.0, 2.0):
         settings = LogitAdjustment(name="logit_adjustment", tau=tau)
-        found = LOSSES["logit_adjustment"](settings, logits, labels, counts)
+        found = loss("logit_adjustment", settings, logits, labels, counts)
         for i, y in enumerate(labels.tolist()):
             shifted = [
                 s + tau * math.log(n / 260)
@@ -470,10 +482,9 @@ def test_logit_adjustment_equals_its_formula_and_tau_one_is_balanced_softmax() -
             ]
             wanted = math.log(sum(map(math.exp, shifted))) - shifted[y]
             assert found[i].item() == pytest.approx(wanted, rel=1e-10)
-    one = LOSSES["logit_adjustment"](
-        LogitAdjustment(name="logit_adjustment"), logits, labels, counts
-    )
-    torch.testing.assert_close(one, LOSSES["balanced_softmax"](None, logits, labels, counts))
+    settings = LogitAdjustment(name="logit_adjustment")
+    one = loss("logit_adjustment", settings, logits, labels, counts)
+    torch.testing.assert_close(one, loss("balanced_softmax", None, logits, labels, counts))
 
 
 def test_separability_weights_follow_their_formula_whichever_molecules_are_taken() -> None:
@@ -482,6 +493,7 @@ def test_separability_weights_follow_their_formula_whichever_molecules_are_taken
     geometry = Geometry(
         subclusters=torch.zeros(1, dtype=torch.int64),
         subcluster_count=torch.ones(3, dtype=torch.int64),
+        centroids=nothing[:, None],
         nearest_class=nothing.long(),
         class_distance=nothing,
         subcluster_distance=nothing,

@@ -415,6 +415,7 @@ def geometry_of(spread: list[float], subcluster_count: list[int]) -> Geometry:
     return Geometry(
         subclusters=torch.zeros(1, dtype=torch.int64),
         subcluster_count=torch.tensor(subcluster_count),
+        centroids=nothing[:, None],
         nearest_class=nothing.long(),
         class_distance=nothing,
         subcluster_distance=nothing,

@@ -26,15 +26,17 @@ import drugtail
 from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.recipe import Recipe
+from drugtail.models.companion import Companion
 from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.training.block import train_block
 from drugtail.training.checkpoints import Checkpoint, load_model
-from drugtail.training.engine import Run, SeedResult, batches, predict_logits, train_seeds
+from drugtail.training.engine import Run, batches, predict, train_seeds
 from drugtail.training.objective import Objective
 from drugtail.training.problem import Problem, read_problem
+from drugtail.training.record import SeedResult
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
@@ -181,7 +183,7 @@ def test_the_saved_model_gives_the_predictions_again(files: Any, tmp_path: Path)
         load_state_of(network, 0, model["weights"][str(seed)])
         rows = of_seed(predictions, seed)
         positions = torch.from_numpy(pd.Index(ids).get_indexer(rows["id"]))
-        (found,) = predict_logits(network, store, positions)
+        (found,) = predict(network, store, positions[None]).logits
         wanted = torch.from_numpy(rows.filter(like="logit_").to_numpy())
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -575,7 +577,10 @@ class Step:
         self.train = torch.from_numpy(self.problem.parts["train"])
         self.labels = torch.from_numpy(self.problem.labels)[self.train]
         self.network = Network(ENCODER, self.problem.classes, seeds=[0]).train()
-        self.objective = Objective(self.recipe, self.labels, self.problem.classes, scale)
+        self.companion = Companion(self.recipe, self.network, self.problem.classes, seeds=[0])
+        self.objective = Objective(
+            self.recipe, self.train, self.labels, self.problem.classes, scale
+        )
 
     def cluster(self) -> None:
         with torch.no_grad():
@@ -585,7 +590,7 @@ class Step:
 
     def losses(self, drawn: Tensor, epoch: int) -> Any:
         drawn, keys = drawn[None], torch.tensor([0])
-        return self.objective(self.network, self.store, self.train[drawn], drawn, epoch, keys)
+        return self.objective(self.network, self.companion, self.store, drawn, epoch, keys)
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "cost_sensitive", "balanced_softmax"])
@@ -648,7 +653,7 @@ def test_a_batch_of_one_class_only_has_a_finite_loss_and_gradient(
         step.network.zero_grad()
         losses.total.backward()
         assert losses.total.isfinite()
-        gradients = [p.grad for p in step.network.parameters()]
+        gradients = [p.grad for p in step.network.parameters() if p.requires_grad]
         assert all(g is not None and g.isfinite().all() for g in gradients)
 
 

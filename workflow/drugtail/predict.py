@@ -64,7 +64,7 @@ def predict(
     probabilities = np.full((len(parsed), len(names)), np.nan)
     if good.any():
         store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
-        everything = torch.arange(len(store))
+        everything = torch.arange(len(store))[None]
         shape = validated(_Shape, {key: saved[key] for key in _Shape.model_fields}, model)
         network = Network(shape.encoder, len(names), [0], shape.last_layer, shape.experts)
         mean, unsure = torch.zeros(len(store), len(names)), torch.zeros(len(store))

@@ -178,7 +178,7 @@ class GraphStore:
         def place(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-        self.device = device
+        self.device, self.arrays = device, arrays
         self.atom_counts = place(atom_counts)
         self.atom_start = place(np.cumsum(atom_counts) - atom_counts)
         self.atom_type = place(atom_type)
@@ -195,6 +195,14 @@ class GraphStore:
     def __len__(self) -> int:
         """Number of molecules."""
         return len(self.atom_counts)
+
+    def extended(self, added: dict[str, NDArray[Any]]) -> GraphStore:
+        """A store with further molecules after these, in the same precision."""
+        arrays = {name: np.concatenate([self.arrays[name], added[name]]) for name in ARRAYS}
+        store = GraphStore(arrays, self.device)
+        store.type_features = store.type_features.to(self.type_features.dtype)
+        store.norm = store.norm.to(self.norm.dtype)
+        return store
 
     def size_of(self, molecules: Tensor) -> Size:
         """Size of graph that every row of `molecules`, int64 [..., B], fits into.

@@ -162,9 +162,8 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     compared = torch.cat([others, every], dim=1)
     molecules = torch.cat([positive, torch.zeros_like(own)], dim=1)
     target = torch.cat([torch.zeros_like(positive), own], dim=1)
-    return _mean_log_ratio(logits, molecules, compared) + settings.target_weight * _mean_log_ratio(
-        logits, target, compared
-    )
+    drawn: Tensor = settings.target_weight * _mean_log_ratio(logits, target, compared)
+    return _mean_log_ratio(logits, molecules, compared) + drawn
 
 
 @CONTRASTIVE.register("parametric")
@@ -225,7 +224,8 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     contrast = -(logits - log_sum).where(positive, 0.0).sum(dim=1)
     count = positive.sum(dim=1)
     losses = batch.losses.T.flatten()
-    return ((losses + settings.weight * contrast) / (1 + settings.weight * count)).mean()
+    shared: Tensor = (losses + settings.weight * contrast) / (1 + settings.weight * count)
+    return shared.mean()
 
 
 def supervised_contrastive(views: Tensor, labels: Tensor, *, temperature: float) -> Tensor:

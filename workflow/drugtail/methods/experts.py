@@ -40,7 +40,8 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     mean = (batch.experts.mean(dim=0) / temperature).log_softmax(dim=1).detach()
     each = (batch.experts / temperature).log_softmax(dim=2)
     divergence = (mean.exp() * (mean - each)).sum(dim=2)
-    return (losses - settings.diversity * temperature.mean() ** 2 * divergence).sum(dim=0)
+    apart: Tensor = settings.diversity * temperature.mean() ** 2 * divergence
+    return (losses - apart).sum(dim=0)
 
 
 @LOSSES.register("trustworthy_experts")
@@ -63,7 +64,7 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     log_sum = log_alpha.logsumexp(dim=2, keepdim=True)
     likelihood = -((log_alpha - log_sum) * own).sum(dim=2)
     wrong = torch.where(own, 1.0, log_alpha.exp())
-    amount = (batch.progress / settings.annealing).clamp(max=1)
+    amount: Tensor = (batch.progress / settings.annealing).clamp(max=1)
     return (learned * (likelihood + amount * divergence_from_uniform(wrong))).sum(dim=0)
 
 

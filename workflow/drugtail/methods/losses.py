@@ -86,7 +86,8 @@ def focal(settings: Any, batch: Outcome) -> Tensor:
     losses = negative_log_likelihood(batch.logits, batch.labels)
     # 1 − p without cancellation; away from 0, where the root of γ < 1 has no derivative.
     rest = -torch.expm1(-losses)
-    return rest.clamp(min=torch.finfo(losses.dtype).eps) ** settings.gamma * losses
+    factor = rest.clamp(min=torch.finfo(losses.dtype).eps).pow(settings.gamma)
+    return factor * losses
 
 
 @LOSSES.register("influence_balanced")
@@ -102,7 +103,7 @@ def influence_balanced(settings: Any, batch: Outcome) -> Tensor:
     own = is_own(batch.labels, batch.logits.shape[1])
     error = (batch.logits.softmax(dim=1) - own.to(batch.logits.dtype)).abs().sum(dim=1)
     influence = (error * batch.features.abs().sum(dim=1)).detach()
-    factor = settings.alpha / (influence + 1e-3)
+    factor: Tensor = settings.alpha / (influence + 1e-3)
     return losses * factor.where(batch.progress >= settings.start, 1.0)
 
 
@@ -221,22 +222,6 @@ def scaled_log_prior(batch: Outcome, tau: float) -> Tensor:
     """τ log π, [C]; −∞ for a class without training molecules, also where τ is 0."""
     prior = batch.prior.log()
     return torch.where(batch.counts > 0, tau * prior, prior)
-
-
-def weighted_mean(losses: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean over molecules of w_y times the loss.
-
-    Class weights have mean 1 over classes, so the sum is divided by the number of molecules and
-    not by the sum of their weights.
-
-    Parameters
-    ----------
-    losses, labels
-        [B].
-    weights
-        Class weights w, [C].
-    """
-    return (weights[labels] * losses).mean()
 
 
 def _relative_size(batch: Outcome) -> Tensor:

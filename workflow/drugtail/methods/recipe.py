@@ -282,19 +282,22 @@ class BalancedContrastive(_Contrastive):
     weight: float = Field(0.3, ge=0, description="Factor on the term.")
 
 
-class KPositiveContrastive(_Contrastive):
-    """As many positives for each molecule (KCL; Kang et al., ICLR 2021)."""
-
-    name: Literal["k_positive"]
+class _KPositive(_Contrastive):
     positives: int = Field(6, ge=1, description="k: besides the molecule's own other view.")
 
 
-class TargetedContrastive(KPositiveContrastive):
+class KPositiveContrastive(_KPositive):
+    """As many positives for each molecule (KCL; Kang et al., ICLR 2021)."""
+
+    name: Literal["k_positive"]
+
+
+class TargetedContrastive(_KPositive):
     """Classes drawn to points spread evenly on the sphere (TSC; Li et al., CVPR 2022)."""
 
     needs: ClassVar[tuple[str, ...]] = ("targets",)
 
-    name: Literal["targeted"]  # type: ignore[assignment]
+    name: Literal["targeted"]
     target_weight: float = Field(1.0, ge=0, description="Weight of the class's own target.")
 
 
@@ -491,19 +494,22 @@ class _SecondStage(Settings):
     sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
 
 
-class ClassifierRetraining(_SecondStage):
-    """A new last layer on frozen features (cRT; Kang et al., ICLR 2020)."""
-
-    name: Literal["classifier_retraining"]
+class _OnFrozenFeatures(_SecondStage):
     sampler: Sampler = Field(
         ClassBalancedSampler(name="class_balanced"), description="How its epochs are drawn."
     )
 
 
-class LearnedScales(ClassifierRetraining):
+class ClassifierRetraining(_OnFrozenFeatures):
+    """A new last layer on frozen features (cRT; Kang et al., ICLR 2020)."""
+
+    name: Literal["classifier_retraining"]
+
+
+class LearnedScales(_OnFrozenFeatures):
     """One learned scale for each class's logit, all else frozen (LWS; Kang et al., ICLR 2020)."""
 
-    name: Literal["learned_scales"]  # type: ignore[assignment]
+    name: Literal["learned_scales"]
 
 
 class Distillation(_SecondStage):
@@ -530,8 +536,8 @@ class TwoPhase(_SecondStage):
     start: float = Field(
         0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
     )
-    multiple: float = Field(
-        5.0, ge=1, description="Size every class is thinned or grown to, in n_min."
+    size: float = Field(
+        1.0, gt=0, description="To which every class is thinned or grown, in mean class sizes."
     )
     temperature: float = Field(2.0, gt=0, description="Of both phases' outputs.")
     weight: float = Field(0.5, ge=0, le=1, description="Of phase 1's outputs.")

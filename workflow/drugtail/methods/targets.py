@@ -14,7 +14,7 @@ STEPS = 1000
 RATE = 0.5
 
 
-def spread_points(number: int, dimensions: int, seed: int) -> Tensor:
+def spread_points(number: int, dimensions: int, seed: int = 0) -> Tensor:
     """Points on the unit sphere that repel each other, float32 [number, dimensions].
 
     They minimise mean_i log Σ_{j≠i} exp(t_i·t_j / τ) (equation 2 with τ = 1) by gradient descent

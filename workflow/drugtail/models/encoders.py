@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from drugtail.features.packed import Batch
 from drugtail.models.environments import (
+    Environments,
     Level,
     Rows,
     SparseMatrix,
@@ -100,16 +101,31 @@ class GCN(nn.Module):
             dropped edges gives its own. No gradient flows to them.
         """
         weight = batch.norm if weight is None else weight
-        # How many surroundings differ is not known beforehand: no shape would be fixed, and a GPU
-        # would have to be waited for.
-        plain = batch.fixed or weight.device.type != "cpu"
+        x, found = self._convolved(batch, type_features, weight)
+        pooled = multiply_(found.pooling, x.flatten(0, 1))
+        return pooled.view(len(x), batch.molecules + 1, self.width)[:, :-1]
+
+    def atoms(self, batch: Batch, type_features: Tensor) -> Tensor:
+        """Features of every atom after the last layer, [S, atoms, width], of which sums are taken.
+
+        Parameters as in `forward`.
+        """
+        x, _ = self._convolved(batch, type_features, batch.norm, each=True)
+        return x
+
+    def _convolved(
+        self, batch: Batch, type_features: Tensor, weight: Tensor, *, each: bool = False
+    ) -> tuple[Tensor, Environments]:
+        """Features after the last layer of the surroundings, or of each atom, and which they are."""
+        # How many surroundings differ is not known beforehand: no shape would be fixed, and a
+        # GPU would have to be waited for.
+        plain = each or batch.fixed or weight.device.type != "cpu"
         find = every_atom if plain else distinct_environments
         found = find(batch, weight, type_features, len(self.layers))
         x = found.x
         for layer, level in zip(self.layers, found.levels, strict=True):
             x = layer(x, level)
-        pooled = multiply_(found.pooling, x.flatten(0, 1))
-        return pooled.view(len(x), batch.molecules + 1, self.width)[:, :-1]
+        return x, found
 
 
 def multiply_(matrix: SparseMatrix, x: Tensor, *, rectify: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,11 @@ class Network(nn.Module):
         self.scale = nn.Parameter(torch.ones(len(made), classes), requires_grad=False)
         self.register_buffer("shift", torch.zeros(len(made), classes))
 
+    @property
+    def head(self) -> Head:
+        """The only head, or the first one."""
+        return cast(Head, self.heads[0])
+
     def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Output:
         """Embeddings and logits of a batch; see `GCN.forward`."""
         return self.classify(self.encoder(batch, type_features, weight))
@@ -110,7 +115,7 @@ class Network(nn.Module):
 
     def classify_features(self, features: Tensor) -> Output:
         """Logits of what the last layer of the only head gets, [S, B, H]."""
-        logits = self._adjusted(self.heads[0].last(features))
+        logits = self._adjusted(self.head.last(features))
         return Output(features, features, logits[:, None], logits)
 
     def classify_branches(self, first: Tensor, second: Tensor, share: Tensor) -> Output:

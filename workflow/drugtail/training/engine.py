@@ -256,6 +256,7 @@ class Run:
                 self.stream_seed("clustering", seed.number, self.epoch),
             )
             geometry = self.objective.geometry[index]
+            assert geometry is not None
             rows[index] = self.objective.class_rows(index, "refresh", self.epoch, geometry)
             seed.classes += rows[index]
             if self.epoch in self.mapped:
@@ -288,8 +289,9 @@ class Run:
 
     def _sampler(self) -> Sampler:
         stage = self.recipe.second_stage
-        second = self.objective.second_stage and stage is not None
-        return stage.sampler if second else self.recipe.sampler
+        if stage is not None and self.objective.second_stage:
+            return stage.sampler
+        return self.recipe.sampler
 
     def _draw(self, sampler: Sampler, stream: str) -> Tensor:
         """Positions in the pool, int64 [S, n], on the device."""
@@ -388,7 +390,11 @@ class Run:
 
     def predict(self, molecules: Tensor) -> Output:
         """What every seed's network says of the same molecules."""
-        return predict(self.network, self.store, molecules, len(self.seeds))
+        return predict(self.network, self.store, molecules.expand(len(self.seeds), -1))
+
+    def predict_each(self, molecules: Tensor) -> Output:
+        """What every seed's network says of molecules of its own, int64 [S, n]."""
+        return predict(self.network, self.store, molecules)
 
     # --------------------------------------------------------------------- random streams
 
@@ -539,8 +545,8 @@ def batches(drawn: Tensor, size: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def predict(network: Network, store: GraphStore, molecules: Tensor, seeds: int = 1) -> Output:
-    """What every seed's network says of molecules of a store, in single precision.
+def predict(network: Network, store: GraphStore, molecules: Tensor) -> Output:
+    """What every seed's network says of molecules of a store, its logits in single precision.
 
     Parameters
     ----------
@@ -549,14 +555,12 @@ def predict(network: Network, store: GraphStore, molecules: Tensor, seeds: int =
     store
         All molecules.
     molecules
-        Positions, int64 [n].
-    seeds
-        S.
+        Positions, int64 [S, n].
     """
     network.eval()
     said = [
-        network(store.batch(rows.repeat(seeds, 1)), store.type_features)
-        for rows in molecules.split(EVALUATION_BATCH)
+        network(store.batch(rows), store.type_features)
+        for rows in molecules.split(EVALUATION_BATCH, dim=1)
     ]
     uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
     return Output(

@@ -68,8 +68,7 @@ class Pool:
     def take(self, drawn: Tensor) -> Pool:
         """The drawn ones alone, int64 [S, B]."""
         seed = torch.arange(len(drawn), device=drawn.device)[:, None]
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Pool(**{k: None if v is None else v[seed, drawn] for k, v in found.items()})
+        return Pool(**{name: tensor[seed, drawn] for name, tensor in self.state().items()})
 
     def state(self) -> dict[str, Tensor]:
         """Its tensors by name."""
@@ -463,7 +462,7 @@ class Objective:
             return
         self.temperatures[index] = class_temperatures(geometry, settings.temperature)
         if "targets" in settings.needs:
-            points = spread_points(*geometry.centroids.shape, seed=0).to(geometry.centroids.device)
+            points = spread_points(*geometry.centroids.shape).to(geometry.centroids.device)
             if self.targets is None:
                 self.targets = points.repeat(len(self.geometry), 1, 1)
             self.targets[index] = assign_points(points, geometry.centroids)
@@ -476,7 +475,8 @@ def _alone(classification: Tensor) -> Losses:
 
 def _by_view(x: Tensor) -> Tensor:
     """[S, 2 B, ...], all first views and then all second, as [S, B, 2, ...]."""
-    return x.unflatten(1, (2, -1)).transpose(1, 2)
+    apart: Tensor = x.unflatten(1, (2, -1))
+    return apart.transpose(1, 2)
 
 
 def _permuted(x: Tensor, order: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from drugtail.methods.posthoc import nearest_class_mean, tau_normalised
-from drugtail.models.stacked import load_state_of
+from drugtail.models.stacked import Linear, load_state_of
 from drugtail.training.objective import Pool
 from drugtail.training.problem import TRAIN, VALID
+from drugtail.training.second_phase import begin_second_phase
 
 if TYPE_CHECKING:
     from drugtail.training.engine import Run
@@ -27,7 +28,7 @@ def trained_parameters(run: Run) -> list[nn.Parameter]:
             if parameter.requires_grad
         ]
     if stage.name == "classifier_retraining":
-        chosen = list(run.network.heads[0].last.parameters())
+        chosen = list(run.network.head.last.parameters())
     elif stage.name == "learned_scales":
         chosen = [run.network.scale]
     else:
@@ -50,14 +51,12 @@ def enter_second_stage(run: Run) -> None:
         if seed.best_weights is not None:
             load_state_of(run.network, index, seed.best_weights)
         seed.forget_best()
-    if stage.name in ("classifier_retraining", "learned_scales"):
-        _begin_on_features(run, anew=stage.name == "classifier_retraining")
+    if stage.name == "two_phase":
+        begin_second_phase(run, stage)
     elif stage.name == "distillation":
         _begin_distillation(run)
     else:
-        from drugtail.training.grafting import begin_second_phase
-
-        begin_second_phase(run, stage)
+        _begin_on_features(run, anew=stage.name == "classifier_retraining")
 
 
 def _begin_on_features(run: Run, *, anew: bool) -> None:
@@ -70,7 +69,7 @@ def _begin_on_features(run: Run, *, anew: bool) -> None:
     features = run.predict(run.parts[TRAIN]).features
     if anew:
         fresh = run.new_network("retraining")
-        run.network.heads[0].last.load_state_dict(fresh.heads[0].last.state_dict())
+        run.network.head.last.load_state_dict(fresh.head.last.state_dict())
     run.use_second_stage(Pool(pool.molecules, pool.labels, features=features))
 
 
@@ -90,7 +89,9 @@ def apply_posthoc(run: Run, chosen: list[int]) -> None:
     if part.name == "logit_adjustment":
         # In force all along: see `Run`.
         return
-    last = run.network.heads[0].last
+    last = run.network.head.last
+    assert isinstance(last, Linear)
+    assert last.bias is not None
     where = VALID if part.name == "tau_norm" else TRAIN
     features, labels = run.predict(run.parts[where]).features, run.labels[run.parts[where]]
     for index in chosen:
