@@ -65,7 +65,8 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     likelihood = -((log_alpha - log_sum) * own).sum(dim=2)
     wrong = torch.where(own, 1.0, log_alpha.exp())
     amount: Tensor = (batch.progress / settings.annealing).clamp(max=1)
-    return (learned * (likelihood + amount * divergence_from_uniform(wrong))).sum(dim=0)
+    each: Tensor = learned * (likelihood + amount * divergence_from_uniform(wrong))
+    return each.sum(dim=0)
 
 
 def divergence_from_uniform(alpha: Tensor) -> Tensor:

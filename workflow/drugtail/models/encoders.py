@@ -116,7 +116,7 @@ class GCN(nn.Module):
     def _convolved(
         self, batch: Batch, type_features: Tensor, weight: Tensor, *, each: bool = False
     ) -> tuple[Tensor, Environments]:
-        """Features after the last layer of the surroundings, or of each atom, and which they are."""
+        """Features after the last layer of the surroundings, or of each atom, and what they are."""
         # How many surroundings differ is not known beforehand: no shape would be fixed, and a
         # GPU would have to be waited for.
         plain = each or batch.fixed or weight.device.type != "cpu"
