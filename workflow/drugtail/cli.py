@@ -25,6 +25,9 @@ Folder = Annotated[Path, typer.Option(help="Folder to write into.")]
 ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
+OwnCode = Annotated[
+    Path | None, typer.Option(help="Python file with parts of your own that the recipe names.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
 CONFIG = Path("config")
 
@@ -164,6 +167,7 @@ def train(
     encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
     seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
     output: Folder,
+    code: OwnCode = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
@@ -202,11 +206,12 @@ def train(
         molecules=molecules,
         split=split,
         features=features,
-        recipe=read_recipe(method, changes["method"]),
+        recipe=read_recipe(method, changes["method"], code),
         encoder=read_encoder(encoder),
         training=merged(Training(), changes["training"], where="--set training"),
         seeds=block,
         output=output,
+        code=code,
         checkpoints=checkpoints,
         checkpoint_seconds=checkpoint_seconds,
         device=device,
@@ -408,10 +413,12 @@ def check(
     runs: Annotated[
         Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
     ] = None,
+    method: Annotated[Path | None, typer.Option(help="A recipe outside the catalogue.")] = None,
+    code: OwnCode = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
-    from drugtail.config import Catalogue, check_described, read_benchmark
+    from drugtail.config import Catalogue, check_described, read_benchmark, read_recipe
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
@@ -426,6 +433,14 @@ def check(
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")
+    if method is not None:
+        try:
+            read_recipe(method, code=code)
+            print(f"{method}: good")
+        except DrugtailError as error:
+            faults.append(str(error))
+    elif code is not None:
+        faults.append("--code: name the recipe that it is for with --method")
     if faults:
         raise DrugtailError("\n".join(faults))
     if runs is not None:

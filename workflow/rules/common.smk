@@ -1,12 +1,13 @@
 # Configuration, and the functions that say which files a benchmark consists of.
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from drugtail.config import Benchmark, Catalogue, parse_split, validated
 from drugtail.plan import Plan
-from drugtail.runtime.digest import code_digest
+from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from snakemake.exceptions import WorkflowError
 
@@ -149,7 +150,17 @@ def get_block_settings(wildcards):
         settings["training"] = BENCHMARK.training_for(wildcards.dataset).model_dump(
             mode="json"
         )
+    code = PLAN.code_path(wildcards.method)
+    if code is not None:
+        settings["code"] = file_digest(code)
     return json.dumps(settings, sort_keys=True)
+
+
+def get_method(wildcards):
+    """The recipe of a block, and the user's code that it needs, as options."""
+    words = ["--method", str(PLAN.recipe_path(wildcards.method))]
+    code = PLAN.code_path(wildcards.method)
+    return shlex.join(words if code is None else [*words, "--code", str(code)])
 
 
 def get_assignments(wildcards):

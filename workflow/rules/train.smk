@@ -25,7 +25,7 @@ rule train_network:
         mem_mb=3000,
         runtime=720,
     params:
-        method=lambda w: PLAN.recipe_path(w.method),
+        method=get_method,
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
@@ -37,7 +37,7 @@ rule train_network:
         "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {wildcards.seeds} {params.assignments} --checkpoints {params.checkpoints} "
         "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
 
@@ -64,7 +64,7 @@ rule train_classical:
         mem_mb=3000,
         runtime=240,
     params:
-        method=lambda w: PLAN.recipe_path(w.method),
+        method=get_method,
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
@@ -74,6 +74,6 @@ rule train_classical:
         "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {wildcards.seeds} {params.assignments} --device cpu --threads {threads} "
         "--output {params.folder} 2>&1 | tee {log}"
