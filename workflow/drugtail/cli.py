@@ -454,10 +454,15 @@ def list_(
     ],
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Of methods: the text of config/methods/README.md.")
+    ] = False,
 ) -> None:
     """List what there is."""
     from drugtail.config import Catalogue
 
+    if markdown and (kind != "methods" or as_json):
+        raise DrugtailError("--markdown is for `list methods`, and without --json")
     catalogue = Catalogue(config_dir)
     if kind == "reference":
         from drugtail.reference import settings_reference
@@ -469,17 +474,12 @@ def list_(
 
         rows: list[dict[str, Any]] = [{"name": name} for name in metric_names()]
     elif kind == "methods":
-        recipes = [catalogue.recipe(name) for name in catalogue.names(kind)]
-        rows = [
-            {
-                "name": r.name,
-                "family": r.family,
-                "reads": "fingerprints" if r.classifier else "graphs",
-                "idea": r.idea,
-                "reference": r.reference.model_dump() if r.reference else None,
-            }
-            for r in sorted(recipes, key=lambda r: (r.family, r.name))
-        ]
+        from drugtail.methods.overview import methods, methods_page
+
+        rows = methods(catalogue.recipe(name) for name in catalogue.names(kind))
+        if markdown:
+            print(methods_page(rows), end="")
+            return
     elif kind == "datasets":
         sets = [catalogue.dataset(name) for name in catalogue.names(kind)]
         rows = [
@@ -510,11 +510,14 @@ def list_(
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        shown = [_shown(value) for value in row.values() if value is not None]
-        print("\n    ".join(["  ".join(shown[:3]), *shown[3:]]))
+        first = 2 if kind == "methods" else 3
+        shown = [_shown(key, value) for key, value in row.items() if value not in (None, [])]
+        print("\n    ".join(["  ".join(shown[:first]), *shown[first:]]))
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    if key in ("reads", "needs"):
+        return f"{key} {value if key == 'reads' else '; '.join(value)}"
     if isinstance(value, dict):
         return f"{value['authors']}, {value['venue']} {value['year']}, {value['link']}"
     if isinstance(value, bool):
