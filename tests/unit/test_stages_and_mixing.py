@@ -262,6 +262,7 @@ def test_a_method_that_says_its_uncertainty_gives_it_with_every_prediction(files
 
 
 def test_a_training_too_short_for_its_second_stage_is_refused(files: Any) -> None:
+    assert make_run(files, "crt", epochs=2).second_start == 1
     with pytest.raises(DrugtailError, match=r"second stage.*raise training.epochs"):
         make_run(files, "crt", epochs=1)
 
