@@ -116,13 +116,19 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
 def test_the_loss_of_a_network_falls_on_an_easy_set(
     make_files: MakeFiles, tmp_path: Path, method: str
 ) -> None:
-    longer = merged(SHORT, {"epochs": 12, "learning_rate": 0.005})
+    epochs = 24
+    longer = merged(SHORT, {"epochs": epochs, "learning_rate": 0.005})
     output = train(make_files((70, 50, 40)), method, tmp_path, training=longer)
     history = read_parquet(output / "history.parquet")
-    # Epochs of a warm-up have another loss; only epochs that train the classifier compare.
-    losses = history.loc[history["classification_loss"] > 0, "classification_loss"]
+    # Losses compare where they are the same: after a warm-up, and up to a change of the method.
+    recipe = CATALOGUE.recipe(method)
+    changes = (recipe.class_weights, recipe.loss, recipe.second_stage)
+    until = min((getattr(part, "start", None) or 1.0) for part in changes) * epochs
+    same = (history["classification_loss"] > 0) & (history["epoch"] < int(until))
+    losses = history.loc[same, "classification_loss"]
     assert len(losses) >= 10
-    assert losses.iloc[-1] < 0.7 * losses.iloc[0]
-    contrastive = history["contrastive_loss"]
+    assert losses.iloc[-1] < 0.8 * losses.iloc[0]
+    contrastive = history.loc[same, "contrastive_loss"]
     if (contrastive > 0).any():
-        assert contrastive.iloc[-1] < contrastive.iloc[1]
+        assert contrastive.iloc[-1] < contrastive.iloc[0]
+    assert history["valid_balanced_accuracy"].max() > 0.8, "by chance it would be a third"

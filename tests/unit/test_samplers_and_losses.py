@@ -17,10 +17,13 @@ from drugtail.features.packed import Batch, GraphStore
 from drugtail.methods.geometry import Geometry
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.recipe import (
+    ClassBalancedWeights,
     ClassSeparabilityWeights,
     CostSensitiveWeights,
+    DeferredSampler,
     EdgeDrop,
     LogitAdjustment,
+    UndersampleSampler,
     UniformWeights,
 )
 from drugtail.methods.registry import Registry
@@ -512,3 +515,112 @@ def test_separability_weights_follow_their_formula_whichever_molecules_are_taken
             found = CLASS_WEIGHTS["class_separability"](settings, counts, geometry)
             assert found.tolist() == pytest.approx(wanted, rel=1e-5)
             assert CLASS_WEIGHTS["class_separability"](settings, counts, None).tolist() == [1] * 3
+
+
+# --------------------------------------------------------------- the other samplers, weights
+
+
+LONG_TAIL = [400, 80, 20, 5]
+SHARES = {
+    "square_root": lambda n, t: n**0.5 / sum(m**0.5 for m in LONG_TAIL),
+    "reverse": lambda n, t: (1 / n) / sum(1 / m for m in LONG_TAIL),
+    "progressive": lambda n, t: (1 - t) * n / sum(LONG_TAIL) + t / len(LONG_TAIL),
+}
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("name", [*SHARES])
+def test_a_sampler_draws_classes_by_its_formula_and_molecules_within_them_uniformly(
+    name: str, progress: float
+) -> None:
+    labels, generator = shuffled_labels(LONG_TAIL), seeded(1)
+    drawn = torch.cat([SAMPLERS[name](None, labels, generator, progress) for _ in range(100)])
+    assert len(drawn) == 100 * len(labels)
+    wanted = [SHARES[name](n, progress) * len(drawn) for n in LONG_TAIL]
+    assert chisquare(torch.bincount(labels[drawn], minlength=4).numpy(), wanted).pvalue > 1e-5
+    per_molecule = torch.bincount(drawn, minlength=len(labels))
+    for label in range(4):
+        assert chisquare(per_molecule[labels == label].numpy()).pvalue > 1e-5
+
+
+@given(sizes=SIZES, seed=st.integers(0, 2**62), progress=st.floats(0, 0.999))
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("name", [*SHARES])
+def test_a_sampler_draws_existing_molecules_alone(
+    name: str, sizes: list[int], seed: int, progress: float
+) -> None:
+    labels = shuffled_labels(sizes)
+    drawn = SAMPLERS[name](None, labels, seeded(seed), progress)
+    assert len(drawn) == len(labels)
+    assert 0 <= drawn.min() <= drawn.max() < len(labels)
+
+
+@given(sizes=SIZES, seed=st.integers(0, 2**62), multiple=st.sampled_from([1.0, 1.5, 3.0]))
+@settings(max_examples=50, deadline=None)
+def test_undersampling_takes_molecules_once_and_at_most_so_many_times_the_smallest_class(
+    sizes: list[int], seed: int, multiple: float
+) -> None:
+    labels = shuffled_labels(sizes)
+    part = UndersampleSampler(name="undersample", multiple=multiple)
+    drawn = SAMPLERS["undersample"](part, labels, seeded(seed), 0.0)
+    assert len(drawn.unique()) == len(drawn)
+    most = int(multiple * min(n for n in sizes if n))
+    counts = torch.bincount(labels[drawn], minlength=len(sizes)).tolist()
+    assert counts == [min(n, most) for n in sizes]
+
+
+def test_undersampling_shows_every_molecule_equally_often_within_its_class() -> None:
+    labels, generator = shuffled_labels([60, 30, 6]), seeded(0)
+    part = UndersampleSampler(name="undersample")
+    drawn = [SAMPLERS["undersample"](part, labels, generator, 0.0) for _ in range(2000)]
+    per_molecule = torch.bincount(torch.cat(drawn), minlength=96)
+    for label in range(2):
+        assert chisquare(per_molecule[labels == label].numpy()).pvalue > 1e-5
+    places = torch.stack([labels[order] for order in drawn])
+    assert chisquare((places == 0).sum(0).numpy()).pvalue > 1e-5, "in random order"
+
+
+def test_deferred_sampling_is_instance_and_then_class_balanced() -> None:
+    labels, part = shuffled_labels([50, 5]), DeferredSampler(name="deferred", start=0.8)
+    for progress, name in ((0.0, "instance"), (0.79, "instance"), (0.8, "class_balanced")):
+        found = SAMPLERS["deferred"](part, labels, seeded(3), progress)
+        assert torch.equal(found, SAMPLERS[name](None, labels, seeded(3), progress))
+
+
+def test_every_sampler_there_is_has_a_test_of_its_own() -> None:
+    assert set(SAMPLERS.names()) == {*SHARES, "instance", "class_balanced", "undersample",
+                                     "deferred"}  # fmt: skip
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9, 0.999, 0.9999])
+def test_class_balanced_weights_equal_their_formula(beta: float) -> None:
+    part = ClassBalancedWeights(name="class_balanced", beta=beta)
+    found = CLASS_WEIGHTS["class_balanced"](part, torch.tensor(LONG_TAIL), None)
+    raw = [(1 - beta) / (1 - beta**n) for n in LONG_TAIL]
+    wanted = [w * len(raw) / sum(raw) for w in raw]
+    assert found.tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_class_balanced_weights_are_uniform_at_beta_0_and_inverse_to_size_at_the_other_end() -> (
+    None
+):
+    counts = torch.tensor(LONG_TAIL)
+    uniform = ClassBalancedWeights(name="class_balanced", beta=0.0)
+    assert CLASS_WEIGHTS["class_balanced"](uniform, counts, None).tolist() == [1.0] * 4
+    inverse = ClassBalancedWeights(name="class_balanced", beta=1 - 1e-9)
+    torch.testing.assert_close(
+        CLASS_WEIGHTS["class_balanced"](inverse, counts, None),
+        CLASS_WEIGHTS["cost_sensitive"](CostSensitiveWeights(name="cost_sensitive"), counts, None),
+        rtol=1e-4, atol=0,
+    )  # fmt: skip
+
+
+@given(size=st.integers(1, 5000), classes=st.integers(2, 12))
+@settings(max_examples=30, deadline=None)
+def test_weights_of_classes_of_one_size_are_all_one(size: int, classes: int) -> None:
+    counts = torch.full((classes,), size)
+    for part in (
+        CostSensitiveWeights(name="cost_sensitive"), ClassBalancedWeights(name="class_balanced")
+    ):  # fmt: skip
+        weights = CLASS_WEIGHTS[part.name](part, counts, None)
+        torch.testing.assert_close(weights, torch.ones(classes))

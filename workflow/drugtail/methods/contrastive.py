@@ -149,9 +149,11 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
 
     Targets lie spread evenly on the sphere (`drugtail.methods.targets`); all of them stand in the
     denominator, and −λ log of the share of the own class's one is added (equation 3, λ =
-    ``settings.target_weight``). Parameters and result as in `supervised`.
+    ``settings.target_weight``). Before the first re-clustering, which gives classes their targets,
+    it is `k_positive`. Parameters and result as in `supervised`.
     """
-    assert batch.targets is not None
+    if batch.targets is None:
+        return k_positive(settings, batch)
     similarity, others = _pairs(batch.views)
     flat = _flat(batch.views)
     to_targets = flat @ batch.targets.to(flat.dtype).T
@@ -186,7 +188,7 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     assert batch.queue_labels is not None
     _, others = _pairs(batch.views)
     queries, labels = _flat(batch.views), batch.labels.repeat(2)
-    keys = torch.cat([_flat(batch.keys), batch.queue.to(queries.dtype)])
+    keys = torch.cat([_flat(batch.keys), batch.queue]).to(queries.dtype)
     key_labels = torch.cat([labels, batch.queue_labels])
     centres = batch.logits.transpose(0, 1).flatten(0, 1)
     prior = (batch.counts / batch.counts.sum()).to(queries.dtype).log()
@@ -222,7 +224,7 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     molecule = _equal(torch.arange(len(batch.views), device=logits.device))
     positive = _equal(batch.labels) & ~molecule
     contrast = -(logits - log_sum).where(positive, 0.0).sum(dim=1)
-    count = positive.sum(dim=1)
+    count = positive.to(logits.dtype).sum(dim=1)
     losses = batch.losses.T.flatten()
     shared: Tensor = (losses + settings.weight * contrast) / (1 + settings.weight * count)
     return shared.mean()

@@ -3,7 +3,8 @@
 CutMix (Yun et al., ICCV 2019) pastes a patch of one image over another. A molecule has no patches,
 but bonds that hold two parts of it together: single and in no ring. Cutting one leaves two parts,
 and joining a part of one molecule to a part of another by a single bond leaves every atom with the
-bonds, hydrogens and valence it had, so that its features stay right.
+bonds, hydrogens and valence it had, so that its features stay right. (All but one: where the new
+bond would make an amine an amide, say, RDKit would call its nitrogen SP2, and here it stays SP3.)
 """
 
 from __future__ import annotations

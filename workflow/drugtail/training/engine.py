@@ -138,7 +138,9 @@ class Run:
         # The epoch before which the second stage begins.
         self.second_start = training.epochs
         if recipe.second_stage is not None:
-            self.second_start = max(1, round(recipe.second_stage.start * training.epochs))
+            start = round(recipe.second_stage.start * training.epochs)
+            # Both stages have an epoch at least.
+            self.second_start = max(1, min(start, training.epochs - 1))
         self._check_epochs()
         self.optimizer = self.new_optimizer()
         self.refreshes = self.objective.refresh_epochs(training.epochs)

@@ -462,10 +462,11 @@ class Objective:
             return
         self.temperatures[index] = class_temperatures(geometry, settings.temperature)
         if "targets" in settings.needs:
-            points = spread_points(*geometry.centroids.shape).to(geometry.centroids.device)
             if self.targets is None:
+                points = spread_points(*geometry.centroids.shape).to(geometry.centroids.device)
                 self.targets = points.repeat(len(self.geometry), 1, 1)
-            self.targets[index] = assign_points(points, geometry.centroids)
+            # In whatever order they are: it is the same points for ever.
+            self.targets[index] = assign_points(self.targets[index], geometry.centroids)
 
 
 def _alone(classification: Tensor) -> Losses:

@@ -1,0 +1,302 @@
+"""Mixing, distillation, changes of the last layer and second stages."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest
+from sklearn.metrics import balanced_accuracy_score
+from torch import Tensor
+
+from drugtail.config import Catalogue, GraphEncoder, Training, merged
+from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.methods.distillation import distillation
+from drugtail.methods.mixing import MIXING, bilateral_share
+from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
+from drugtail.methods.recipe import Mixup, Remix
+from drugtail.models.stacked import load_state_of, state_of
+from drugtail.runtime.draws import Draws
+from drugtail.runtime.errors import DrugtailError
+from drugtail.training.engine import Run
+from drugtail.training.problem import read_problem
+from drugtail.training.stages import enter_second_stage
+
+MakeFiles = Callable[[Sequence[int]], Any]
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+# --------------------------------------------------------------------------------- mixing
+
+
+def test_mixup_shares_are_uniform_and_the_labels_shares_are_the_same() -> None:
+    share, label_share = MIXING["mixup"](
+        Mixup(name="mixup"), torch.ones(20_000), torch.ones(20_000), Draws(torch.tensor(1))
+    )
+    assert torch.equal(share, label_share)
+    assert kstest(share.numpy(), "uniform").pvalue > 1e-3, "Beta(1, 1)"
+
+
+@pytest.mark.parametrize(("kappa", "tau"), [(3.0, 0.5), (1.0, 0.9), (10.0, 0.2)])
+def test_remix_gives_the_label_by_the_papers_three_cases(kappa: float, tau: float) -> None:
+    own = torch.tensor([100, 100, 10, 10, 33, 30, 1]).repeat(500)
+    other = torch.tensor([10, 100, 100, 10, 10, 10, 1000]).repeat(500)
+    part = Remix(name="remix", kappa=kappa, tau=tau)
+    share, label_share = MIXING["remix"](part, own, other, Draws(torch.tensor(2)))
+    cases = set()
+    for n, m, s, found in zip(*(t.tolist() for t in (own, other, share, label_share)), strict=True):
+        if n / m >= kappa and s < tau:
+            wanted = 0.0
+        elif n / m <= 1 / kappa and 1 - s < tau:
+            wanted = 1.0
+        else:
+            wanted = s
+        if kappa > 1 or n != m:
+            assert found == wanted
+        cases.add("own" if found == 1 else "other" if found == 0 else "shared")
+    assert cases == {"own", "other", "shared"}
+
+
+def test_bilateral_share_falls_from_one_by_the_square_of_the_time() -> None:
+    assert [bilateral_share(torch.tensor(t)).item() for t in (0.0, 0.5, 1.0)] == [1.0, 0.75, 0.0]
+
+
+# --------------------------------------------------------------------------- distillation
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_distillation_is_the_divergence_from_the_flattened_teacher(power: float) -> None:
+    logits, teacher = normal(5, 4), 3 * normal(5, 4, seed=1)
+    found = distillation(logits, teacher, temperature=2.0, power=power)
+    for i in range(5):
+        raw = [math.exp(t / 2) for t in teacher[i].tolist()]
+        flat = [(r / sum(raw)) ** power for r in raw]
+        q = [f / sum(flat) for f in flat]
+        said = [math.exp(s / 2) for s in logits[i].tolist()]
+        p = [s / sum(said) for s in said]
+        wanted = 4 * sum(a * math.log(a / b) for a, b in zip(q, p, strict=True))
+        assert found[i].item() == pytest.approx(wanted)
+    same = distillation(teacher, teacher, temperature=2.0, power=1.0)
+    torch.testing.assert_close(same, torch.zeros(5).double())
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda s: distillation(s, teacher, temperature=2.0, power=power), logits
+    )
+
+
+# -------------------------------------------------------------------------------- posthoc
+
+
+def test_the_shift_of_posthoc_adjustment_is_minus_tau_log_prior() -> None:
+    found = log_prior_shift(torch.tensor([90, 9, 1]), 0.5)
+    assert found.tolist() == pytest.approx([-0.5 * math.log(n / 100) for n in (90, 9, 1)])
+    equal = log_prior_shift(torch.tensor([7, 7, 7]), 1.0)
+    assert equal.tolist() == pytest.approx([math.log(3)] * 3), "the same for all: nothing changes"
+
+
+def test_tau_is_the_one_of_best_balanced_accuracy_and_divides_by_a_power_of_the_length() -> None:
+    weight, features = normal(3, 6) * torch.tensor([[5.0], [1.0], [0.2]]), normal(400, 6, seed=1)
+    labels = (features @ weight.T * torch.tensor([0.2, 1.0, 5.0]) ** 0.7).argmax(1)
+    found, bias = tau_normalised(weight, torch.ones(3), features, labels, steps=20)
+    assert bias.tolist() == [0, 0, 0]
+    scores = {}
+    for step in range(21):
+        tau = step / 20
+        scaled = torch.stack([w / w.norm() ** tau for w in weight])
+        said = (features @ scaled.T).argmax(1)
+        scores[tau] = balanced_accuracy_score(labels.numpy(), said.numpy())
+    said = (features @ found.T).argmax(1).numpy()
+    assert balanced_accuracy_score(labels.numpy(), said) == pytest.approx(max(scores.values()))
+    assert max(scores.values()) > scores[0.0] + 0.05
+    # Rows still point where they did.
+    cosines = torch.nn.functional.cosine_similarity(found, weight)
+    torch.testing.assert_close(cosines, torch.ones(3).double())
+
+
+def test_nearest_class_mean_is_the_class_with_the_nearest_mean() -> None:
+    features, labels = normal(60, 5), torch.arange(60) % 4
+    weight, bias = nearest_class_mean(features, labels, 4)
+    new = normal(50, 5, seed=2)
+    logits = new @ weight.T + bias
+    for row, scores in zip(new, logits, strict=True):
+        distances = [float((row - features[labels == c].mean(0)).norm()) for c in range(4)]
+        assert int(scores.argmax()) == int(np.argmin(distances))
+        # Differences of logits are those of half the squared distances.
+        wanted = [(distances[0] ** 2 - d**2) / 2 for d in distances]
+        assert (scores - scores[0]).tolist() == pytest.approx(wanted, abs=1e-9)
+
+
+# ------------------------------------------------------------------------ in a training
+
+
+def make_run(files: Any, method: str, epochs: int = 6, **changes: Any) -> Run:
+    recipe = merged(CATALOGUE.recipe(method), {k.replace("__", "."): v for k, v in changes.items()})
+    store = GraphStore(load_arrays(files.atoms), torch.device("cpu"))
+    training = Training(epochs=epochs, batch_size=24, schedule_scale=0.2, learning_rate=0.005)
+    return Run(read_problem(files.molecules, files.split), store, recipe, ENCODER, training, (0, 1),
+               False)  # fmt: skip
+
+
+def finish(run: Run) -> list[Any]:
+    while run.epoch < run.training.epochs:
+        run.train_epoch()
+    return run.results()
+
+
+@pytest.fixture
+def files(make_files: MakeFiles) -> Any:
+    return make_files((70, 30, 10))
+
+
+@pytest.mark.parametrize("method", ["crt", "lws"])
+def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
+    files: Any, method: str
+) -> None:
+    run = make_run(files, method, second_stage__start=0.5)
+    for _ in range(3):
+        run.train_epoch()
+    best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
+    results = finish(run)
+    changed = {"crt": {"heads.0.last.weight", "heads.0.last.bias"}, "lws": {"scale"}}[method]
+    for index, result in enumerate(results):
+        before, after = best[index], result.weights
+        assert before is not None
+        assert {k for k in after if not torch.equal(before[k], after[k])} == changed
+        assert result.best_epoch >= 3, "an epoch of the second stage"
+        assert [row["epoch"] for row in result.history] == list(range(6))
+
+
+def test_retraining_starts_from_a_new_last_layer_and_draws_classes_alike(files: Any) -> None:
+    run = make_run(files, "crt", second_stage__start=0.5)
+    for _ in range(3):
+        run.train_epoch()
+    old = state_of(run.network, 0)["heads.0.last.weight"]
+    enter_second_stage(run)
+    new = state_of(run.network, 0)["heads.0.last.weight"]
+    assert not torch.allclose(old, new)
+    drawn = run._draw(run._sampler(), "order")
+    labels = run.objective.labels[drawn]
+    # 49, 21 and 7 molecules: class-balanced draws show the last class in about a third.
+    assert 0.2 < (labels == 2).float().mean() < 0.47
+
+
+def test_the_features_of_frozen_molecules_are_what_the_network_computes(files: Any) -> None:
+    run = make_run(files, "crt", second_stage__start=0.5)
+    for _ in range(4):
+        run.train_epoch()
+    pool = run.objective.pool
+    assert pool.features is not None
+    said = run.predict(run.parts["train"])
+    torch.testing.assert_close(pool.features, said.features)
+    torch.testing.assert_close(run.network.classify_features(pool.features).logits, said.logits)
+
+
+def test_a_distilled_student_starts_anew_and_its_teacher_is_the_first_stage(files: Any) -> None:
+    run = make_run(files, "dive")
+    for _ in range(3):
+        run.train_epoch()
+    best = [seed.best_weights for seed in run.seeds]
+    run.train_epoch()
+    pool = run.objective.pool
+    assert pool.teacher is not None
+    teacher = make_run(files, "dive")
+    for index, weights in enumerate(best):
+        assert weights is not None
+        load_state_of(teacher.network, index, weights)
+    torch.testing.assert_close(pool.teacher, teacher.predict(teacher.parts["train"]).logits)
+    # The learning rate begins anew with it.
+    rates = [row["learning_rate"] for row in run.seeds[0].history]
+    assert rates[3] == rates[0] > rates[2]
+    assert finish(run)[0].best_epoch >= 3
+
+
+@pytest.mark.parametrize("method", ["tau_norm", "ncm", "logit_adjustment_posthoc"])
+def test_a_posthoc_method_is_cross_entropy_with_another_last_layer(files: Any, method: str) -> None:
+    run, plain = make_run(files, method), make_run(files, "cross_entropy")
+    results, others = finish(run), finish(plain)
+    for result, other in zip(results, others, strict=True):
+        assert [r["loss"] for r in result.history] == [r["loss"] for r in other.history]
+    counts = run.objective.counts.double()
+    if method == "logit_adjustment_posthoc":
+        # Every validation, and so the choice of the epoch, is by adjusted logits.
+        for index, one in enumerate(results):
+            weights = {k: v for k, v in one.weights.items() if k != "shift"}
+            assert one.weights["shift"].tolist() == pytest.approx(
+                (-(counts / counts.sum()).log()).tolist(), rel=1e-5
+            )
+            plain.network.load_state_dict(
+                {k: torch.stack([weights.get(k, torch.zeros(3))] * 2)
+                 for k in plain.network.state_dict()}
+            )  # fmt: skip
+            said = plain.predict(plain.parts["test"]).logits[index]
+            wanted = said - (counts / counts.sum()).log()
+            torch.testing.assert_close(
+                torch.from_numpy(one.logits["test"]).double(), wanted.double(), rtol=1e-5, atol=1e-5
+            )
+        return
+    for result, other in zip(results, others, strict=True):
+        changed = {
+            k for k in result.weights if not torch.equal(result.weights[k], other.weights[k])
+        }
+        assert changed <= {"heads.0.last.weight", "heads.0.last.bias"}
+        assert changed
+
+
+def test_a_method_that_says_its_uncertainty_gives_it_with_every_prediction(files: Any) -> None:
+    for result in finish(make_run(files, "tlc", epochs=2)):
+        for part, logits in result.logits.items():
+            assert result.uncertainty[part].shape == (len(logits),)
+            assert (result.uncertainty[part] > 0).all()
+            assert (result.uncertainty[part] <= 1).all()
+    assert finish(make_run(files, "ride", epochs=2))[0].uncertainty == {}
+
+
+def test_a_training_too_short_for_its_second_stage_is_refused(files: Any) -> None:
+    assert make_run(files, "crt", epochs=2).second_start == 1
+    with pytest.raises(DrugtailError, match=r"second stage.*raise training.epochs"):
+        make_run(files, "crt", epochs=1)
+
+
+def test_paco_remembers_the_latest_molecules_and_its_slow_encoder_follows(files: Any) -> None:
+    run = make_run(files, "paco", contrastive__queue=60)
+    fast = {k: v.clone() for k, v in run.network.encoder.named_parameters()}
+    run.train_epoch()
+    run.train_epoch()
+    companion = run.companion
+    assert companion.queue is not None
+    assert companion.queue_labels is not None
+    assert (companion.queue_labels >= 0).all(), "77 molecules went by in each of two epochs"
+    torch.testing.assert_close(companion.queue.norm(dim=2), torch.ones(2, 60))
+    assert companion.slow is not None
+    now = dict(run.network.encoder.named_parameters())
+    for name, slow in companion.slow.named_parameters():
+        assert not torch.equal(slow, fast[name])
+        assert (slow - fast[name]).norm() < 0.1 * (now[name] - fast[name]).norm()
+
+
+def test_bbn_shifts_from_the_first_branch_to_the_second(files: Any) -> None:
+    run = make_run(files, "bbn", epochs=4)
+    first, second = (normal(2, 5, 16, seed=s).float() for s in (0, 1))
+    run.network.eval()
+    for share in (1.0, 0.25, 0.0):
+        found = run.network.classify_branches(first, second, torch.tensor(share)).logits
+        own, other = (run.network.heads[i](x)[1] for i, x in enumerate((first, second)))
+        torch.testing.assert_close(found, share * own + (1 - share) * other)
+    # At prediction both branches see the molecule and count alike.
+    both = torch.stack([head(first)[1] for head in run.network.heads]).mean(0)
+    torch.testing.assert_close(run.network.classify(first).logits, both)
+    # The second branch's molecules are drawn in reverse: the smallest class, most often.
+    assert run.recipe.mixing is not None
+    drawn = run._draw(run.recipe.mixing.sampler, "partners")
+    counts = torch.bincount(run.objective.labels[drawn].flatten(), minlength=3)
+    assert counts[2] > counts[1] > counts[0]
