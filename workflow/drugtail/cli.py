@@ -180,12 +180,12 @@ def train(
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
     from drugtail.config import (
         Training,
-        merged,
         parse_assignments,
         parse_seeds,
         read_encoder,
         read_recipe,
     )
+    from drugtail.runtime.settings import merged
     from drugtail.training.block import train_block
 
     changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}

@@ -15,12 +15,12 @@ from drugtail.config import (
     FingerprintEncoder,
     GraphEncoder,
     MethodChoice,
-    merged,
     parse_seeds,
 )
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
+from drugtail.runtime.settings import merged
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from drugtail.config import Benchmark, Catalogue, parse_split, validated
+from drugtail.config import Benchmark, Catalogue, parse_split
 from drugtail.plan import Plan
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.settings import validated
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.

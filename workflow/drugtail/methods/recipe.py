@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from drugtail.runtime.settings import Settings
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
     "experts", "classical", "proposed",
 ]  # fmt: skip
-
-
-class Settings(BaseModel):
-    """Base of everything read from YAML: unknown keys and silent conversions are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Reference(Settings):
