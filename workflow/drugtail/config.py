@@ -12,7 +12,9 @@ from pydantic import Field, field_validator, model_validator
 
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.names import TUNED_SUFFIX
 from drugtail.runtime.settings import Settings, meant, merged, validated
+from drugtail.training.space import check_space
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+]*$"
 SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
@@ -191,8 +193,34 @@ class MethodChoice(Settings):
         "one method can then stand side by side.",
     )
     settings: dict[str, Any] = Field(
-        {}, description="Changes to the recipe, for example `classifier.trees: 100`."
+        {},
+        description="Changes to the recipe, for example `classifier.trees: 100`. What is set here "
+        "is not tuned.",
     )
+    tuned: bool = Field(
+        True, description="False keeps the method as it is in a benchmark that tunes."
+    )
+
+
+class Tuning(Settings):
+    """Equal tuning of all methods, on validation molecules, before they are trained.
+
+    Each method is tuned on each data set and split with the benchmark's own training settings; what
+    may be changed stands in the recipes (`tuning`).
+    """
+
+    trials: int = Field(
+        ge=1,
+        description="Trials of each method, the first of them its default. A method with fewer "
+        "different points to try needs no more trials than those.",
+    )
+    seeds: str = Field("0-1", description="Training seeds whose mean is the score of a trial.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _is_a_block(cls, value: str) -> str:
+        parse_seeds(value)
+        return value
 
 
 class Tracking(Settings):
@@ -223,6 +251,7 @@ class Benchmark(Settings):
     training_by_dataset: dict[str, Training] = Field(
         {}, description="Data set -> settings of `training` that differ there."
     )
+    tuning: Tuning | None = Field(None, description="Tune first; null takes the defaults.")
     tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
     reference: str = Field(
         "cross_entropy", description="Method that the trade-off table compares with."
@@ -274,6 +303,12 @@ class Benchmark(Settings):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} is named twice; name it once")
+        for method in self.methods:
+            if method.name.endswith(TUNED_SUFFIX):
+                raise ValueError(
+                    f"methods: {method.name!r} must not end in {TUNED_SUFFIX}, which marks the "
+                    "folders of tuned runs; rename it"
+                )
         for name in self.training_by_dataset:
             if name not in self.datasets:
                 raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
@@ -399,6 +434,7 @@ def read_dataset(path: Path) -> Dataset:
 def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """Read one recipe, with `changes` such as ``{"classifier.trees": 100}``."""
     recipe = _same_name(validated(Recipe, read_yaml(path), path), path)
+    check_space(recipe.tuning, recipe, Training(), path)
     return merged(recipe, changes or {}, where=str(path))
 
 
