@@ -186,7 +186,6 @@ def train(
 ) -> None:
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
     from drugtail.config import read_encoder
-    from drugtail.training.block import train_block
     from drugtail.training.space import read_tuned, with_settings
 
     recipe, settings, _ = _resolved(method, set_)
@@ -194,6 +193,9 @@ def train(
     if tuned is not None:
         changes = read_tuned(tuned, recipe.name)
         recipe, settings = with_settings(recipe, settings, changes, where=tuned)
+    # Takes seconds to import; a wrong setting is refused before.
+    from drugtail.training.block import train_block
+
     train_block(
         molecules=molecules,
         split=split,

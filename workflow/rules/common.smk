@@ -55,7 +55,8 @@ wildcard_constraints:
     split=r"[^/]+",
     encoder=r"[^/]+",
     method="|".join(re.escape(name) for name in PLAN.recipes),
-    settings=f"({re.escape(TUNED_SUFFIX)})?" if BENCHMARK.tuning else "",
+    # "()" matches nothing; an empty pattern would be none and match anything.
+    settings=f"({re.escape(TUNED_SUFFIX)})?" if BENCHMARK.tuning else "()",
     featurizer="atoms|morgan",
     seeds=r"\d+-\d+",
 

@@ -145,7 +145,7 @@ def _with_settings(
     title
         Name of the new column.
     """
-    names = frame["method"].unique() if "method" in frame else []
+    names = list(frame["method"].unique()) if "method" in frame else []
     if not any(parse_method_folder(name)[1] == TUNED for name in names):
         return found
     parsed = [parse_method_folder(name) for name in found[column]]
