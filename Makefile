@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run real ablation separability proposed test bench check format clean help
+.PHONY: run tuned real ablation separability proposed test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
+
+tuned: $(VENV)/installed  ## Tune every method alike on the embedded data, then train it
+	$(SNAKEMAKE) --configfile config/tuned.yaml
 
 real: $(VENV)/installed  ## Run six methods on three public data sets; MIRROR=folder is tried first
 	$(SNAKEMAKE) --configfile config/real.yaml $(if $(MIRROR),--config mirror=$(MIRROR))

@@ -10,9 +10,11 @@ import pandas as pd
 
 from drugtail.config import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.settings import name_in, tell_apart
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
+from drugtail.runtime.names import TUNED, parse_method_folder
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -21,6 +23,11 @@ CONSTANT = "†"
 CONSTANT_NOTE = (
     f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal and "
     "both class weights were 1 throughout: the reweighting does nothing here."
+)
+DEFAULT_NOTE = "Settings: those of the recipes and the benchmark; none was tuned."
+TUNED_NOTE = (
+    "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
+    "are those of the recipe and the benchmark."
 )
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
@@ -67,13 +74,14 @@ def tabulate(
         If a metric of the table is unknown.
     """
     if table.kind == "identifiability":
-        found = identifiability(
-            read_parquet(metrics / "classes.parquet"),
-            read_parquet(metrics / "class_history.parquet"),
-        )
-        _write(output, table, found, _printed_identifiability(found), IDENTIFIABILITY_NOTES)
+        classes = tell_apart(read_parquet(metrics / "classes.parquet"))
+        history = tell_apart(read_parquet(metrics / "class_history.parquet"))
+        found = _with_settings(identifiability(classes, history), "method", classes)
+        notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
+        _write(output, table, found, _printed_identifiability(found), notes)
         return
-    frame = read_parquet(metrics / "runs.parquet")
+    frame = tell_apart(read_parquet(metrics / "runs.parquet"))
+    settings_notes = _settings_notes(frame)
     columns = [f"{table.part}_{column.metric}" for column in table.columns]
     if (frame["status"] == "finished").any():
         missing = [name for name in columns if name not in frame]
@@ -86,7 +94,8 @@ def tabulate(
     if table.kind == "comparison":
         assert table.method is not None
         finished = frame[frame["status"] == "finished"]
-        found = compare_methods(finished, table.method, columns)
+        method = name_in(finished, table.method)
+        found = compare_methods(finished, method, columns)
         gaps = int((frame["status"] != "finished").sum())
         constant = {
             key
@@ -97,13 +106,52 @@ def tabulate(
             *COMPARISON_NOTES,
             *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
             *([CONSTANT_NOTE] if constant else []),
+            *settings_notes,
         ]
-        _write(output, table, found, _printed_comparison(found, table, constant), notes)
+        if parse_method_folder(method)[1] == TUNED:
+            notes.append(f"The settings of {table.method} are tuned.")
+        printed = _printed_comparison(found, table, method, constant)
+        found = _with_settings(found, "against", frame)
+        printed = _with_settings(printed, "Against", frame, "Settings")
+        _write(output, table, found, printed, notes)
         return
     if table.difference:
-        frame = paired_difference(frame, columns, reference)
-    summary = summarise(frame, columns)
-    _write(output, table, summary, _printed(summary, table), _notes(summary, table))
+        frame = paired_difference(frame, columns, name_in(frame, reference))
+    summary = _with_settings(summarise(frame, columns), "method", frame)
+    notes = [*_notes(summary, table), *settings_notes]
+    _write(output, table, summary, _printed(summary, table), notes)
+
+
+def _settings_notes(frame: pd.DataFrame) -> list[str]:
+    """Whether settings were tuned, as far as runs.parquet says."""
+    if "settings" not in frame:
+        return []
+    return [TUNED_NOTE if (frame["settings"] == TUNED).any() else DEFAULT_NOTE]
+
+
+def _with_settings(
+    found: pd.DataFrame, column: str, frame: pd.DataFrame, title: str = "settings"
+) -> pd.DataFrame:
+    """Plain names of methods in a column, and beside it their settings if any of `frame` is tuned.
+
+    Parameters
+    ----------
+    found
+        Rows of a table.
+    column
+        Its column of names as `tell_apart` gave them.
+    frame
+        All runs, told apart.
+    title
+        Name of the new column.
+    """
+    names = list(frame["method"].unique()) if "method" in frame else []
+    if not any(parse_method_folder(name)[1] == TUNED for name in names):
+        return found
+    parsed = [parse_method_folder(name) for name in found[column]]
+    plain = found.assign(**{column: [method for method, _ in parsed]})
+    plain.insert(list(plain.columns).index(column) + 1, title, [settings for _, settings in parsed])
+    return plain
 
 
 def _write(
@@ -185,6 +233,8 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
             "Method": summary["method"] + np.where(summary["weights_constant"], f" {CONSTANT}", ""),
         }
     )
+    if "settings" in summary:
+        printed["Settings"] = summary["settings"]
     if summary["encoder"].nunique() > 1:
         printed["Encoder"] = summary["encoder"]
     printed["Runs"] = [
@@ -234,7 +284,9 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
     return notes
 
 
-def _printed_comparison(found: pd.DataFrame, table: Table, constant: set[Any]) -> pd.DataFrame:
+def _printed_comparison(
+    found: pd.DataFrame, table: Table, method: str, constant: set[Any]
+) -> pd.DataFrame:
     """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
     shown = {f"{table.part}_{column.metric}": column for column in table.columns}
     rows = []
@@ -244,8 +296,8 @@ def _printed_comparison(found: pd.DataFrame, table: Table, constant: set[Any]) -
             UNDEFINED if np.isnan(value) else f"{value * column.scale:+.{column.digits}f}"
             for value in (row["difference"], row["low"], row["high"])
         )
-        pair = (row["against"], table.method)
-        marked = {dataset for dataset, method in constant if method in pair}
+        pair = (row["against"], method)
+        marked = {dataset for dataset, one in constant if one in pair}
         rows.append(
             {
                 "Against": row["against"],
@@ -284,6 +336,7 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
         "Data set",
         "Split",
         "Method",
+        *(["Settings"] if "settings" in found else []),
         "Runs",
         "Classes",
         *titles.values(),
@@ -291,7 +344,8 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
     ]
     for row in found.to_dict("records"):
         cells = {"Data set": row["dataset"], "Split": row["split"], "Method": row["method"],
-                 "Runs": str(row["seeds"]), "Classes": str(row["classes"])}  # fmt: skip
+                 "Settings": row.get("settings"), "Runs": str(row["seeds"]),
+                 "Classes": str(row["classes"])}  # fmt: skip
         for name, title in titles.items():
             rho, low, high = (row[f"{name}_{kind}"] for kind in ("rho", "low", "high"))
             cells[title] = UNDEFINED if np.isnan(rho) else f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]"
