@@ -25,6 +25,12 @@ separability: $(VENV)/installed  ## Compare variants of class_separability; MIRR
 proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselines; MIRROR as above
 	$(SNAKEMAKE) --configfile config/proposed.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
+baselines: $(VENV)/installed  ## Run every method at full length on MeSH drug classes; MIRROR as above
+	$(SNAKEMAKE) --configfile config/baselines.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+families: $(VENV)/installed  ## The same shortened, with the demo data besides; MIRROR as above
+	$(SNAKEMAKE) --configfile config/families.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 

@@ -327,7 +327,10 @@ class Benchmark(Settings):
 class TableColumn(Settings):
     """One column of a table."""
 
-    metric: str = Field(description="Name of a metric, for example balanced_accuracy.")
+    metric: str = Field(
+        description="Name of a metric, for example balanced_accuracy, or seconds (of training), "
+        "epochs or best_epoch."
+    )
     title: str = Field(description="Heading.")
     scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
     digits: int = Field(1, ge=0, description="Digits after the point.")
@@ -351,6 +354,11 @@ class Table(Settings):
     columns: list[TableColumn] = Field(
         [], description="Metrics, in order; `identifiability` has its own."
     )
+    order: str | None = Field(
+        None,
+        description="Column, by its metric, after which the rows of a data set and split are "
+        "sorted, the largest first; by default they stand as in the benchmark.",
+    )
     method: str | None = Field(
         None, description="Of a `comparison`: the method that is compared with all others."
     )
@@ -367,6 +375,10 @@ class Table(Settings):
             )
         if (self.kind == "comparison") != (self.method is not None):
             raise ValueError("method: a table of kind comparison needs it, and no other does")
+        if self.order is not None and (
+            self.kind != "metrics" or self.order not in [c.metric for c in self.columns]
+        ):
+            raise ValueError("order: name the metric of a column, in a table of kind metrics")
         if self.kind == "identifiability" and self.part != "test":
             raise ValueError("part: identifiability is about test")
         return self

@@ -29,6 +29,7 @@ TUNED_NOTE = (
     "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
     "are those of the recipe and the benchmark."
 )
+OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
@@ -82,14 +83,15 @@ def tabulate(
         return
     frame = tell_apart(read_parquet(metrics / "runs.parquet"))
     settings_notes = _settings_notes(frame)
-    columns = [f"{table.part}_{column.metric}" for column in table.columns]
+    metrics_shown = [column.metric for column in table.columns]
+    columns = [column_of(table, metric) for metric in metrics_shown]
     if (frame["status"] == "finished").any():
-        missing = [name for name in columns if name not in frame]
-        if missing:
-            raise DrugtailError(
-                f"table {table.name}: metric {missing[0].removeprefix(table.part + '_')!r} is "
-                "unknown; `drugtail list metrics` names them all"
-            )
+        for metric in metrics_shown:
+            if column_of(table, metric) not in frame:
+                raise DrugtailError(
+                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list metrics` "
+                    f"names them all, and {', '.join(OF_A_RUN)} stand for themselves"
+                )
     frame = frame.reindex(columns=[*ROW, "seed", "status", *WEIGHTS, *columns])
     if table.kind == "comparison":
         assert table.method is not None
@@ -118,6 +120,8 @@ def tabulate(
     if table.difference:
         frame = paired_difference(frame, columns, name_in(frame, reference))
     summary = _with_settings(summarise(frame, columns), "method", frame)
+    if table.order is not None:
+        summary = _best_first(summary, f"{column_of(table, table.order)}_mean")
     notes = [*_notes(summary, table), *settings_notes]
     _write(output, table, summary, _printed(summary, table), notes)
 
@@ -152,6 +156,20 @@ def _with_settings(
     plain = found.assign(**{column: [method for method, _ in parsed]})
     plain.insert(list(plain.columns).index(column) + 1, title, [settings for _, settings in parsed])
     return plain
+
+
+def column_of(table: Table, metric: str) -> str:
+    """Column of runs.parquet with a metric: of a part, or a fact of the run itself."""
+    return metric if metric in OF_A_RUN else f"{table.part}_{metric}"
+
+
+def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows of a data set and split by falling values of a column; those without one at the end."""
+    groups = [
+        group.sort_values(column, ascending=False, kind="stable")
+        for _, group in summary.groupby(["dataset", "split"], sort=False)
+    ]
+    return pd.concat(groups, ignore_index=True)
 
 
 def _write(
@@ -242,7 +260,7 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
         for n, of in zip(summary["runs"], summary["expected"], strict=True)
     ]
     for column in table.columns:
-        name = f"{table.part}_{column.metric}"
+        name = column_of(table, column.metric)
         cells = zip(summary["runs"], summary[f"{name}_mean"], summary[f"{name}_std"], strict=True)
         sign = "+" if table.difference else ""
         printed[column.title] = [
@@ -277,7 +295,7 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
         )
     if summary["weights_constant"].any():
         notes.append(CONSTANT_NOTE)
-    names = [f"{table.part}_{column.metric}_mean" for column in table.columns]
+    names = [f"{column_of(table, column.metric)}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
         notes.append(f"{UNDEFINED}: not defined there, for example a group without classes.")
@@ -288,7 +306,7 @@ def _printed_comparison(
     found: pd.DataFrame, table: Table, method: str, constant: set[Any]
 ) -> pd.DataFrame:
     """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
-    shown = {f"{table.part}_{column.metric}": column for column in table.columns}
+    shown = {column_of(table, column.metric): column for column in table.columns}
     rows = []
     for row in found.to_dict("records"):
         column = shown[row["metric"]]
