@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run tuned real ablation separability proposed test bench check format clean help
+.PHONY: run tuned real baselines families ablation separability proposed test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
