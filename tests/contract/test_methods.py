@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from catalogue import CheckedCatalogue
 
-from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
+from drugtail.config import FingerprintEncoder, GraphEncoder, Training, merged
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.files import read_parquet
 from drugtail.training.block import train_block
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+CATALOGUE = CheckedCatalogue()
 METHODS = CATALOGUE.names("methods")
 NETWORKS = [name for name in METHODS if CATALOGUE.recipe(name).classifier is None]
 GRAPH = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
@@ -69,7 +70,7 @@ def test_the_folder_of_recipes_holds_the_six_methods_of_the_first_benchmark() ->
     assert first <= set(METHODS)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in CATALOGUE.own])
 def test_a_recipe_lies_in_the_folder_of_its_family_and_says_what_it_is(method: str) -> None:
     recipe = CATALOGUE.recipe(method)
     assert CATALOGUE.path("methods", method).parent.name == recipe.family

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from catalogue import CheckedCatalogue
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from drugtail.config import Catalogue, GraphEncoder, Training
+from drugtail.config import GraphEncoder, Training
 from drugtail.features.packed import GraphStore, Size, load_arrays
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.recipe import Recipe
@@ -29,7 +30,7 @@ from drugtail.training.record import SeedResult
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+CATALOGUE = CheckedCatalogue()
 RECIPES = [CATALOGUE.recipe(name) for name in CATALOGUE.names("methods")]
 NETWORKS = [recipe.name for recipe in RECIPES if recipe.classifier is None]
 ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])

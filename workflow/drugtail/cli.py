@@ -29,6 +29,9 @@ Folder = Annotated[Path, typer.Option(help="Folder to write into.")]
 ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
+OwnCode = Annotated[
+    Path | None, typer.Option(help="Python file with parts of your own that the recipe names.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
 CONFIG = Path("config")
 
@@ -168,6 +171,7 @@ def train(
     encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
     seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
     output: Folder,
+    code: OwnCode = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
@@ -188,7 +192,7 @@ def train(
     from drugtail.config import read_encoder
     from drugtail.training.space import read_tuned, with_settings
 
-    recipe, settings, _ = _resolved(method, set_)
+    recipe, settings, _ = _resolved(method, set_, code)
     block = _seeds(seeds)
     if tuned is not None:
         changes = read_tuned(tuned, recipe.name)
@@ -205,6 +209,7 @@ def train(
         training=settings,
         seeds=block,
         output=output,
+        code=code,
         checkpoints=checkpoints,
         checkpoint_seconds=checkpoint_seconds,
         device=device,
@@ -222,6 +227,7 @@ def tune(
     encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
     trials: Annotated[int, typer.Option(min=1, help="Trials, the default among them.")],
     output: Folder,
+    code: OwnCode = None,
     seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
     set_: Annotated[
         list[str] | None,
@@ -235,7 +241,7 @@ def tune(
     from drugtail.training.space import check_space, free_space
     from drugtail.training.tune import tune_block
 
-    recipe, training, fixed = _resolved(method, set_)
+    recipe, training, fixed = _resolved(method, set_, code)
     space = free_space(recipe, fixed)
     check_space(space, recipe, training, method)
     tune_block(
@@ -249,13 +255,14 @@ def tune(
         seeds=_seeds(seeds),
         trials=trials,
         output=output,
+        code=code,
         device=device,
         threads=threads,
     )
 
 
 def _resolved(
-    method: Path, assignments: list[str] | None
+    method: Path, assignments: list[str] | None, code: Path | None
 ) -> tuple[Recipe, Training, dict[str, Any]]:
     """Recipe and training settings with what --set says, and what it says of the method."""
     from drugtail.config import Training, parse_assignments, read_recipe
@@ -267,7 +274,7 @@ def _resolved(
         if kind not in changes or not rest:
             raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
         changes[kind][rest] = value
-    recipe = read_recipe(method, changes["method"])
+    recipe = read_recipe(method, changes["method"], code)
     training = merged(Training(), changes["training"], where="--set training")
     return recipe, training, changes["method"]
 
@@ -475,10 +482,12 @@ def check(
     runs: Annotated[
         Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
     ] = None,
+    method: Annotated[Path | None, typer.Option(help="A recipe outside the catalogue.")] = None,
+    code: OwnCode = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
-    from drugtail.config import Catalogue, check_described, read_benchmark
+    from drugtail.config import Catalogue, check_described, read_benchmark, read_recipe
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
@@ -495,6 +504,14 @@ def check(
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")
+    if method is not None:
+        try:
+            read_recipe(method, code=code)
+            print(f"{method}: good")
+        except DrugtailError as error:
+            faults.append(str(error))
+    elif code is not None:
+        faults.append("--code: name the recipe that it is for with --method")
     if faults:
         raise DrugtailError("\n".join(faults))
     if runs is not None:
@@ -508,10 +525,15 @@ def list_(
     ],
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Of methods: the text of config/methods/README.md.")
+    ] = False,
 ) -> None:
     """List what there is."""
     from drugtail.config import Catalogue
 
+    if markdown and (kind != "methods" or as_json):
+        raise DrugtailError("--markdown is for `list methods`, and without --json")
     catalogue = Catalogue(config_dir)
     if kind == "reference":
         from drugtail.reference import settings_reference
@@ -523,17 +545,12 @@ def list_(
 
         rows: list[dict[str, Any]] = [{"name": name} for name in metric_names()]
     elif kind == "methods":
-        recipes = [catalogue.recipe(name) for name in catalogue.names(kind)]
-        rows = [
-            {
-                "name": r.name,
-                "family": r.family,
-                "reads": "fingerprints" if r.classifier else "graphs",
-                "idea": r.idea,
-                "reference": r.reference.model_dump() if r.reference else None,
-            }
-            for r in sorted(recipes, key=lambda r: (r.family, r.name))
-        ]
+        from drugtail.methods.overview import methods, methods_page
+
+        rows = methods(catalogue.recipe(name) for name in catalogue.names(kind))
+        if markdown:
+            print(methods_page(rows), end="")
+            return
     elif kind == "datasets":
         sets = [catalogue.dataset(name) for name in catalogue.names(kind)]
         rows = [
@@ -564,11 +581,14 @@ def list_(
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        shown = [_shown(value) for value in row.values() if value is not None]
-        print("\n    ".join(["  ".join(shown[:3]), *shown[3:]]))
+        first = 2 if kind == "methods" else 3
+        shown = [_shown(key, value) for key, value in row.items() if value not in (None, [])]
+        print("\n    ".join(["  ".join(shown[:first]), *shown[first:]]))
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    if key in ("reads", "needs"):
+        return f"{key} {value if key == 'reads' else '; '.join(value)}"
     if isinstance(value, dict):
         return f"{value['authors']}, {value['venue']} {value['year']}, {value['link']}"
     if isinstance(value, bool):

@@ -190,7 +190,13 @@ class MethodChoice(Settings):
     recipe: str | None = Field(
         None,
         description="Recipe to start from, if `name` is a name of your own: several variants of "
-        "one method can then stand side by side.",
+        "one method can then stand side by side. A name in the catalogue, or the path of a file "
+        "of your own, ending in `.yaml` and relative to the folder the command is run in.",
+    )
+    code: str | None = Field(
+        None,
+        description="Python file with parts of your own that the recipe names; a path as for "
+        "`recipe`. Any change of it trains the method again.",
     )
     settings: dict[str, Any] = Field(
         {},
@@ -443,9 +449,27 @@ def read_dataset(path: Path) -> Dataset:
     return _same_name(validated(Dataset, read_yaml(path), path), path)
 
 
-def read_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """Read one recipe, with `changes` such as ``{"classifier.trees": 100}``."""
-    recipe = _same_name(validated(Recipe, read_yaml(path), path), path)
+def read_recipe(
+    path: Path, changes: Mapping[str, Any] | None = None, code: Path | None = None
+) -> Recipe:
+    """Read one recipe.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    changes
+        Such as ``{"classifier.trees": 100}``.
+    code
+        Python file with parts of the user's that the recipe may name, see `drugtail.methods.own`.
+    """
+    model = Recipe
+    if code is not None:
+        # Here, since it leads to PyTorch.
+        from drugtail.methods.own import load_code
+
+        model = load_code(code).recipe
+    recipe = _same_name(validated(model, read_yaml(path), path), path)
     check_space(recipe.tuning, recipe, Training(), path)
     return merged(recipe, changes or {}, where=str(path))
 

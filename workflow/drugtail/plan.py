@@ -16,6 +16,7 @@ from drugtail.config import (
     GraphEncoder,
     MethodChoice,
     parse_seeds,
+    read_recipe,
 )
 from drugtail.methods.recipe import Recipe, Space
 from drugtail.runtime.errors import DrugtailError
@@ -85,7 +86,7 @@ class Plan:
         self.tables = {name: catalogue.table(name) for name in benchmark.tables}
         self.recipes: dict[str, Recipe] = {
             choice.name: merged(
-                catalogue.recipe(choice.recipe or choice.name),
+                read_recipe(self._path(choice), code=self._code(choice)),
                 self._changes(choice),
                 where=f"benchmark {benchmark.name}: methods: {choice.name}",
             )
@@ -123,16 +124,26 @@ class Plan:
                     "the table out"
                 )
 
-    @staticmethod
-    def _changes(choice: MethodChoice) -> dict[str, Any]:
+    def _changes(self, choice: MethodChoice) -> dict[str, Any]:
         """What a benchmark changes of a recipe."""
-        renamed = {"name": choice.name} if choice.recipe is not None else {}
+        renamed = {"name": choice.name} if self._path(choice).stem != choice.name else {}
         return {**renamed, **choice.settings}
+
+    def _path(self, choice: MethodChoice) -> Path:
+        name = choice.recipe or choice.name
+        return Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
+
+    @staticmethod
+    def _code(choice: MethodChoice) -> Path | None:
+        return None if choice.code is None else Path(choice.code)
 
     def recipe_path(self, method: str) -> Path:
         """File with the recipe of a method of the benchmark."""
-        choice = self.choice(method)
-        return self.catalogue.path("methods", choice.recipe or choice.name)
+        return self._path(self.choice(method))
+
+    def code_path(self, method: str) -> Path | None:
+        """File with parts of the user's for a method of the benchmark; None if it needs none."""
+        return self._code(self.choice(method))
 
     def choice(self, method: str) -> MethodChoice:
         """What the benchmark says of a method."""

@@ -15,7 +15,7 @@ from drugtail.config import (
     Table,
 )
 from drugtail.methods.recipe import Recipe
-from drugtail.runtime.settings import Settings
+from drugtail.runtime.settings import Settings, settings_in
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {
@@ -48,7 +48,7 @@ def settings_reference() -> str:
             queue += [
                 inner
                 for field in model.model_fields.values()
-                for inner in _settings_in(field.annotation)
+                for inner in settings_in(field.annotation)
             ]
     return "\n".join(lines) + "\n"
 
@@ -91,9 +91,3 @@ def _type(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
     return words.get(getattr(annotation, "__name__", ""), "anything")
-
-
-def _settings_in(annotation: Any) -> list[type[Settings]]:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return [annotation]
-    return [found for argument in get_args(annotation) for found in _settings_in(argument)]

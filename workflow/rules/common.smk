@@ -2,12 +2,13 @@
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
 from drugtail.config import Benchmark, Catalogue, parse_split
 from drugtail.plan import Plan
-from drugtail.runtime.digest import code_digest
+from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import TUNED_SUFFIX
 from drugtail.runtime.settings import validated
@@ -158,6 +159,9 @@ def get_block_settings(wildcards):
         settings["training"] = BENCHMARK.training_for(wildcards.dataset).model_dump(
             mode="json"
         )
+    code = PLAN.code_path(wildcards.method)
+    if code is not None:
+        settings["code"] = file_digest(code)
     return json.dumps(settings, sort_keys=True)
 
 
@@ -179,6 +183,13 @@ def get_tuned(wildcards):
     if not wildcards.settings:
         return []
     return f"{TUNING}/best.json".format(**dict(wildcards.items()))
+
+
+def get_method(wildcards):
+    """The recipe of a block, and the user's code that it needs, as options."""
+    words = ["--method", str(PLAN.recipe_path(wildcards.method))]
+    code = PLAN.code_path(wildcards.method)
+    return shlex.join(words if code is None else [*words, "--code", str(code)])
 
 
 def get_assignments(wildcards):

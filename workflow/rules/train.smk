@@ -26,7 +26,7 @@ rule train_network:
         mem_mb=3000,
         runtime=720,
     params:
-        method=lambda w: PLAN.recipe_path(w.method),
+        method=get_method,
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
@@ -39,7 +39,7 @@ rule train_network:
         "Training {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints} "
         "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
 
@@ -67,7 +67,7 @@ rule train_classical:
         mem_mb=3000,
         runtime=240,
     params:
-        method=lambda w: PLAN.recipe_path(w.method),
+        method=get_method,
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
@@ -78,6 +78,6 @@ rule train_classical:
         "Fitting {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --device cpu --threads {threads} "
         "--output {params.folder} 2>&1 | tee {log}"

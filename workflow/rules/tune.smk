@@ -20,7 +20,7 @@ rule tune_method:
         mem_mb=3000,
         runtime=1440,
     params:
-        method=lambda w: PLAN.recipe_path(w.method),
+        method=get_method,
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.best, parent=True),
@@ -33,6 +33,6 @@ rule tune_method:
         "Tuning {wildcards.method} on {wildcards.dataset} {wildcards.split}"
     shell:
         "drugtail tune --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} --method {params.method} --encoder {params.encoder} "
+        "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {params.seeds} --trials {params.trials} {params.assignments} "
         "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"

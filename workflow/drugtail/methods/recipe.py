@@ -2,7 +2,8 @@
 
 This module describes the parts (and imports nothing heavy, so that a workflow can validate every
 recipe in milliseconds); the modules beside it implement them. A new part is a class here and a
-function registered under the same name there.
+function registered under the same name there. Parts of a user's own live in a file outside the
+package, see `drugtail.methods.own`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from drugtail.runtime.settings import Settings
+from drugtail.runtime.settings import Settings as Settings
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
-    "experts", "classical", "proposed",
+    "experts", "classical", "proposed", "other",
 ]  # fmt: skip
 
 
@@ -119,6 +120,9 @@ class ClassDistanceWeights(Settings):
     Su, Li, Wang, arXiv:2504.04647, with the distances of classes and of sub-clusters averaged.
     """
 
+    # Such parts need sub-clusters and a schedule in the recipe.
+    needs_geometry: ClassVar[bool] = True
+
     name: Literal["class_distance"]
     distances: Literal["both", "class", "subcluster"] = Field(
         "both", description="Which of the two distances count."
@@ -127,6 +131,8 @@ class ClassDistanceWeights(Settings):
 
 class ClassSeparabilityWeights(Settings):
     """w_c proportional to exp(-s_c / T), s_c the mean silhouette of the class's molecules."""
+
+    needs_geometry: ClassVar[bool] = True
 
     name: Literal["class_separability"]
     temperature: float = Field(0.25, gt=0, description="T; the larger, the more alike weights are.")
@@ -221,6 +227,9 @@ class LabelAwareSmoothing(Settings):
 class DiverseExperts(Settings):
     """Margin loss of each expert, less their divergence (RIDE; Wang et al., ICLR 2021)."""
 
+    # Such losses need experts in the recipe, and several heads need such a loss.
+    for_experts: ClassVar[bool] = True
+
     name: Literal["diverse_experts"]
     margin: float = Field(0.5, ge=0, description="As of `ldam`.")
     diversity: float = Field(0.2, ge=0, description="Weight of the divergence.")
@@ -231,6 +240,8 @@ class DiverseExperts(Settings):
 
 class TrustworthyExperts(Settings):
     """Evidence of each expert, where those before it are unsure (TLC; Li et al., CVPR 2022)."""
+
+    for_experts: ClassVar[bool] = True
 
     name: Literal["trustworthy_experts"]
     margin: float = Field(0.5, ge=0, description="As of `ldam`.")
@@ -254,23 +265,26 @@ Loss = Annotated[
 # --------------------------------------------------------------- contrastive term and views
 
 
-class _Contrastive(Settings):
+class ContrastiveSettings(Settings):
+    """What the settings of every contrastive term have."""
+
     # Whether the classification loss is already in the term, or is added to it.
     whole: ClassVar[bool] = False
     # What it compares with besides views: "centres" of classes, learned, or "targets" of classes.
     needs: ClassVar[tuple[str, ...]] = ()
+    needs_geometry: ClassVar[bool] = False
 
     temperature: float = Field(0.1, gt=0, description="Temperature.")
     weight: float = Field(1.0, ge=0, description="Factor on the term.")
 
 
-class SupervisedContrastive(_Contrastive):
+class SupervisedContrastive(ContrastiveSettings):
     """Supervised contrastive loss over classes (Khosla et al., NeurIPS 2020)."""
 
     name: Literal["supervised"]
 
 
-class BalancedContrastive(_Contrastive):
+class BalancedContrastive(ContrastiveSettings):
     """Every class counts alike in the denominator (BCL; Zhu et al., CVPR 2022)."""
 
     needs: ClassVar[tuple[str, ...]] = ("centres",)
@@ -279,7 +293,7 @@ class BalancedContrastive(_Contrastive):
     weight: float = Field(0.3, ge=0, description="Factor on the term.")
 
 
-class _KPositive(_Contrastive):
+class _KPositive(ContrastiveSettings):
     positives: int = Field(6, ge=1, description="k: besides the molecule's own other view.")
 
 
@@ -293,12 +307,13 @@ class TargetedContrastive(_KPositive):
     """Classes drawn to points spread evenly on the sphere (TSC; Li et al., CVPR 2022)."""
 
     needs: ClassVar[tuple[str, ...]] = ("targets",)
+    needs_geometry: ClassVar[bool] = True
 
     name: Literal["targeted"]
     target_weight: float = Field(1.0, ge=0, description="Weight of the class's own target.")
 
 
-class ParametricContrastive(_Contrastive):
+class ParametricContrastive(ContrastiveSettings):
     """Learned class centres beside a queue of molecules (PaCo; Cui et al., ICCV 2021)."""
 
     whole: ClassVar[bool] = True
@@ -312,7 +327,7 @@ class ParametricContrastive(_Contrastive):
     )
 
 
-class ClassInstanceContrastive(_Contrastive):
+class ClassInstanceContrastive(ContrastiveSettings):
     """Contrast for frequent classes, cross-entropy for rare ones (Lavoie, Waslander, 2023)."""
 
     whole: ClassVar[bool] = True
@@ -320,11 +335,13 @@ class ClassInstanceContrastive(_Contrastive):
     name: Literal["class_instance"]
 
 
-class SubclusterContrastive(_Contrastive):
+class SubclusterContrastive(ContrastiveSettings):
     """Two-level contrastive loss: within the sub-cluster, and between classes.
 
     Before the first re-clustering it is the supervised contrastive loss over classes.
     """
+
+    needs_geometry: ClassVar[bool] = True
 
     name: Literal["subcluster"]
     temperature: float = Field(0.1, gt=0, description="Temperature within a sub-cluster.")
@@ -396,9 +413,6 @@ class Schedule(Settings):
     )  # fmt: skip
     refresh_epochs: int = Field(10, ge=1, description="Epochs between two re-clusterings.")
 
-
-# Parts that look at the embeddings of the whole training set.
-NEED_GEOMETRY = {"class_distance", "class_separability", "subcluster", "targeted"}
 
 # ---------------------------------------------------------- mixing, last layer, experts
 
@@ -601,7 +615,6 @@ NETWORK_TUNING = {"training.learning_rate": Space(low=3e-4, high=3e-3, log=True)
 
 # -------------------------------------------------------------------------------- recipe
 
-EXPERT_LOSSES = ("diverse_experts", "trustworthy_experts")
 LINEAR_ONLY = {"tau_norm", "nearest_class_mean", "classifier_retraining", "learned_scales"}
 
 
@@ -609,7 +622,10 @@ class Recipe(Settings):
     """One method: what it is, and the parts it is made of."""
 
     name: str = Field(description="Name of the method; equals the file name.")
-    family: Family = Field(description="Family in the survey's sense; equals the folder name.")
+    family: Family = Field(
+        description="Family in the survey's sense, and the folder of the catalogue; `other` is for "
+        "methods of your own that are of none."
+    )
     idea: str = Field(description="One sentence on the idea.")
     reference: Reference | None = Field(None, description="Where it was published.")
     sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
@@ -658,7 +674,7 @@ class Recipe(Settings):
             for slot, part in (
                 ("class_weights", self.class_weights), ("contrastive", self.contrastive)
             )
-            if part is not None and part.name in NEED_GEOMETRY
+            if part is not None and getattr(part, "needs_geometry", False)
         ]  # fmt: skip
         missing = [slot for slot in ("subclusters", "schedule") if getattr(self, slot) is None]
         if wants and missing:
@@ -673,13 +689,14 @@ class Recipe(Settings):
         """Raise where a part works on a last layer or on experts that are not there."""
         if self.loss.name == "ldam" and self.last_layer.name != "cosine":
             raise ValueError("loss ldam also needs: last_layer cosine (its margin is an angle's)")
-        if self.loss.name in EXPERT_LOSSES and self.experts is None:
+        for_experts = getattr(self.loss, "for_experts", False)
+        if for_experts and self.experts is None:
             raise ValueError(f"loss {self.loss.name} also needs: experts")
         if self.mixing is not None and self.mixing.name == "bilateral":
             if self.experts is None or self.experts.number != 2:
                 raise ValueError("mixing bilateral also needs: experts with number 2")
-        elif self.experts is not None and self.loss.name not in EXPERT_LOSSES:
-            raise ValueError(f"experts need a loss for them: {' or '.join(EXPERT_LOSSES)}")
+        elif self.experts is not None and not for_experts:
+            raise ValueError("experts need a loss for them: diverse_experts or trustworthy_experts")
         if self.loss.name == "trustworthy_experts" and (
             self.experts is None or self.experts.combine != "evidence"
         ):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from drugtail.runtime.settings import Settings
 
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
 
@@ -20,17 +23,45 @@ class Registry(Generic[Implementation]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._found: dict[str, Implementation] = {}
+        self._settings: dict[str, type[Settings]] = {}
 
-    def register(self, name: str) -> Callable[[Implementation], Implementation]:
-        """Register the decorated function under `name`."""
+    def register(
+        self, name: str, settings: type[Settings] | None = None
+    ) -> Callable[[Implementation], Implementation]:
+        """Register the decorated function under `name`.
+
+        Parameters
+        ----------
+        name
+            Name of the part in a recipe.
+        settings
+            Class of its settings. Parts of the package have theirs in `drugtail.methods.recipe` and
+            name none here; a part of a user's own names one (see `drugtail.methods.own`).
+
+        Raises
+        ------
+        ValueError
+            If the name is taken.
+        """
 
         def keep(implementation: Implementation) -> Implementation:
             if name in self._found:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
+                raise ValueError(f"{self.kind} {name!r} is registered twice; choose another name")
             self._found[name] = implementation
+            if settings is not None:
+                self._settings[name] = settings
             return implementation
 
         return keep
+
+    def forget(self, name: str) -> None:
+        """Take `name` out again."""
+        del self._found[name]
+        self._settings.pop(name, None)
+
+    def settings(self, name: str) -> type[Settings] | None:
+        """Class of settings that `name` was registered with; None if with none."""
+        return self._settings.get(name)
 
     def __getitem__(self, name: str) -> Implementation:
         """Return what is registered under `name`."""

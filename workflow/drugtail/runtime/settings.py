@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -86,7 +86,7 @@ def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
     """Names of the fields at a place inside `model`, as far as it can be followed."""
     current: Any = model
     for part in location:
-        models = _models_in(current)
+        models = settings_in(current)
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         if fields:
             current = fields[0]
@@ -94,15 +94,15 @@ def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
             # List positions and union tags do not change the set of models but may narrow it.
             tagged = [m for m in models if _tag(m) == part]
             current = tagged[0] if tagged else current
-    names = {name for m in _models_in(current) for name in m.model_fields}
+    names = {name for m in settings_in(current) for name in m.model_fields}
     return sorted(names)
 
 
-def _models_in(annotation: Any) -> list[type[Settings]]:
+def settings_in(annotation: Any) -> tuple[type[Settings], ...]:
+    """All classes of settings that a field's type names, in order."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return [annotation]
-    inner = getattr(annotation, "__args__", ())
-    return [found for argument in inner for found in _models_in(argument)]
+        return (annotation,)
+    return tuple(found for argument in get_args(annotation) for found in settings_in(argument))
 
 
 def _tag(model: type[Settings]) -> str | None:

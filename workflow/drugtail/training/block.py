@@ -66,6 +66,7 @@ def train_block(
     training: Training,
     seeds: Sequence[int],
     output: Path,
+    code: Path | None = None,
     checkpoints: Path | None = None,
     checkpoint_seconds: float = 60.0,
     device: str = "auto",
@@ -89,6 +90,8 @@ def train_block(
         Training seeds.
     output
         Folder.
+    code
+        File with parts of the user's that `recipe` was read with, if any (`drugtail.methods.own`).
     checkpoints
         Folder for the state of unfinished seeds; removed when the block is finished.
     checkpoint_seconds
@@ -108,6 +111,8 @@ def train_block(
     problem = read_problem(molecules, split)
     arrays = _read_features(features, problem, recipe, encoder)
     inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
+    if code is not None:
+        inputs["code"] = code
     settings = {
         "dataset": problem.dataset,
         "split": problem.split,

@@ -91,6 +91,7 @@ def tune_block(
     seeds: Sequence[int],
     trials: int,
     output: Path,
+    code: Path | None = None,
     device: str = "auto",
     threads: int = 1,
 ) -> None:
@@ -103,7 +104,7 @@ def tune_block(
 
     Parameters
     ----------
-    molecules, split, features, recipe, encoder, training, device, threads
+    molecules, split, features, recipe, encoder, training, code, device, threads
         As for `drugtail.training.block.train_block`.
     space
         Key -> values to choose from; see `drugtail.training.space`.
@@ -127,6 +128,8 @@ def tune_block(
         "method": recipe.name,
     }  # fmt: skip
     inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
+    if code is not None:
+        inputs["code"] = code
     settings = {
         **names,
         "recipe": recipe.model_dump(exclude={"idea", "reference", "tuning"}),
@@ -164,6 +167,7 @@ def tune_block(
                 training=changed_training,
                 seeds=seeds,
                 output=folder,
+                code=code,
                 checkpoints=output / "checkpoints",
                 device=device,
                 threads=threads,

@@ -1,0 +1,31 @@
+"""The recipes that tests/contract holds to the rules: the project's and, if named, one more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from drugtail.config import Catalogue, read_recipe
+from drugtail.methods.recipe import Recipe
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+
+
+class CheckedCatalogue(Catalogue):
+    """The project's catalogue, and the recipe that ``DRUGTAIL_RECIPE`` names beside it.
+
+    ``DRUGTAIL_CODE`` names the Python file with its parts, if it needs one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(CONFIG)
+        recipe, code = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_CODE")
+        own = [read_recipe(Path(recipe), code=Path(code) if code else None)] if recipe else []
+        self.own: dict[str, Recipe] = {one.name: one for one in own}
+
+    def names(self, kind: str) -> list[str]:
+        found = super().names(kind)
+        return sorted({*found, *self.own}) if kind == "methods" else found
+
+    def recipe(self, name: str) -> Recipe:
+        return self.own[name] if name in self.own else super().recipe(name)

@@ -1,0 +1,242 @@
+"""Parts of a method that live in a Python file of the user's, outside the package.
+
+The file registers functions together with the class of their settings; recipes that are read with
+it accept these settings like those of the package. It imports PyTorch, as parts do, so a recipe
+that needs no such file is read without this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import Field, create_model
+
+from drugtail.methods.recipe import ContrastiveSettings, Recipe
+from drugtail.methods.registry import Registry
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.settings import Settings, settings_in
+
+# What the settings of a part derive from, where it is more than `Settings`.
+BASES: dict[str, type[Settings]] = {"contrastive": ContrastiveSettings}
+
+Parts = Mapping[str, tuple[type[Settings], ...]]
+Model = TypeVar("Model", bound=Settings)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """What a file adds.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of its bytes, in hexadecimal.
+    names : dict of str to tuple of str
+        Key of a recipe -> names of the parts that it may have there now.
+    recipe : type
+        `Recipe` that accepts them.
+    """
+
+    digest: str
+    names: dict[str, tuple[str, ...]]
+    recipe: type[Recipe]
+
+
+_loaded: dict[Path, OwnCode] = {}
+
+
+def load_code(path: Path) -> OwnCode:
+    """Run a user's file and register its parts.
+
+    A file that was loaded before is loaded again only if it has changed; then its earlier parts are
+    taken out first. After an error none of its parts is registered.
+
+    Parameters
+    ----------
+    path
+        The file, ending in ``.py``.
+
+    Raises
+    ------
+    DrugtailError
+        If it is absent, fails, registers nothing, takes a name that is taken, or registers a part
+        without settings that fit; the message names the file and what to do.
+    """
+    source = _read(path)
+    place, digest = path.resolve(), hashlib.sha256(source).hexdigest()
+    earlier = _loaded.get(place)
+    if earlier is not None and earlier.digest == digest:
+        return earlier
+    registries = part_registries()
+    if earlier is not None:
+        _forget(registries, _loaded.pop(place).names)
+    before = {key: registry.names() for key, registry in registries.items()}
+
+    def added() -> dict[str, tuple[str, ...]]:
+        found = {
+            key: tuple(name for name in registry.names() if name not in before[key])
+            for key, registry in registries.items()
+        }
+        return {key: names for key, names in found.items() if names}
+
+    try:
+        _run(path, source, f"drugtail_own_{path.stem}_{digest[:16]}")
+        parts = {
+            key: tuple(_settings(path, key, registries[key], name) for name in names)
+            for key, names in added().items()
+        }
+        if not parts:
+            raise DrugtailError(
+                f"{path}: registers no part; decorate a function, for example with "
+                f'@LOSSES.register("{path.stem}", <its settings class>)'
+            )
+        _loaded[place] = OwnCode(digest, added(), extended_recipe(parts))
+    except BaseException:
+        _forget(registries, added())
+        raise
+    return _loaded[place]
+
+
+def part_registries() -> dict[str, Registry[Any]]:
+    """Key of a recipe -> registry of the parts it may name there, those of the package in it."""
+    # Here, since they import PyTorch; and all of them, so that names of the package are taken.
+    from drugtail.methods import (
+        classical,
+        contrastive,
+        losses,
+        mixing,
+        samplers,
+        views,
+        weights,
+    )
+
+    # It registers losses, and nothing of it is named here.
+    import_module("drugtail.methods.experts")
+    return {
+        "sampler": samplers.SAMPLERS,
+        "class_weights": weights.CLASS_WEIGHTS,
+        "loss": losses.LOSSES,
+        "contrastive": contrastive.CONTRASTIVE,
+        "views": views.VIEWS,
+        "mixing": mixing.MIXING,
+        "classifier": classical.CLASSIFIERS,
+    }
+
+
+def extended_recipe(parts: Parts) -> type[Recipe]:
+    """`Recipe` that accepts further parts, also where a part names another one.
+
+    Parameters
+    ----------
+    parts
+        Key of a recipe -> settings classes that it may hold besides those of the package.
+    """
+    more = {
+        settings_in(Recipe.model_fields[key].annotation): classes for key, classes in parts.items()
+    }
+    return _extended(Recipe, more)
+
+
+def _extended(
+    model: type[Model], more: Mapping[tuple[type[Settings], ...], tuple[type[Settings], ...]]
+) -> type[Model]:
+    """`model` with wider fields, or itself where none holds such a part."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        held = settings_in(field.annotation)
+        wider = tuple(_extended(one, more) for one in held) + more.get(held, ())
+        if wider != held:
+            union: Any = reduce(or_, wider)
+            choice = Annotated[union, Field(discriminator="name")]
+            optional = type(None) in get_args(field.annotation)
+            fields[name] = (
+                choice | None if optional else choice,
+                Field(field.default, description=field.description),
+            )
+    if not fields:
+        return model
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+
+
+def _read(path: Path) -> bytes:
+    if path.suffix != ".py":
+        raise DrugtailError(f"{path}: is no Python file; its name must end in .py")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DrugtailError(
+            f"{path}: no such file; paths are relative to the folder the command is run in"
+        ) from None
+    except IsADirectoryError:
+        raise DrugtailError(f"{path}: is a folder; name a Python file") from None
+
+
+def _run(path: Path, source: bytes, name: str) -> None:
+    """Run a file as a module."""
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    module = module_from_spec(spec)
+    # Pydantic looks up there what annotations name.
+    sys.modules[name] = module
+    try:
+        # Not by its loader: that may take what an earlier state of the file left in __pycache__.
+        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        text, line = str(error), None
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        if lines:
+            line = lines[-1]
+        elif isinstance(error, SyntaxError):
+            text, line = error.msg, error.lineno
+        where = "" if line is None else f"line {line}: "
+        raise DrugtailError(
+            f"{path}: {where}{type(error).__name__}: {text}; mend the file"
+        ) from error
+
+
+def _settings(path: Path, key: str, registry: Registry[Any], name: str) -> type[Settings]:
+    """Settings class of a registered part, if it is one that a recipe can hold."""
+    settings: Any = registry.settings(name)
+    part = f"{path}: {registry.kind} {name!r}"
+    base = BASES.get(key, Settings)
+    if settings is None:
+        raise DrugtailError(
+            f"{part}: is registered without settings; name their class, too: "
+            f'register("{name}", <its settings class>)'
+        )
+    if not (isinstance(settings, type) and issubclass(settings, base)):
+        raise DrugtailError(
+            f"{part}: its settings, {settings!r}, are not a class derived from "
+            f"drugtail.methods.recipe.{base.__name__}; derive it from that"
+        )
+    try:
+        settings.model_rebuild()
+    except Exception as error:
+        raise DrugtailError(
+            f"{part}: its settings class {settings.__name__}: {error}; mend it"
+        ) from error
+    field = settings.model_fields.get("name")
+    if field is None or get_args(field.annotation) != (name,):
+        raise DrugtailError(
+            f"{part}: its settings class {settings.__name__} must have the line "
+            f'name: Literal["{name}"]'
+        )
+    return settings
+
+
+def _forget(registries: Mapping[str, Registry[Any]], names: Mapping[str, tuple[str, ...]]) -> None:
+    for key, found in names.items():
+        for name in found:
+            registries[key].forget(name)
