@@ -28,8 +28,8 @@ proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselin
 baselines: $(VENV)/installed  ## Run every method at full length on MeSH drug classes; MIRROR as above
 	$(SNAKEMAKE) --configfile config/baselines.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
-families: $(VENV)/installed  ## The same shortened, with the demo data besides; MIRROR as above
-	$(SNAKEMAKE) --configfile config/families.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+families: $(VENV)/installed  ## Run every method briefly on the demo data
+	$(SNAKEMAKE) --configfile config/families.yaml
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
