@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run real ablation separability proposed test bench check format clean help
+.PHONY: run tuned real baselines families ablation separability proposed test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
+
+tuned: $(VENV)/installed  ## Tune every method alike on the embedded data, then train it
+	$(SNAKEMAKE) --configfile config/tuned.yaml
 
 real: $(VENV)/installed  ## Run six methods on three public data sets; MIRROR=folder is tried first
 	$(SNAKEMAKE) --configfile config/real.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
@@ -21,6 +24,12 @@ separability: $(VENV)/installed  ## Compare variants of class_separability; MIRR
 
 proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselines; MIRROR as above
 	$(SNAKEMAKE) --configfile config/proposed.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+baselines: $(VENV)/installed  ## Run every method at full length on MeSH drug classes; MIRROR as above
+	$(SNAKEMAKE) --configfile config/baselines.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+
+families: $(VENV)/installed  ## Run every method briefly on the demo data
+	$(SNAKEMAKE) --configfile config/families.yaml
 
 test: $(VENV)/installed-dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal

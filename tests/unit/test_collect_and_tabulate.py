@@ -284,6 +284,27 @@ def test_an_unknown_metric_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "tiny.csv").exists()
 
 
+def test_rows_are_sorted_by_a_column_within_data_set_and_split_gaps_last(tmp_path: Path) -> None:
+    scores = {"focal": 0.4, "ldam": 0.9, "mixup": None, "remix": 0.6}
+    rows = [run(m, s, score, "missing" if score is None else "finished")
+            for m, score in scores.items() for s in range(2)]  # fmt: skip
+    rows += [{**row, "split": "standard-0"} for row in rows if row["method"] in ("focal", "ldam")]
+    names = [row[1:3] for row in Written(tmp_path, rows, table(order="balanced_accuracy")).rows]
+    assert names == [
+        ["random-0", "ldam"], ["random-0", "remix"], ["random-0", "focal"], ["random-0", "mixup"],
+        ["standard-0", "ldam"], ["standard-0", "focal"],
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="order: name the metric of a column"):
+        table(order="auroc")
+
+
+def test_the_time_of_training_stands_in_a_table_as_it_is(tmp_path: Path) -> None:
+    rows = [run("focal", seed, 0.5, seconds=60.0 + 4 * seed) for seed in range(3)]
+    columns = [{"metric": "seconds", "title": "Seconds", "scale": 1.0, "digits": 0}]
+    one = Table.model_validate({"name": "tiny", "title": "Tiny", "columns": columns})
+    assert Written(tmp_path, rows, one).rows[0][-1] == "64 ± 4"
+
+
 def test_validation_tables_read_validation_metrics(tmp_path: Path) -> None:
     rows = [run("focal", 0, 0.5, valid_balanced_accuracy=0.25)]
     assert Written(tmp_path, rows, table(part="valid")).rows[0][-1] == "25.0"

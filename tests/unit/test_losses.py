@@ -206,7 +206,7 @@ def test_trustworthy_experts_equal_their_formula() -> None:
             margin = 0.5 * N[y] ** -0.25 / max(n**-0.25 for n in N)
             s = [v - margin * (c == y) for c, v in enumerate(batch.experts[m, i].tolist())]
             alpha = [math.exp(v) + 1 for v in s]
-            total -= math.log(alpha[y] / sum(alpha))
+            total -= math.log(softmax(s)[y])
             wrong = torch.tensor([1.0 if c == y else a for c, a in enumerate(alpha)]).double()
             total += 0.5 * divergence(wrong)
         return total

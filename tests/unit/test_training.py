@@ -131,7 +131,7 @@ def test_predictions_cover_validation_and_test_molecules_of_every_seed(
     train_labels = molecules.loc[molecules["part"] == "train", "label"]
     assert header == {
         "dataset": "tiny", "split": "random-0", "encoder": "tiny", "method": "cross_entropy",
-        "class_names": ["class 0", "class 1", "class 2"],
+        "settings": "default", "class_names": ["class 0", "class 1", "class 2"],
         "train_counts": np.bincount(train_labels).tolist(), "seeds": [3, 4],
         "class_weights": "uniform",
     }  # fmt: skip

@@ -6,12 +6,16 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from drugtail import __version__
 from drugtail.runtime.errors import DrugtailError
+
+if TYPE_CHECKING:
+    from drugtail.config import Training
+    from drugtail.methods.recipe import Recipe
 
 app = typer.Typer(
     help="A reproducible benchmark of long-tailed drug classification.",
@@ -178,37 +182,31 @@ def train(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="Time between checkpoints; 0: after every epoch.")
     ] = 60.0,
+    tuned: Annotated[
+        Path | None, typer.Option(help="best.json of `drugtail tune`, whose changes are made last.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
-    from drugtail.config import (
-        Training,
-        merged,
-        parse_assignments,
-        parse_seeds,
-        read_encoder,
-        read_recipe,
-    )
+    from drugtail.config import read_encoder
+    from drugtail.training.space import read_tuned, with_settings
+
+    recipe, settings, _ = _resolved(method, set_, code)
+    block = _seeds(seeds)
+    if tuned is not None:
+        changes = read_tuned(tuned, recipe.name)
+        recipe, settings = with_settings(recipe, settings, changes, where=tuned)
+    # Takes seconds to import; a wrong setting is refused before.
     from drugtail.training.block import train_block
 
-    changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
-    for key, value in parse_assignments(set_ or []).items():
-        kind, _, rest = key.partition(".")
-        if kind not in changes or not rest:
-            raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
-        changes[kind][rest] = value
-    try:
-        block = parse_seeds(seeds)
-    except ValueError as error:
-        raise DrugtailError(f"--seeds: {error}") from None
     train_block(
         molecules=molecules,
         split=split,
         features=features,
-        recipe=read_recipe(method, changes["method"], code),
+        recipe=recipe,
         encoder=read_encoder(encoder),
-        training=merged(Training(), changes["training"], where="--set training"),
+        training=settings,
         seeds=block,
         output=output,
         code=code,
@@ -216,7 +214,78 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         device=device,
         threads=threads,
+        tuned=tuned,
     )
+
+
+@app.command()
+def tune(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
+    features: Annotated[Path, typer.Option(help="Folder of features.")],
+    method: Annotated[Path, typer.Option(help="config/methods/<family>/<name>.yaml")],
+    encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials, the default among them.")],
+    output: Folder,
+    code: OwnCode = None,
+    seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="As for train; a setting of the method is then not tuned."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
+    from drugtail.config import read_encoder
+    from drugtail.training.space import check_space, free_space
+    from drugtail.training.tune import tune_block
+
+    recipe, training, fixed = _resolved(method, set_, code)
+    space = free_space(recipe, fixed)
+    check_space(space, recipe, training, method)
+    tune_block(
+        molecules=molecules,
+        split=split,
+        features=features,
+        recipe=recipe,
+        encoder=read_encoder(encoder),
+        training=training,
+        space=space,
+        seeds=_seeds(seeds),
+        trials=trials,
+        output=output,
+        code=code,
+        device=device,
+        threads=threads,
+    )
+
+
+def _resolved(
+    method: Path, assignments: list[str] | None, code: Path | None
+) -> tuple[Recipe, Training, dict[str, Any]]:
+    """Recipe and training settings with what --set says, and what it says of the method."""
+    from drugtail.config import Training, parse_assignments, read_recipe
+    from drugtail.runtime.settings import merged
+
+    changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
+    for key, value in parse_assignments(assignments or []).items():
+        kind, _, rest = key.partition(".")
+        if kind not in changes or not rest:
+            raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
+        changes[kind][rest] = value
+    recipe = read_recipe(method, changes["method"], code)
+    training = merged(Training(), changes["training"], where="--set training")
+    return recipe, training, changes["method"]
+
+
+def _seeds(block: str) -> range:
+    from drugtail.config import parse_seeds
+
+    try:
+        return parse_seeds(block)
+    except ValueError as error:
+        raise DrugtailError(f"--seeds: {error}") from None
 
 
 @app.command()
@@ -429,7 +498,9 @@ def check(
                 print(f"{path}: good")
                 continue
             plan = Plan(read_benchmark(path), Catalogue(config_dir))
-            print(f"{path}: good, {sum(1 for _ in plan.blocks())} training jobs")
+            tunings = sum(1 for _ in plan.tunings())
+            first = f"{tunings} tuning and " if tunings else ""
+            print(f"{path}: good, {first}{sum(1 for _ in plan.blocks())} training jobs")
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")

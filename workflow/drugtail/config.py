@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from drugtail.methods.recipe import Recipe, Settings
+from drugtail.methods.recipe import Recipe
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.names import TUNED_SUFFIX
+from drugtail.runtime.settings import Settings, meant, merged, validated
+from drugtail.training.space import check_space
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+]*$"
 SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
@@ -197,8 +199,34 @@ class MethodChoice(Settings):
         "`recipe`. Any change of it trains the method again.",
     )
     settings: dict[str, Any] = Field(
-        {}, description="Changes to the recipe, for example `classifier.trees: 100`."
+        {},
+        description="Changes to the recipe, for example `classifier.trees: 100`. What is set here "
+        "is not tuned.",
     )
+    tuned: bool = Field(
+        True, description="False keeps the method as it is in a benchmark that tunes."
+    )
+
+
+class Tuning(Settings):
+    """Equal tuning of all methods, on validation molecules, before they are trained.
+
+    Each method is tuned on each data set and split with the benchmark's own training settings; what
+    may be changed stands in the recipes (`tuning`).
+    """
+
+    trials: int = Field(
+        ge=1,
+        description="Trials of each method, the first of them its default. A method with fewer "
+        "different points to try needs no more trials than those.",
+    )
+    seeds: str = Field("0-1", description="Training seeds whose mean is the score of a trial.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _is_a_block(cls, value: str) -> str:
+        parse_seeds(value)
+        return value
 
 
 class Tracking(Settings):
@@ -229,6 +257,7 @@ class Benchmark(Settings):
     training_by_dataset: dict[str, Training] = Field(
         {}, description="Data set -> settings of `training` that differ there."
     )
+    tuning: Tuning | None = Field(None, description="Tune first; null takes the defaults.")
     tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
     reference: str = Field(
         "cross_entropy", description="Method that the trade-off table compares with."
@@ -280,6 +309,12 @@ class Benchmark(Settings):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} is named twice; name it once")
+        for method in self.methods:
+            if method.name.endswith(TUNED_SUFFIX):
+                raise ValueError(
+                    f"methods: {method.name!r} must not end in {TUNED_SUFFIX}, which marks the "
+                    "folders of tuned runs; rename it"
+                )
         for name in self.training_by_dataset:
             if name not in self.datasets:
                 raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
@@ -298,7 +333,10 @@ class Benchmark(Settings):
 class TableColumn(Settings):
     """One column of a table."""
 
-    metric: str = Field(description="Name of a metric, for example balanced_accuracy.")
+    metric: str = Field(
+        description="Name of a metric, for example balanced_accuracy, or seconds (of training), "
+        "epochs or best_epoch."
+    )
     title: str = Field(description="Heading.")
     scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
     digits: int = Field(1, ge=0, description="Digits after the point.")
@@ -322,6 +360,11 @@ class Table(Settings):
     columns: list[TableColumn] = Field(
         [], description="Metrics, in order; `identifiability` has its own."
     )
+    order: str | None = Field(
+        None,
+        description="Column, by its metric, after which the rows of a data set and split are "
+        "sorted, the largest first; by default they stand as in the benchmark.",
+    )
     method: str | None = Field(
         None, description="Of a `comparison`: the method that is compared with all others."
     )
@@ -338,6 +381,10 @@ class Table(Settings):
             )
         if (self.kind == "comparison") != (self.method is not None):
             raise ValueError("method: a table of kind comparison needs it, and no other does")
+        if self.order is not None and (
+            self.kind != "metrics" or self.order not in [c.metric for c in self.columns]
+        ):
+            raise ValueError("order: name the metric of a column, in a table of kind metrics")
         if self.kind == "identifiability" and self.part != "test":
             raise ValueError("part: identifiability is about test")
         return self
@@ -345,7 +392,6 @@ class Table(Settings):
 
 # -------------------------------------------------------------------------------- reading
 
-Model = TypeVar("Model", bound=Settings)
 Named = TypeVar("Named", Dataset, Recipe, GraphEncoder | FingerprintEncoder, Table)
 
 
@@ -384,7 +430,7 @@ class Catalogue:
             known = self.names(kind)
             place = self.folder / kind / ("<family>" if kind == "methods" else "")
             raise DrugtailError(
-                f"{kind}: {name!r} is unknown; known are: {', '.join(known)}{_meant(name, known)}. "
+                f"{kind}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
                 f"Add {place / name}.yaml or correct the name"
             )
         return found[0]
@@ -424,6 +470,7 @@ def read_recipe(
 
         model = load_code(code).recipe
     recipe = _same_name(validated(model, read_yaml(path), path), path)
+    check_space(recipe.tuning, recipe, Training(), path)
     return merged(recipe, changes or {}, where=str(path))
 
 
@@ -501,42 +548,6 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def validated(model: type[Model], value: Any, where: Path | str) -> Model:
-    """Validate `value` as `model`.
-
-    Raises
-    ------
-    DrugtailError
-        One line per fault: the file, the key, what was found and what is allowed.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        # A misspelt key shows twice, as unknown and as missing; the first is the cause.
-        faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        lines = [_explain(model, item) for item in faults]
-        raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
-
-
-def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") -> Model:
-    """Return `model` with dotted `changes`, validated anew.
-
-    ``merged(recipe, {"classifier.trees": 100})`` changes one setting of one part.
-    """
-    if not changes:
-        return model
-    value = model.model_dump(exclude_unset=True)
-    for dotted, new in changes.items():
-        target = value
-        *parents, last = dotted.split(".")
-        for parent in parents:
-            target = target.setdefault(parent, {})
-            if not isinstance(target, dict):
-                raise DrugtailError(f"{where}: {dotted!r}: {parent!r} has no settings of its own")
-        target[last] = new
-    return validated(type(model), value, where)
-
-
 def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
     """Turn ``["classifier.trees=100"]`` into ``{"classifier.trees": 100}``; values are YAML."""
     changes: dict[str, Any] = {}
@@ -577,58 +588,3 @@ def _same_name(value: Named, path: Path) -> Named:
             "make them equal"
         )
     return value
-
-
-def _explain(model: type[Settings], item: Any) -> str:
-    """One line for one pydantic error."""
-    location = [str(part) for part in item["loc"]]
-    key = ".".join(location) or "(whole file)"
-    if item["type"] == "extra_forbidden":
-        allowed = _keys_at(model, location[:-1])
-        hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
-        return f"key {key}: unknown key{hint}{_meant(location[-1], allowed)}"
-    if item["type"] == "missing":
-        return f"key {key}: is required; add it"
-    message = item["msg"].removeprefix("Value error, ")
-    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
-    if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
-        # YAML takes a number with an exponent but without a point for text.
-        found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
-    return f"key {key}: {message}{found}"
-
-
-def _meant(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
-    """Names of the fields at a place inside `model`, as far as it can be followed."""
-    current: Any = model
-    for part in location:
-        models = _models_in(current)
-        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        if fields:
-            current = fields[0]
-        else:
-            # List positions and union tags do not change the set of models but may narrow it.
-            tagged = [m for m in models if _tag(m) == part]
-            current = tagged[0] if tagged else current
-    names = {name for m in _models_in(current) for name in m.model_fields}
-    return sorted(names)
-
-
-def _models_in(annotation: Any) -> list[type[Settings]]:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return [annotation]
-    inner = getattr(annotation, "__args__", ())
-    return [found for argument in inner for found in _models_in(argument)]
-
-
-def _tag(model: type[Settings]) -> str | None:
-    for field in ("name", "kind"):
-        annotation = getattr(model.model_fields.get(field), "annotation", None)
-        values: tuple[Any, ...] = getattr(annotation, "__args__", ())
-        if len(values) == 1:
-            return str(values[0])
-    return None

@@ -15,13 +15,15 @@ from drugtail.config import (
     FingerprintEncoder,
     GraphEncoder,
     MethodChoice,
-    merged,
     parse_seeds,
     read_recipe,
 )
-from drugtail.methods.recipe import Recipe
+from drugtail.methods.recipe import Recipe, Space
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
+from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
+from drugtail.runtime.settings import merged
+from drugtail.training.space import check_space, count_trials, free_space
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,31 @@ class PlannedBlock:
     method: str
     seeds: str
     epochs: int
+    settings: str
 
     @property
     def path(self) -> str:
         """Its folder below results/runs/."""
-        return "/".join([self.dataset, self.split, self.encoder, self.method, f"seeds{self.seeds}"])
+        folder = method_folder(self.method, self.settings)
+        return "/".join([self.dataset, self.split, self.encoder, folder, f"seeds{self.seeds}"])
+
+
+@dataclass(frozen=True)
+class PlannedTuning:
+    """One job of tuning."""
+
+    dataset: str
+    split: str
+    encoder: str
+    method: str
+    seeds: str
+    epochs: int
+    trials: int
+
+    @property
+    def path(self) -> str:
+        """Its folder below results/tuning/."""
+        return "/".join([self.dataset, self.split, self.encoder, self.method])
 
 
 class Plan:
@@ -70,6 +92,9 @@ class Plan:
             )
             for choice in benchmark.methods
         }
+        for name, recipe in self.recipes.items():
+            where = f"benchmark {benchmark.name}: methods: {name}"
+            check_space(self.space(name), recipe, benchmark.training, where)
         chosen = {name: catalogue.encoder(name) for name in benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         if classical and not any(e.kind == "fingerprint" for e in chosen.values()):
@@ -124,20 +149,64 @@ class Plan:
         """What the benchmark says of a method."""
         return next(c for c in self.benchmark.methods if c.name == method)
 
+    def settings(self, method: str) -> str:
+        """Whether a method of the benchmark is trained as it stands or as tuned."""
+        tunes = self.benchmark.tuning is not None and self.choice(method).tuned
+        return TUNED if tunes else DEFAULT
+
+    def space(self, method: str) -> dict[str, Space]:
+        """What tuning may change of a method of the benchmark."""
+        return free_space(self.recipes[method], self.choice(method).settings)
+
     def blocks(self) -> Iterator[PlannedBlock]:
         """All blocks, in the order of the tables."""
+        for dataset, split, encoder, method in self._combinations():
+            for seeds in self.benchmark.seeds:
+                yield PlannedBlock(
+                    dataset, split, encoder, method, seeds, self._epochs(dataset, method),
+                    self.settings(method),
+                )  # fmt: skip
+
+    def tunings(self) -> Iterator[PlannedTuning]:
+        """All jobs of tuning, in the order of the tables; none if the benchmark does not tune."""
+        tuning = self.benchmark.tuning
+        if tuning is None:
+            return
+        for dataset, split, encoder, method in self._combinations():
+            if self.settings(method) == TUNED:
+                training = self.benchmark.training_for(dataset)
+                trials = count_trials(
+                    tuning.trials, self.space(method), self.recipes[method], training
+                )
+                yield PlannedTuning(
+                    dataset, split, encoder, method, tuning.seeds, self._epochs(dataset, method),
+                    trials,
+                )  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """What readers of the page must know: the benchmark's notes, and how it was tuned."""
+        tuning = self.benchmark.tuning
+        if tuning is None:
+            return self.benchmark.notes
+        return [
+            *self.benchmark.notes,
+            f"Tuned on each data set and split: {tuning.trials} trials of each method, the first "
+            "of them its default (no more than there are different points to try), scored by "
+            f"balanced accuracy on validation molecules, mean over seeds {tuning.seeds}.",
+        ]
+
+    def _combinations(self) -> Iterator[tuple[str, str, str, str]]:
+        """Data set, split, encoder and method, where the encoder is one that the method reads."""
         for dataset in self.benchmark.datasets:
-            epochs = self.benchmark.training_for(dataset).epochs
             for split in self.benchmark.splits:
                 for method, recipe in self.recipes.items():
                     for name, encoder in self.encoders.items():
-                        if (encoder.kind == "fingerprint") != (recipe.classifier is not None):
-                            continue
-                        for seeds in self.benchmark.seeds:
-                            yield PlannedBlock(
-                                dataset, split, name, method, seeds,
-                                1 if recipe.classifier else epochs,
-                            )  # fmt: skip
+                        if (encoder.kind == "fingerprint") == (recipe.classifier is not None):
+                            yield dataset, split, name, method
+
+    def _epochs(self, dataset: str, method: str) -> int:
+        classical = self.recipes[method].classifier is not None
+        return 1 if classical else self.benchmark.training_for(dataset).epochs
 
     def assignments(self, block_dataset: str, method: str) -> list[str]:
         """What differs from the files, as ``--set`` options of ``drugtail train``."""
@@ -159,22 +228,24 @@ def describe_plan(plan: Plan, results: Path) -> str:
     Times come from the manifests of blocks of the same data set, encoder and method, scaled by
     epochs and seeds; where there is none, from the mean rate of all others of that kind.
     """
-    blocks = list(plan.blocks())
+    blocks, tunings = list(plan.blocks()), list(plan.tunings())
     rates = _measured_rates(results)
     done = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
-    rest = [b for b in blocks if b not in done]
+    tuned = [t for t in tunings if (results / "tuning" / t.path / "best.json").is_file()]
+    rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
+    rest += [b for b in blocks if b not in done]
     work, seconds, unknown = 0, 0.0, 0
     unprepared: dict[str, None] = {}
-    for block in rest:
-        seeds = len(parse_seeds(block.seeds))
-        molecules = _train_molecules(plan, results, block)
+    for job in rest:
+        trials = job.trials if isinstance(job, PlannedTuning) else 1
+        molecules = _train_molecules(plan, results, job)
         if molecules is None:
-            unprepared[block.dataset] = None
+            unprepared[job.dataset] = None
             unknown += 1
             continue
-        amount = molecules * block.epochs * seeds
+        amount = molecules * job.epochs * len(parse_seeds(job.seeds)) * trials
         work += amount
-        rate = rates.get((block.encoder, block.method)) or rates.get((block.encoder, ""))
+        rate = rates.get((job.encoder, job.method)) or rates.get((job.encoder, ""))
         if rate is None:
             unknown += 1
         else:
@@ -183,6 +254,14 @@ def describe_plan(plan: Plan, results: Path) -> str:
         f"benchmark {plan.benchmark.name}: {plan.benchmark.title}",
         f"  data sets {', '.join(plan.datasets)}; splits {', '.join(plan.benchmark.splits)}; "
         f"methods {', '.join(plan.recipes)}; seeds {', '.join(plan.benchmark.seeds)}",
+        *(
+            [
+                f"  tuning jobs: {len(tunings)}, of which {len(tuned)} are finished; "
+                f"{sum(t.trials for t in tunings)} trials of seeds {tunings[0].seeds}"
+            ]
+            if tunings
+            else []
+        ),
         f"  training jobs: {len(blocks)}, of which {len(done)} are finished",
         f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}",
         f"  work left: {work:,} molecules x epochs",
@@ -209,19 +288,20 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
         manifest, status = read_json(path), read_json(path.parent / "status.json")
         epochs = sum(run["epochs"] for run in status["seeds"].values())
         amount = _split_size(results, *path.parts[-6:-4]) * epochs
-        for key in ((path.parts[-4], path.parts[-3]), (path.parts[-4], "")):
+        method, _ = parse_method_folder(path.parts[-3])
+        for key in ((path.parts[-4], method), (path.parts[-4], "")):
             total = sums.setdefault(key, [0.0, 0.0])
             total[0] += amount
             total[1] += manifest["wall_seconds"]
     return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
 
 
-def _train_molecules(plan: Plan, results: Path, block: PlannedBlock) -> int | None:
-    """Training molecules of a block: from its split if there, else 70 % of the known rows."""
-    size = _split_size(results, block.dataset, block.split)
+def _train_molecules(plan: Plan, results: Path, job: PlannedBlock | PlannedTuning) -> int | None:
+    """Training molecules of a job: from its split if there, else 70 % of the known rows."""
+    size = _split_size(results, job.dataset, job.split)
     if size:
         return size
-    dataset = plan.datasets[block.dataset]
+    dataset = plan.datasets[job.dataset]
     # The size of the generated set stands in its generator; about 6,000.
     rows = dataset.files[0].rows if dataset.files else 6000
     return None if rows is None else round(0.7 * rows)

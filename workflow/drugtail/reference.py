@@ -14,7 +14,8 @@ from drugtail.config import (
     GraphEncoder,
     Table,
 )
-from drugtail.methods.recipe import Recipe, Settings, settings_in
+from drugtail.methods.recipe import Recipe
+from drugtail.runtime.settings import Settings, settings_in
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {

@@ -1,14 +1,17 @@
 # Configuration, and the functions that say which files a benchmark consists of.
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
 
-from drugtail.config import Benchmark, Catalogue, parse_split, validated
+from drugtail.config import Benchmark, Catalogue, parse_split
 from drugtail.plan import Plan
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.names import TUNED_SUFFIX
+from drugtail.runtime.settings import validated
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.
@@ -35,8 +38,10 @@ RESULTS = BENCHMARK.results
 METRICS = f"{RESULTS}/metrics/{BENCHMARK.name}"
 TABLES = f"{RESULTS}/tables/{BENCHMARK.name}"
 FIGURES = f"{RESULTS}/figures/{BENCHMARK.name}"
-BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}/seeds{{seeds}}"
-BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}/seeds{seeds}"
+# What was tuned lies beside what was not: {settings} is "+tuned" or nothing.
+BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}{{settings}}/seeds{{seeds}}"
+BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}{settings}/seeds{seeds}"
+TUNING = f"{RESULTS}/tuning/{{dataset}}/{{split}}/{{encoder}}/{{method}}"
 PLOTS = [
     "class_sizes",
     "recall_by_class_size",
@@ -50,7 +55,9 @@ wildcard_constraints:
     dataset=r"[^/]+",
     split=r"[^/]+",
     encoder=r"[^/]+",
-    method=r"[^/]+",
+    method="|".join(re.escape(name) for name in PLAN.recipes),
+    # "()" matches nothing; an empty pattern would be none and match anything.
+    settings=f"({re.escape(TUNED_SUFFIX)})?" if BENCHMARK.tuning else "()",
     featurizer="atoms|morgan",
     seeds=r"\d+-\d+",
 
@@ -143,7 +150,9 @@ def get_block_settings(wildcards):
     """Everything of the configuration that the result of a block depends on, as text."""
     recipe = PLAN.recipes[wildcards.method]
     settings = {
-        "recipe": recipe.model_dump(mode="json", exclude={"idea", "reference"}),
+        "recipe": recipe.model_dump(
+            mode="json", exclude={"idea", "reference", "tuning"}
+        ),
         "encoder": PLAN.encoders[wildcards.encoder].model_dump(mode="json"),
     }
     if recipe.classifier is None:
@@ -154,6 +163,26 @@ def get_block_settings(wildcards):
     if code is not None:
         settings["code"] = file_digest(code)
     return json.dumps(settings, sort_keys=True)
+
+
+def get_tuning_settings(wildcards):
+    """Everything of the configuration that tuning depends on, as text."""
+    space = PLAN.space(wildcards.method)
+    return json.dumps(
+        {
+            "block": json.loads(get_block_settings(wildcards)),
+            "space": {key: one.model_dump(mode="json") for key, one in space.items()},
+            "tuning": BENCHMARK.tuning.model_dump(mode="json"),
+        },
+        sort_keys=True,
+    )
+
+
+def get_tuned(wildcards):
+    """What tuning chose for a block, if it is one of tuned settings."""
+    if not wildcards.settings:
+        return []
+    return f"{TUNING}/best.json".format(**dict(wildcards.items()))
 
 
 def get_method(wildcards):

@@ -19,7 +19,7 @@ rule evaluate_block:
     params:
         code=get_code("drugtail.evaluation.evaluate"),
     message:
-        "Evaluating {wildcards.method} on {wildcards.dataset} {wildcards.split}"
+        "Evaluating {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}"
     shell:
         "drugtail evaluate --predictions {input.predictions} --metrics {output.metrics} "
         "--classes {output.classes} 2>&1 | tee {log}"

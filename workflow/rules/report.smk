@@ -89,14 +89,14 @@ rule build_page:
         runtime=10,
     params:
         title=BENCHMARK.title,
-        notes=BENCHMARK.notes,
+        notes=PLAN.notes(),
         options=lambda w, input: [
             word
             for kind in ("table", "figure", "dataset", "split")
             for path in input.get(f"{kind}s")
             for word in (f"--{kind}", path)
         ],
-        note_options=[word for note in BENCHMARK.notes for word in ("--note", note)],
+        note_options=[word for note in PLAN.notes() for word in ("--note", note)],
         template=get_code("drugtail.report.page"),
     message:
         "Building the page {output}"

@@ -6,6 +6,7 @@ rule train_network:
         molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
         split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
         features=get_block_features,
+        tuned=get_tuned,
     output:
         f"{BLOCK}/predictions.parquet",
         f"{BLOCK}/history.parquet",
@@ -31,14 +32,15 @@ rule train_network:
         folder=subpath(output.status, parent=True),
         checkpoints=f"{RESULTS}/checkpoints/{BLOCK_NAME}",
         device=BENCHMARK.device,
+        tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
         settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
-        "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Training {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
         "--features {input.features} {params.method} --encoder {params.encoder} "
-        "--seeds {wildcards.seeds} {params.assignments} --checkpoints {params.checkpoints} "
+        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints} "
         "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
 
 
@@ -47,6 +49,7 @@ rule train_classical:
         molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
         split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
         features=get_block_features,
+        tuned=get_tuned,
     output:
         f"{BLOCK}/predictions.parquet",
         f"{BLOCK}/history.parquet",
@@ -68,12 +71,13 @@ rule train_classical:
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
+        tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
         settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
-        "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Fitting {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --molecules {input.molecules} --split {input.split} "
         "--features {input.features} {params.method} --encoder {params.encoder} "
-        "--seeds {wildcards.seeds} {params.assignments} --device cpu --threads {threads} "
+        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --device cpu --threads {threads} "
         "--output {params.folder} 2>&1 | tee {log}"

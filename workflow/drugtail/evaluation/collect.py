@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from drugtail.config import parse_seeds
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 
@@ -26,10 +27,16 @@ class Block(NamedTuple):
     method: str
     seeds: str
     folder: Path
+    settings: str = DEFAULT
+
+    @property
+    def run_key(self) -> tuple[str, str, str, str]:
+        """What tells its runs from those of other blocks, but the seed."""
+        return (*self[:3], method_folder(self.method, self.settings))
 
 
 def parse_block(folder: Path) -> Block:
-    """Read data set, split, encoder, method and seeds off a block's folder.
+    """Read data set, split, encoder, method, seeds and settings off a block's folder.
 
     Raises
     ------
@@ -43,7 +50,8 @@ def parse_block(folder: Path) -> Block:
             f"{folder}: is not a block; its path must end in "
             "dataset/split/encoder/method/seeds{first}-{last}"
         )
-    return Block(parts[0], parts[1], parts[2], parts[3], match[1], folder)
+    method, settings = parse_method_folder(parts[3])
+    return Block(parts[0], parts[1], parts[2], method, match[1], folder, settings)
 
 
 def _is_block_of_seeds(text: str) -> bool:
@@ -62,14 +70,15 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
     folders
         Folders of blocks. A folder without status.json counts as runs that are ``missing``.
     output
-        Folder. ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or
-        missing), ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the part's name),
+        Folder. Each file has a column ``settings``: default or tuned.
+        ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
+        ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the part's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
 
     Raises
     ------
     DrugtailError
-        If a run stands in two blocks.
+        If a run stands in two blocks, or a block's folder says tuned and its files do not.
     """
     blocks = [parse_block(folder) for folder in folders]
     _refuse_overlap(blocks)
@@ -79,18 +88,31 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
         if (block.folder / "status.json").is_file():
             metrics = read_parquet(block.folder / "metrics.parquet")
             states = states.merge(metrics, on=KEYS, how="left")
-            classes.append(read_parquet(block.folder / "class_metrics.parquet"))
+            class_metrics = read_parquet(block.folder / "class_metrics.parquet")
+            classes.append(class_metrics.assign(settings=block.settings))
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
-                     "method": block.method}  # fmt: skip
+                     "method": block.method, "settings": block.settings}  # fmt: skip
             measured = read_parquet(block.folder / "classes.parquet").assign(**names)
             history.append(measured)
             header = read_parquet_metadata(block.folder / "classes.parquet")
+            _check_settings(block, header)
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
     write_parquet(output / "runs.parquet", _stacked(runs))
     write_parquet(output / "classes.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
+
+
+def _check_settings(block: Block, header: dict[str, Any]) -> None:
+    """Refuse a block whose files say otherwise than its folder's name."""
+    said = header.get("settings", DEFAULT)
+    if said != block.settings:
+        raise DrugtailError(
+            f"{block.folder}: its name stands for {block.settings} settings, but it was trained "
+            f"with {said} ones; train it again with `drugtail train"
+            f"{' --tuned' if block.settings == TUNED else ''}` or move it"
+        )
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:
@@ -135,6 +157,7 @@ def _states(block: Block) -> pd.DataFrame:
                 "encoder": block.encoder,
                 "method": block.method,
                 "seed": seed,
+                "settings": block.settings,
                 "status": state["status"],
                 "epochs": state.get("epochs"),
                 "best_epoch": state.get("best_epoch"),
@@ -149,7 +172,7 @@ def _refuse_overlap(blocks: Sequence[Block]) -> None:
     owner: dict[tuple[object, ...], Block] = {}
     for block in blocks:
         for seed in parse_seeds(block.seeds):
-            run = (*block[:4], seed)
+            run = (*block.run_key, seed)
             if run in owner:
                 raise DrugtailError(
                     f"{block.folder}: seed {seed} stands in {owner[run].folder} too; name only "

@@ -46,24 +46,25 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
 
 @LOSSES.register("trustworthy_experts")
 def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
-    """Σ_e [w_e > θ max_B w_e] · ( −log(α_y / S) + a · KL(Dir(α̃) ‖ Dir(1)) ), TLC.
+    """Σ_e [w_e > θ max_B w_e] · ( −log softmax(s)_y + a · KL(Dir(α̃) ‖ Dir(1)) ), TLC.
 
-    Li, Han, Li, Fu, Zhang, CVPR 2022. With the margins of `ldam` on the logits of an expert, its
-    evidence is α = exp(s) + 1 and S = Σ α. α̃ has 1 at the true class, so that the second term
-    drives the evidence of wrong classes to none; a grows from 0 to 1 over the first
-    ``settings.annealing`` of the epochs. Weights w are those of `trust`; an expert learns a
-    molecule only where its weight is above ``settings.threshold`` = θ of the batch's largest.
-    Nothing of this is about images; what changed is how much the experts share, see above.
-    Parameters and result as in `cross_entropy`.
+    Li, Han, Li, Fu, Zhang, CVPR 2022, with the margins of `ldam` on the logits s of an expert. α̃ is
+    exp(s) + 1 for wrong classes and 1 for the true one, so that the second term drives the evidence
+    of wrong classes to none; a grows from 0 to 1 over the first ``settings.annealing`` of the
+    epochs. Weights w are those of `trust`; an expert learns a molecule only where its weight is
+    above ``settings.threshold`` = θ of the batch's largest.
+
+    The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, training
+    ended with no evidence for any class on the demo data, where that loss is flat at log C. Nothing
+    of this is about images; what changed is how much the experts share, see above. Parameters and
+    result as in `cross_entropy`.
     """
     own = is_own(batch.labels, len(batch.counts))
     weight = trust(batch.experts.detach()).weight
     learned = weight > settings.threshold * weight.amax(dim=1, keepdim=True)
-    log_evidence = with_margins(batch.experts, batch, settings.margin)
-    log_alpha = F.softplus(log_evidence)
-    log_sum = log_alpha.logsumexp(dim=2, keepdim=True)
-    likelihood = -((log_alpha - log_sum) * own).sum(dim=2)
-    wrong = torch.where(own, 1.0, log_alpha.exp())
+    logits = with_margins(batch.experts, batch, settings.margin)
+    likelihood = -(logits.log_softmax(dim=2) * own).sum(dim=2)
+    wrong = torch.where(own, 1.0, logits.exp() + 1)
     amount: Tensor = (batch.progress / settings.annealing).clamp(max=1)
     each: Tensor = learned * (likelihood + amount * divergence_from_uniform(wrong))
     return each.sum(dim=0)

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import or_
 from pathlib import Path
@@ -20,9 +21,10 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, create_model
 
-from drugtail.methods.recipe import ContrastiveSettings, Recipe, Settings, settings_in
+from drugtail.methods.recipe import ContrastiveSettings, Recipe
 from drugtail.methods.registry import Registry
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.settings import Settings, settings_in
 
 # What the settings of a part derive from, where it is more than `Settings`.
 BASES: dict[str, type[Settings]] = {"contrastive": ContrastiveSettings}
@@ -111,7 +113,6 @@ def part_registries() -> dict[str, Registry[Any]]:
     from drugtail.methods import (
         classical,
         contrastive,
-        experts,  # noqa: F401 (registers losses)
         losses,
         mixing,
         samplers,
@@ -119,6 +120,8 @@ def part_registries() -> dict[str, Registry[Any]]:
         weights,
     )
 
+    # It registers losses, and nothing of it is named here.
+    import_module("drugtail.methods.experts")
     return {
         "sampler": samplers.SAMPLERS,
         "class_weights": weights.CLASS_WEIGHTS,

@@ -8,27 +8,17 @@ package, see `drugtail.methods.own`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+import math
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from drugtail.runtime.settings import Settings as Settings
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
     "experts", "classical", "proposed", "other",
 ]  # fmt: skip
-
-
-class Settings(BaseModel):
-    """Base of everything read from YAML: unknown keys and silent conversions are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def settings_in(annotation: Any) -> tuple[type[Settings], ...]:
-    """All classes of settings that a field's type names, in order."""
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return (annotation,)
-    return tuple(found for argument in get_args(annotation) for found in settings_in(argument))
 
 
 class Reference(Settings):
@@ -581,6 +571,48 @@ class RandomForest(Settings):
     )
 
 
+# -------------------------------------------------------------------------------- tuning
+
+
+class Space(Settings):
+    """What tuning may choose a setting from: a range of numbers, or choices."""
+
+    low: int | float | None = Field(None, description="Least number of a range.")
+    high: int | float | None = Field(None, description="Largest number of a range.")
+    log: bool = Field(False, description="Draw the logarithm of the number evenly.")
+    choices: list[Any] | None = Field(
+        None, min_length=1, description="All values there are, instead of a range."
+    )
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Space:
+        if self.choices is not None:
+            if self.model_fields_set != {"choices"}:
+                raise ValueError("give either low and high (and log) or choices")
+            repeated = [v for i, v in enumerate(self.choices) if v in self.choices[:i]]
+            if repeated:
+                raise ValueError(f"choices: {repeated[0]!r} is named twice; name it once")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("give either low and high (and log) or choices")
+        if not math.isfinite(self.low) or not math.isfinite(self.high):
+            raise ValueError("low and high must be finite")
+        if self.low >= self.high:
+            raise ValueError(f"low, {self.low}, must be less than high, {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low, {self.low}, must be greater than 0 with log")
+        return self
+
+    @property
+    def ends(self) -> list[Any]:
+        """Both ends of a range, or all choices."""
+        return [self.low, self.high] if self.choices is None else self.choices
+
+
+# What is tuned of every network, whatever its recipe adds: a fair comparison gives each method the
+# learning rate that suits its loss. A recipe that names the key gives a range of its own.
+NETWORK_TUNING = {"training.learning_rate": Space(low=3e-4, high=3e-3, log=True)}
+
 # -------------------------------------------------------------------------------- recipe
 
 LINEAR_ONLY = {"tau_norm", "nearest_class_mean", "classifier_retraining", "learned_scales"}
@@ -615,13 +647,19 @@ class Recipe(Settings):
     classifier: RandomForest | None = Field(
         None, description="An estimator on fingerprints instead of a network."
     )
+    tuning: dict[str, Space] = Field(
+        {},
+        description="What `drugtail tune` may change: setting of this file, for example "
+        "`loss.tau`, or of `training` -> values. Every network's learning rate is tuned besides, "
+        "from 0.0003 to 0.003. Results by default do not depend on it.",
+    )
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Recipe:
         if self.classifier is not None:
             # A class default (uniform weights, ...) is what a forest ignores; a choice is not.
             foreign = self.model_fields_set - {
-                "name", "family", "idea", "reference", "classifier",
+                "name", "family", "idea", "reference", "classifier", "tuning",
             }  # fmt: skip
             if foreign:
                 raise ValueError(
@@ -687,3 +725,9 @@ class Recipe(Settings):
     def needs_geometry(self) -> bool:
         """Whether the method looks at the embeddings of the whole training set."""
         return self.subclusters is not None
+
+    @property
+    def space(self) -> dict[str, Space]:
+        """What is tuned: `tuning`, and for networks what all of them share."""
+        shared = NETWORK_TUNING if self.classifier is None else {}
+        return {**shared, **self.tuning}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Settings
+    from drugtail.runtime.settings import Settings
 
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
 

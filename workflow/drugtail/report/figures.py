@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 
 from drugtail.data.groups import class_groups
 from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.settings import tell_apart
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
     atomic_path,
@@ -27,6 +28,7 @@ from drugtail.runtime.files import (
     read_parquet,
     read_parquet_metadata,
 )
+from drugtail.runtime.names import DEFAULT, method_folder
 
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
 # Up to so many points of a line are marked.
@@ -84,7 +86,7 @@ def plot_recall(classes: Path, output: Path) -> None:
 
     One panel per data set and split; a line per method, a bar of one standard deviation.
     """
-    frame = read_parquet(classes)
+    frame = tell_apart(read_parquet(classes))
     if frame.empty:
         raise DrugtailError(f"{classes}: has no finished run; there is nothing to draw")
     frame = frame[frame["part"] == "test"]
@@ -127,7 +129,7 @@ def plot_class_history(history: Path, output: Path) -> None:
     validation molecules) and recall on validation molecules at the end of that epoch; mean over
     seeds, coloured from the largest class (dark) to the smallest (bright).
     """
-    frame = read_parquet(history)
+    frame = tell_apart(read_parquet(history))
     moving = frame[frame["moment"] == "refresh"] if "moment" in frame else frame.head(0)
     row = ["dataset", "split", "encoder", "method"]
     panels = list(moving.groupby(row, sort=False)) if len(moving) else []
@@ -222,7 +224,8 @@ def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
             for axis in row_axes[len(moments) :]:
                 axis.remove()
             row_axes[0].set_ylabel(
-                f"{header['dataset']} {header['split']}\n{header['encoder']} {header['method']}"
+                f"{header['dataset']} {header['split']}\n{header['encoder']} "
+                + method_folder(header["method"], header.get("settings", DEFAULT))
             )
         patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))
@@ -237,7 +240,7 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
     One row per data set and split of at least four classes, for the first method that re-clusters
     (or, without one, the first network); mean over seeds, with Spearman's rank correlation.
     """
-    recall, measured = read_parquet(classes), read_parquet(history)
+    recall, measured = tell_apart(read_parquet(classes)), tell_apart(read_parquet(history))
     table = identifiability(recall, measured)
     table = table[table["valid_separability_rho"].notna()]
     if len(table):

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from drugtail.runtime.files import read_json, read_parquet, write_text
+from drugtail.runtime.names import TUNED
 
 UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
 
@@ -49,7 +50,8 @@ def build_page(
         loader=jinja2.PackageLoader("drugtail", "report"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    states = read_parquet(runs)["status"].value_counts()
+    frame = read_parquet(runs)
+    states = frame["status"].value_counts()
     text = environment.get_template("page.html").render(
         title=title,
         notes=notes,
@@ -57,6 +59,7 @@ def build_page(
         splits=[_split_row(read_json(path)) for path in splits],
         states=states.to_dict(),
         expected=int(states.sum()),
+        tuned=int((frame["settings"] == TUNED).sum()) if "settings" in frame else None,
         tables=[_table(path) for path in tables],
         figures=[_figure(path) for path in figures],
     )

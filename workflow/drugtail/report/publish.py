@@ -11,6 +11,7 @@ from drugtail.plan import Plan
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
+from drugtail.runtime.names import TUNED
 
 
 def publish(plan: Plan, config: Path, output: Path) -> None:
@@ -26,8 +27,8 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
         Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``,
         ``figures/``, ``index.html``, the configuration and
         ``manifest.json`` (command, host, packages, times, and per block its command, git commit,
-        code digest and the digests of its inputs and predictions). It is replaced, but a
-        ``README.md`` in it stays: what people wrote about the tables.
+        code digest, the digests of its inputs and predictions, and what tuning gave). It is
+        replaced, but a ``README.md`` in it stays: what people wrote about the tables.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
 
 
 def _manifest(plan: Plan, config: Path, results: Path, number: int) -> dict[str, Any]:
-    blocks = {}
+    blocks: dict[str, dict[str, Any]] = {}
     for block in plan.blocks():
         folder = results / "runs" / block.path
         manifest = read_json(folder / "manifest.json")
@@ -69,6 +70,8 @@ def _manifest(plan: Plan, config: Path, results: Path, number: int) -> dict[str,
             "host": manifest["host"],
             "packages": manifest["packages"],
         }
+        if block.settings == TUNED:
+            blocks[block.path]["tuned"] = read_json(Path(manifest["inputs"]["tuned"]["path"]))
     if not blocks:
         raise DrugtailError(f"{config}: has no blocks")
     # What is the same everywhere is said once.

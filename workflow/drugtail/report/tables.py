@@ -10,9 +10,11 @@ import pandas as pd
 
 from drugtail.config import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.settings import name_in, tell_apart
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
+from drugtail.runtime.names import TUNED, parse_method_folder
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -22,6 +24,12 @@ CONSTANT_NOTE = (
     f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal and "
     "both class weights were 1 throughout: the reweighting does nothing here."
 )
+DEFAULT_NOTE = "Settings: those of the recipes and the benchmark; none was tuned."
+TUNED_NOTE = (
+    "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
+    "are those of the recipe and the benchmark."
+)
+OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
@@ -67,26 +75,29 @@ def tabulate(
         If a metric of the table is unknown.
     """
     if table.kind == "identifiability":
-        found = identifiability(
-            read_parquet(metrics / "classes.parquet"),
-            read_parquet(metrics / "class_history.parquet"),
-        )
-        _write(output, table, found, _printed_identifiability(found), IDENTIFIABILITY_NOTES)
+        classes = tell_apart(read_parquet(metrics / "classes.parquet"))
+        history = tell_apart(read_parquet(metrics / "class_history.parquet"))
+        found = _with_settings(identifiability(classes, history), "method", classes)
+        notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
+        _write(output, table, found, _printed_identifiability(found), notes)
         return
-    frame = read_parquet(metrics / "runs.parquet")
-    columns = [f"{table.part}_{column.metric}" for column in table.columns]
+    frame = tell_apart(read_parquet(metrics / "runs.parquet"))
+    settings_notes = _settings_notes(frame)
+    metrics_shown = [column.metric for column in table.columns]
+    columns = [column_of(table, metric) for metric in metrics_shown]
     if (frame["status"] == "finished").any():
-        missing = [name for name in columns if name not in frame]
-        if missing:
-            raise DrugtailError(
-                f"table {table.name}: metric {missing[0].removeprefix(table.part + '_')!r} is "
-                "unknown; `drugtail list metrics` names them all"
-            )
+        for metric in metrics_shown:
+            if column_of(table, metric) not in frame:
+                raise DrugtailError(
+                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list metrics` "
+                    f"names them all, and {', '.join(OF_A_RUN)} stand for themselves"
+                )
     frame = frame.reindex(columns=[*ROW, "seed", "status", *WEIGHTS, *columns])
     if table.kind == "comparison":
         assert table.method is not None
         finished = frame[frame["status"] == "finished"]
-        found = compare_methods(finished, table.method, columns)
+        method = name_in(finished, table.method)
+        found = compare_methods(finished, method, columns)
         gaps = int((frame["status"] != "finished").sum())
         constant = {
             key
@@ -97,13 +108,68 @@ def tabulate(
             *COMPARISON_NOTES,
             *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
             *([CONSTANT_NOTE] if constant else []),
+            *settings_notes,
         ]
-        _write(output, table, found, _printed_comparison(found, table, constant), notes)
+        if parse_method_folder(method)[1] == TUNED:
+            notes.append(f"The settings of {table.method} are tuned.")
+        printed = _printed_comparison(found, table, method, constant)
+        found = _with_settings(found, "against", frame)
+        printed = _with_settings(printed, "Against", frame, "Settings")
+        _write(output, table, found, printed, notes)
         return
     if table.difference:
-        frame = paired_difference(frame, columns, reference)
-    summary = summarise(frame, columns)
-    _write(output, table, summary, _printed(summary, table), _notes(summary, table))
+        frame = paired_difference(frame, columns, name_in(frame, reference))
+    summary = _with_settings(summarise(frame, columns), "method", frame)
+    if table.order is not None:
+        summary = _best_first(summary, f"{column_of(table, table.order)}_mean")
+    notes = [*_notes(summary, table), *settings_notes]
+    _write(output, table, summary, _printed(summary, table), notes)
+
+
+def _settings_notes(frame: pd.DataFrame) -> list[str]:
+    """Whether settings were tuned, as far as runs.parquet says."""
+    if "settings" not in frame:
+        return []
+    return [TUNED_NOTE if (frame["settings"] == TUNED).any() else DEFAULT_NOTE]
+
+
+def _with_settings(
+    found: pd.DataFrame, column: str, frame: pd.DataFrame, title: str = "settings"
+) -> pd.DataFrame:
+    """Plain names of methods in a column, and beside it their settings if any of `frame` is tuned.
+
+    Parameters
+    ----------
+    found
+        Rows of a table.
+    column
+        Its column of names as `tell_apart` gave them.
+    frame
+        All runs, told apart.
+    title
+        Name of the new column.
+    """
+    names = list(frame["method"].unique()) if "method" in frame else []
+    if not any(parse_method_folder(name)[1] == TUNED for name in names):
+        return found
+    parsed = [parse_method_folder(name) for name in found[column]]
+    plain = found.assign(**{column: [method for method, _ in parsed]})
+    plain.insert(list(plain.columns).index(column) + 1, title, [settings for _, settings in parsed])
+    return plain
+
+
+def column_of(table: Table, metric: str) -> str:
+    """Column of runs.parquet with a metric: of a part, or a fact of the run itself."""
+    return metric if metric in OF_A_RUN else f"{table.part}_{metric}"
+
+
+def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows of a data set and split by falling values of a column; those without one at the end."""
+    groups = [
+        group.sort_values(column, ascending=False, kind="stable")
+        for _, group in summary.groupby(["dataset", "split"], sort=False)
+    ]
+    return pd.concat(groups, ignore_index=True)
 
 
 def _write(
@@ -185,6 +251,8 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
             "Method": summary["method"] + np.where(summary["weights_constant"], f" {CONSTANT}", ""),
         }
     )
+    if "settings" in summary:
+        printed["Settings"] = summary["settings"]
     if summary["encoder"].nunique() > 1:
         printed["Encoder"] = summary["encoder"]
     printed["Runs"] = [
@@ -192,7 +260,7 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
         for n, of in zip(summary["runs"], summary["expected"], strict=True)
     ]
     for column in table.columns:
-        name = f"{table.part}_{column.metric}"
+        name = column_of(table, column.metric)
         cells = zip(summary["runs"], summary[f"{name}_mean"], summary[f"{name}_std"], strict=True)
         sign = "+" if table.difference else ""
         printed[column.title] = [
@@ -227,16 +295,18 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
         )
     if summary["weights_constant"].any():
         notes.append(CONSTANT_NOTE)
-    names = [f"{table.part}_{column.metric}_mean" for column in table.columns]
+    names = [f"{column_of(table, column.metric)}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
         notes.append(f"{UNDEFINED}: not defined there, for example a group without classes.")
     return notes
 
 
-def _printed_comparison(found: pd.DataFrame, table: Table, constant: set[Any]) -> pd.DataFrame:
+def _printed_comparison(
+    found: pd.DataFrame, table: Table, method: str, constant: set[Any]
+) -> pd.DataFrame:
     """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
-    shown = {f"{table.part}_{column.metric}": column for column in table.columns}
+    shown = {column_of(table, column.metric): column for column in table.columns}
     rows = []
     for row in found.to_dict("records"):
         column = shown[row["metric"]]
@@ -244,8 +314,8 @@ def _printed_comparison(found: pd.DataFrame, table: Table, constant: set[Any]) -
             UNDEFINED if np.isnan(value) else f"{value * column.scale:+.{column.digits}f}"
             for value in (row["difference"], row["low"], row["high"])
         )
-        pair = (row["against"], table.method)
-        marked = {dataset for dataset, method in constant if method in pair}
+        pair = (row["against"], method)
+        marked = {dataset for dataset, one in constant if one in pair}
         rows.append(
             {
                 "Against": row["against"],
@@ -284,6 +354,7 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
         "Data set",
         "Split",
         "Method",
+        *(["Settings"] if "settings" in found else []),
         "Runs",
         "Classes",
         *titles.values(),
@@ -291,7 +362,8 @@ def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
     ]
     for row in found.to_dict("records"):
         cells = {"Data set": row["dataset"], "Split": row["split"], "Method": row["method"],
-                 "Runs": str(row["seeds"]), "Classes": str(row["classes"])}  # fmt: skip
+                 "Settings": row.get("settings"), "Runs": str(row["seeds"]),
+                 "Classes": str(row["classes"])}  # fmt: skip
         for name, title in titles.items():
             rho, low, high = (row[f"{name}_{kind}"] for kind in ("rho", "low", "high"))
             cells[title] = UNDEFINED if np.isnan(rho) else f"{rho:+.2f} [{low:+.2f}, {high:+.2f}]"

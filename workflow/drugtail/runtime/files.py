@@ -53,6 +53,17 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def temporary_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that is removed after the body, however that ends."""
+    temporary = _temporary_name(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _temporary_name(path: Path) -> Path:
     """A name of our own beside `path`, after removing what killed processes left there.
 

@@ -48,8 +48,9 @@ def track_blocks(
     """Import finished blocks; a second import of the same files changes nothing.
 
     There is one parent run per benchmark and one child per run (block and seed) with parameters,
-    per-epoch curves at the times they were measured, every metric, tags (method, data set, split,
-    its hash, git commit, code digest, device, status) and the block's small files as artifacts.
+    per-epoch curves at the times they were measured, every metric, tags (method, whether its
+    settings are default or tuned, data set, split, its hash, git commit, code digest, device,
+    status) and the block's small files as artifacts.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def track_blocks(
         block = parse_block(folder)
         content = text_digest("".join(file_digest(folder / name) for name in FILES))
         for seed, state in read_json(folder / "status.json")["seeds"].items():
-            key = "/".join([*block[:4], f"seed{seed}"])
+            key = "/".join([*block.run_key, f"seed{seed}"])
             old = known.get(key)
             if old is not None and old.data.tags.get(CONTENT) == content:
                 kept += 1
@@ -147,7 +148,7 @@ def _import_run(
     times = (history["finished_at"] * 1000).astype("int64")
     start = int(times.iloc[0] - history["seconds"].iloc[0] * 1000) if len(times) else None
     end = int(times.iloc[-1]) if len(times) else None
-    name = f"{block.dataset} {block.split} {block.method} seed {seed}"
+    name = f"{block.dataset} {block.split} {block.run_key[-1]} seed {seed}"
     tags = {
         KEY: key,
         PARENT: parent,
@@ -155,6 +156,7 @@ def _import_run(
         "split": block.split,
         "encoder": block.encoder,
         "method": block.method,
+        "settings": block.settings,
         "family": manifest["settings"]["recipe"]["family"],
         "seed": str(seed),
         "status": state["status"],

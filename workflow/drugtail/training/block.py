@@ -23,6 +23,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, write_json, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
+from drugtail.runtime.names import DEFAULT, TUNED
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.engine import train_seeds
@@ -71,6 +72,7 @@ def train_block(
     device: str = "auto",
     threads: int = 1,
     fixed: bool | None = None,
+    tuned: Path | None = None,
 ) -> None:
     """Train every seed of a block and write its files into `output`.
 
@@ -101,6 +103,8 @@ def train_block(
         only to rounding.
     fixed
         See `train_seeds`; by default on a GPU only.
+    tuned
+        ``best.json`` that recipe and training settings were changed by, if they were tuned.
     """
     manifest = Manifest(MODULES)
     torch.set_num_threads(threads)
@@ -112,7 +116,8 @@ def train_block(
     settings = {
         "dataset": problem.dataset,
         "split": problem.split,
-        "recipe": recipe.model_dump(),
+        # What tuning may choose from changes no result.
+        "recipe": recipe.model_dump(exclude={"tuning"}),
         "encoder": encoder.model_dump(),
         "training": training.model_dump(),
         "seeds": list(seeds),
@@ -136,13 +141,24 @@ def train_block(
             fixed=place.type == "cuda" if fixed is None else fixed,
         )  # fmt: skip
 
-    _write_results(output, problem, recipe, encoder, dict(zip(seeds, results, strict=True)))
+    header = {
+        "dataset": problem.dataset,
+        "split": problem.split,
+        "encoder": encoder.name,
+        "method": recipe.name,
+        "settings": DEFAULT if tuned is None else TUNED,
+        "class_names": problem.class_names,
+        "train_counts": problem.train_counts.tolist(),
+        "class_weights": recipe.class_weights.name,
+        "seeds": list(seeds),
+    }
+    _write_results(output, problem, recipe, encoder, header, dict(zip(seeds, results, strict=True)))
     peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
     write_json(
         output / "manifest.json",
         manifest.finish(
             settings=settings,
-            inputs=inputs,
+            inputs=inputs if tuned is None else {**inputs, "tuned": tuned},
             device=device_name(place),
             device_peak_memory_bytes=peak,
         ),
@@ -221,18 +237,9 @@ def _write_results(
     problem: Problem,
     recipe: Recipe,
     encoder: GraphEncoder | FingerprintEncoder,
+    header: dict[str, Any],
     results: dict[int, SeedResult],
 ) -> None:
-    header = {
-        "dataset": problem.dataset,
-        "split": problem.split,
-        "encoder": encoder.name,
-        "method": recipe.name,
-        "class_names": problem.class_names,
-        "train_counts": problem.train_counts.tolist(),
-        "class_weights": recipe.class_weights.name,
-        "seeds": list(results),
-    }
     frames = [
         prediction_frame(problem, part, seed, logits, result.uncertainty.get(part))
         for seed, result in results.items()

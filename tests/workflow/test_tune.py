@@ -1,0 +1,233 @@
+"""Tuning in the workflow: real Snakemake on the tiny project, its default runs there already."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from project import TINY_BENCHMARK, Project, listed_jobs
+
+from drugtail.runtime.files import read_json, read_parquet_metadata
+
+FOREST = "{name: random_forest, settings: {classifier.trees: 10}}"
+# One that is tuned, one that has three points to try, and one that is left as it is.
+METHODS = (
+    f"methods: [cross_entropy, {FOREST}, {{name: plain, recipe: cross_entropy, tuned: false}}]"
+)
+TUNED_BENCHMARK = re.sub(
+    r"methods: .*", f"{METHODS}\ntuning: {{trials: 2, seeds: 0-0}}", TINY_BENCHMARK
+).replace("name: tiny\n", "name: best\n", 1)
+CONFIG = "config/best.yaml"
+TUNING = "results/tuning/tiny/random-0"
+
+
+def snakemake(project: Project, *arguments: str) -> str:
+    return project.run("snakemake", *arguments, "--cores", "2", "--configfile", CONFIG).stdout
+
+
+def jobs(project: Project) -> dict[str, int]:
+    return listed_jobs(snakemake(project, "--dry-run"))
+
+
+@pytest.fixture(scope="module")
+def tuned(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished project after a benchmark that tunes; not to be changed."""
+    folder = tmp_path_factory.mktemp("tuned") / "project"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    # The copied store names the folder of the finished project for its artifacts.
+    shutil.rmtree(folder / "results/mlflow")
+    project = Project(folder)
+    (folder / CONFIG).write_text(TUNED_BENCHMARK)
+    (folder / "tuned.log").write_text(snakemake(project))
+    return project
+
+
+@pytest.fixture
+def copy(tuned: Project, tmp_path: Path) -> Project:
+    """A copy of the tuned project that a test may change."""
+    shutil.copytree(tuned.folder, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+def test_tuned_runs_lie_beside_default_ones(tuned: Project, finished: Project) -> None:
+    runs = "results/runs/tiny/random-0"
+    folders = {
+        str(path.relative_to(tuned.folder / runs)) for path in (tuned.folder / runs).glob("*/*")
+    }
+    assert folders == {
+        "gcn/class_distance", "gcn/cross_entropy", "gcn/cross_entropy+tuned", "gcn/plain",
+        "morgan/random_forest", "morgan/random_forest+tuned",
+    }  # fmt: skip
+    file = f"{runs}/gcn/cross_entropy/seeds0-1/predictions.parquet"
+    assert (tuned.folder / file).read_bytes() == (finished.folder / file).read_bytes()
+    header = read_parquet_metadata(
+        tuned.folder / runs / "gcn/cross_entropy+tuned/seeds0-1/predictions.parquet"
+    )
+    assert (header["method"], header["settings"]) == ("cross_entropy", "tuned")
+
+
+def test_what_was_tuned_is_what_was_trained(tuned: Project) -> None:
+    best = read_json(tuned.folder / TUNING / "gcn/cross_entropy/best.json")
+    assert (best["trials"], best["seeds"]) == (2, [0])
+    assert len(pd.read_parquet(tuned.folder / TUNING / "morgan/random_forest/trials.parquet")) == 2
+    assert not (tuned.folder / TUNING / "gcn/plain").exists()
+    run = tuned.folder / "results/runs/tiny/random-0/gcn/cross_entropy+tuned/seeds0-1"
+    training = read_json(run / "manifest.json")["settings"]["training"]
+    assert training["learning_rate"] == best["changes"]["training.learning_rate"]
+    assert training["epochs"] == 4
+    forest = tuned.folder / "results/runs/tiny/random-0/morgan/random_forest+tuned/seeds0-1"
+    # What the benchmark sets is kept.
+    assert read_json(forest / "manifest.json")["settings"]["recipe"]["classifier"]["trees"] == 10
+
+
+def test_a_second_start_has_nothing_to_do(tuned: Project) -> None:
+    assert jobs(tuned) == {}
+    assert tuned.jobs_to_run() == {"track_runs": 1}
+
+
+def test_tables_and_page_tell_which_settings_are_tuned(tuned: Project) -> None:
+    results = tuned.folder / "results"
+    runs = pd.read_parquet(results / "metrics/best/runs.parquet").set_index("method")["settings"]
+    assert runs["cross_entropy"].tolist() == ["tuned", "tuned"]
+    assert runs["plain"].tolist() == ["default", "default"]
+    table = (results / "tables/best/head_tail.md").read_text()
+    assert re.search(r"\| Method +\| Settings \|", table)
+    assert re.search(r"\| cross_entropy +\| tuned +\|", table)
+    assert re.search(r"\| plain +\| default +\|", table)
+    assert "chosen by balanced accuracy on validation molecules" in table
+    csv = pd.read_csv(results / "tables/best/trade_off.csv")
+    # Differences are taken against the reference as it was trained here.
+    assert csv[["method", "settings"]].to_numpy().tolist() == [
+        ["random_forest", "tuned"], ["plain", "default"],
+    ]  # fmt: skip
+    page = (results / "page/best/index.html").read_text()
+    assert "Settings of 4 runs are tuned" in page
+    assert "2 trials of each method" in page
+
+
+def test_without_tuning_tables_have_no_new_column_and_say_defaults(finished: Project) -> None:
+    table = (finished.folder / "results/tables/tiny/head_tail.md").read_text()
+    assert "| Settings" not in table
+    assert "none was tuned" in table
+    assert "settings" not in pd.read_csv(finished.folder / "results/tables/tiny/head_tail.csv")
+    assert "none was tuned" in (finished.folder / "results/page/tiny/index.html").read_text()
+
+
+def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> None:
+    blocks = [f"results/runs/tiny/random-0/gcn/{name}/seeds0-1"
+              for name in ("cross_entropy", "cross_entropy+tuned", "class_distance")]  # fmt: skip
+    copy.run("drugtail", "collect", *blocks, "--output", "both")
+    for name in ("head_tail", "identifiability"):
+        table = f"config/tables/{name}.yaml"
+        copy.run("drugtail", "tabulate", "--metrics", "both", "--table", table, "--output", name)
+    rows = pd.read_csv(copy.folder / "head_tail.csv")
+    assert rows[["method", "settings", "runs"]].to_numpy().tolist() == [
+        ["cross_entropy", "default", 2], ["cross_entropy", "tuned", 2],
+        ["class_distance", "default", 2],
+    ]  # fmt: skip
+    rows = pd.read_csv(copy.folder / "identifiability.csv")
+    assert rows["settings"].tolist() == ["default", "tuned", "default"]
+    assert rows["seeds"].tolist() == [2, 2, 2]
+    copy.run("drugtail", "plot", "recall_by_class_size", "both/classes.parquet", "--output", "f")
+    assert "cross_entropy+tuned" in (copy.folder / "f.svg").read_text()
+    moved = copy.folder / "results/runs/tiny/random-0/gcn/class_distance+tuned/seeds0-1"
+    shutil.copytree(copy.folder / blocks[2], moved)
+    refused = copy.run("drugtail", "collect", str(moved), "--output", "wrong", check=False)
+    assert refused.returncode == 1
+    assert "was trained with default ones" in refused.stdout
+
+
+def test_tracking_tags_what_is_tuned(tuned: Project) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{tuned.folder}/results/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("best")
+    found = client.search_runs([experiment.experiment_id], "tags.settings = 'tuned'")
+    assert sorted(run.data.tags["method"] for run in found) == [
+        "cross_entropy", "cross_entropy", "random_forest", "random_forest",
+    ]  # fmt: skip
+
+
+def test_plan_counts_tuning(tuned: Project) -> None:
+    done = tuned.run("drugtail", "plan", "--config", CONFIG).stdout
+    assert "tuning jobs: 2, of which 2 are finished; 4 trials of seeds 0-0" in done
+    assert "time left: none" in done
+    more = tuned.folder / "config/more.yaml"
+    more.write_text(
+        TUNED_BENCHMARK.replace("trials: 2", "trials: 9").replace("random-0", "random-1")
+    )
+    plan = tuned.run("drugtail", "plan", "--config", "config/more.yaml").stdout
+    # Nine of the network, and three of the forest, which has three points.
+    assert "tuning jobs: 2, of which 0 are finished; 12 trials" in plan
+    molecules = int(re.search(r"work left: ([\d,]+)", plan)[1].replace(",", ""))  # type: ignore[index]
+    # Tuning 9 trials x 4 epochs and 3 x 1, one seed; training 2 x 4 and 1 x 1 epochs, two seeds.
+    assert molecules % (9 * 4 + 3 + 2 * (2 * 4 + 1)) == 0
+
+
+def test_a_space_tunes_that_method_again_and_trains_no_default_run(copy: Project) -> None:
+    file = "config/methods/baseline/cross_entropy.yaml"
+    path = copy.folder / file
+    path.write_text(
+        path.read_text() + "tuning: {training.learning_rate: {low: 0.0005, high: 0.002}}\n"
+    )
+    planned = jobs(copy)
+    assert planned["tune_method"] == 1
+    assert "train_classical" not in planned
+    # Not the runs by default, and not `plain` of the same recipe.
+    assert planned["train_network"] == 1
+    assert "train_network" not in copy.jobs_to_run()
+
+
+def test_more_trials_go_on_from_those_there_are(copy: Project) -> None:
+    copy.edit(CONFIG, "trials: 2", "trials: 3")
+    log = snakemake(copy, f"{TUNING}/gcn/cross_entropy/best.json")
+    assert "continues after 2 of 3 trials" in log
+    assert read_json(copy.folder / TUNING / "gcn/cross_entropy/best.json")["trials"] == 3
+
+
+def test_a_job_that_is_killed_goes_on_from_its_trials(copy: Project) -> None:
+    copy.edit(CONFIG, "trials: 2", "trials: 40")
+    folder = copy.folder / TUNING / "gcn/cross_entropy"
+    shutil.rmtree(folder)
+    target = f"{TUNING}/gcn/cross_entropy/best.json"
+    process = subprocess.Popen(
+        ["snakemake", target, "--cores", "1", "--configfile", CONFIG],
+        cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    journal = folder / "journal.json"
+    while not journal.is_file() or len(read_json(journal)["trials"]) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = read_json(journal)["trials"]
+    copy.edit(CONFIG, "trials: 40", f"trials: {len(done) + 1}")
+    copy.run("snakemake", "--unlock", "--configfile", CONFIG)
+    log = snakemake(copy, target)
+    assert f"continues after {len(done)} of {len(done) + 1} trials" in log
+    assert read_json(journal)["trials"][: len(done)] == done
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("trials: 2", "trials: 0", r"key tuning\.trials: .*greater than or equal to 1"),
+        ("seeds: 0-0", "seeds: 2-0", r"key tuning\.seeds: '2-0' is not a block of seeds"),
+        ("name: plain", "name: plain+tuned", r"'plain\+tuned' must not end in \+tuned"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(tuned: Project, old: str, new: str, says: str) -> None:
+    wrong = tuned.folder / "config/wrong.yaml"
+    wrong.write_text(TUNED_BENCHMARK.replace(old, new))
+    refused = tuned.run("drugtail", "check", "config/wrong.yaml", check=False)
+    assert refused.returncode == 1
+    assert re.search(says, refused.stdout), refused.stdout

@@ -1,0 +1,26 @@
+"""Default and tuned runs of one method, told apart by name."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from drugtail.runtime.names import TUNED, TUNED_SUFFIX
+
+
+def tell_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `drugtail collect` with the methods of tuned runs called ``{method}+tuned``.
+
+    Whatever groups by method then keeps them apart. Files from before there was a column
+    ``settings`` stay as they are.
+    """
+    if "settings" not in frame:
+        return frame
+    tuned = frame["settings"] == TUNED
+    return frame.assign(method=frame["method"].mask(tuned, frame["method"] + TUNED_SUFFIX))
+
+
+def name_in(frame: pd.DataFrame, method: str) -> str:
+    """What `tell_apart` calls a method: its runs by default if there are any, else the tuned."""
+    tuned = method + TUNED_SUFFIX
+    names = set(frame["method"])
+    return tuned if method not in names and tuned in names else method

@@ -1,0 +1,114 @@
+"""Settings: the base of what is read from YAML, and how it is checked and changed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from drugtail.runtime.errors import DrugtailError
+
+
+class Settings(BaseModel):
+    """Base of everything read from YAML: unknown keys and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def validated(model: type[Model], value: Any, where: Path | str) -> Model:
+    """Validate `value` as `model`.
+
+    Raises
+    ------
+    DrugtailError
+        One line per fault: the file, the key, what was found and what is allowed.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        # A misspelt key shows twice, as unknown and as missing; the first is the cause.
+        faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        lines = [_explain(model, item) for item in faults]
+        raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") -> Model:
+    """Return `model` with dotted `changes`, validated anew.
+
+    ``merged(recipe, {"classifier.trees": 100})`` changes one setting of one part.
+    """
+    if not changes:
+        return model
+    value = model.model_dump(exclude_unset=True)
+    for dotted, new in changes.items():
+        target = value
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise DrugtailError(f"{where}: {dotted!r}: {parent!r} has no settings of its own")
+        target[last] = new
+    return validated(type(model), value, where)
+
+
+def _explain(model: type[Settings], item: Any) -> str:
+    """One line for one pydantic error."""
+    location = [str(part) for part in item["loc"]]
+    key = ".".join(location) or "(whole file)"
+    if item["type"] == "extra_forbidden":
+        allowed = _keys_at(model, location[:-1])
+        hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
+        return f"key {key}: unknown key{hint}{meant(location[-1], allowed)}"
+    if item["type"] == "missing":
+        return f"key {key}: is required; add it"
+    message = item["msg"].removeprefix("Value error, ")
+    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
+    if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
+        # YAML takes a number with an exponent but without a point for text.
+        found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
+    return f"key {key}: {message}{found}"
+
+
+def meant(name: str, known: list[str]) -> str:
+    """A hint at the known name that is most like `name`, for messages; empty if none is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
+    """Names of the fields at a place inside `model`, as far as it can be followed."""
+    current: Any = model
+    for part in location:
+        models = settings_in(current)
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if fields:
+            current = fields[0]
+        else:
+            # List positions and union tags do not change the set of models but may narrow it.
+            tagged = [m for m in models if _tag(m) == part]
+            current = tagged[0] if tagged else current
+    names = {name for m in settings_in(current) for name in m.model_fields}
+    return sorted(names)
+
+
+def settings_in(annotation: Any) -> tuple[type[Settings], ...]:
+    """All classes of settings that a field's type names, in order."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return (annotation,)
+    return tuple(found for argument in get_args(annotation) for found in settings_in(argument))
+
+
+def _tag(model: type[Settings]) -> str | None:
+    for field in ("name", "kind"):
+        annotation = getattr(model.model_fields.get(field), "annotation", None)
+        values: tuple[Any, ...] = getattr(annotation, "__args__", ())
+        if len(values) == 1:
+            return str(values[0])
+    return None
