@@ -187,7 +187,7 @@ def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ({"splits": ["random-0", "random-0"]}, "splits", "'random-0' is named twice"),
         ({"methods": ["focal", {"name": "focal"}]}, "methods", "'focal' is named twice"),
         ({"methods": [{"nam": "focal"}]}, "methods.0.nam",
-         "unknown key; allowed here: name, recipe, set"),
+         "unknown key; allowed here: code, name, recipe, set"),
         ({"training_by_dataset": {"mesh": {}}}, "training_by_dataset", "'mesh' is not among"),
         ({"training_by_dataset": {"hiv": {"epoch": 3}}}, "training_by_dataset.hiv.epoch",
          "unknown key; allowed here: batch_size"),
