@@ -28,12 +28,17 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SIZES = {2: (60, 3), 3: (60, 20, 3), 12: (50, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3)}
 # Recipes that name epochs get a warm-up of one.
 SHORT = Training(epochs=2, batch_size=32, schedule_scale=0.01)
-FEWER_TREES = {"classifier.trees": 10}
+# Settings of classical parts for few molecules: less work, leaves that so few can fill, and columns
+# so few that seeds do not find the same split of so easy a set.
+SMALL = {"trees": 10, "bags": 2, "rounds": 5, "minimum_leaf": 1, "column_fraction": 0.1}
+# SMOTE between the copies of a single molecule gives the same molecule: nothing is random.
+SEEDS_ARE_EQUAL = {("smote_logistic", 2)}
 
 
 def recipe_of(method: str) -> Recipe:
     recipe = CATALOGUE.recipe(method)
-    return recipe if recipe.classifier is None else merged(recipe, FEWER_TREES)
+    known = type(recipe.classifier).model_fields if recipe.classifier is not None else {}
+    return merged(recipe, {f"classifier.{key}": SMALL[key] for key in SMALL if key in known})
 
 
 def train(
@@ -109,7 +114,8 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
     for seed in (0, 1):
         assert logits(first, seed).shape == (expected, classes)
         assert np.isfinite(logits(first, seed)).all()
-    assert not np.array_equal(logits(first, 0), logits(first, 1))
+    equal = np.array_equal(logits(first, 0), logits(first, 1))
+    assert equal == ((method, classes) in SEEDS_ARE_EQUAL)
     again = train(files, method, tmp_path / "b", seeds=(0, 1), device=device)
     pd.testing.assert_frame_equal(
         *(read_parquet(folder / "predictions.parquet") for folder in (first, again)),
