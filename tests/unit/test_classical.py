@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import drugtail
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities, smote
-from drugtail.methods.recipe import Classifier
+from drugtail.methods.parts import Classifier
 
 # Among others: an optimiser that did not converge.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
@@ -111,7 +111,7 @@ def test_logistic_regression_does_not_depend_on_the_threads_of_the_machine() -> 
     script = """
 import numpy as np
 from drugtail.methods.classical import CLASSIFIERS, fit
-from drugtail.methods.recipe import SmoteLogistic
+from drugtail.methods.parts import SmoteLogistic
 generator = np.random.default_rng(0)
 y = np.repeat(np.arange(12), np.arange(40, 4, -3))
 x = (generator.random((len(y), 2048)) < 0.1).astype(np.float32)
@@ -220,7 +220,7 @@ import sys
 sys.modules[{module!r}] = None
 from pydantic import TypeAdapter
 from drugtail.methods.classical import CLASSIFIERS
-from drugtail.methods.recipe import Classifier
+from drugtail.methods.parts import Classifier
 from drugtail.runtime.errors import DrugtailError
 settings = TypeAdapter(Classifier).validate_python({{"name": {name!r}}})
 try:
