@@ -14,7 +14,7 @@ from drugtail.methods.contrastive import (
     balanced_contrastive,
     supervised_contrastive,
 )
-from drugtail.methods.recipe import (
+from drugtail.methods.parts import (
     BalancedContrastive,
     ClassInstanceContrastive,
     KPositiveContrastive,

@@ -20,7 +20,7 @@ from drugtail.config import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore, Size
-from drugtail.methods.recipe import EdgeDrop
+from drugtail.methods.parts import EdgeDrop
 from drugtail.methods.views import edge_drop
 from drugtail.models import encoders
 from drugtail.models.environments import (

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from drugtail.methods.experts import combine_by_evidence, trust
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.recipe import (
+from drugtail.methods.parts import (
     ClassDependentTemperature,
     DiverseExperts,
     Focal,

@@ -16,7 +16,7 @@ from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
 from drugtail.methods.geometry import Geometry
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.recipe import (
+from drugtail.methods.parts import (
     ClassBalancedWeights,
     ClassSeparabilityWeights,
     CostSensitiveWeights,

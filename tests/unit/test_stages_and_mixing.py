@@ -17,8 +17,8 @@ from drugtail.config import Catalogue, GraphEncoder, Training, merged
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.distillation import distillation
 from drugtail.methods.mixing import MIXING, bilateral_share
+from drugtail.methods.parts import Mixup, Remix
 from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
-from drugtail.methods.recipe import Mixup, Remix
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.errors import DrugtailError

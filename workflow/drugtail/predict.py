@@ -13,7 +13,7 @@ from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import GraphStore
-from drugtail.methods.recipe import Experts, LastLayer
+from drugtail.methods.parts import Experts, LastLayer
 from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError

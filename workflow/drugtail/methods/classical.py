@@ -1,20 +1,47 @@
-"""Estimators on fingerprints, from scikit-learn."""
+"""Estimators on fingerprints, from scikit-learn, imbalanced-learn and LightGBM."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drugtail.methods.registry import Registry
+from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
+    from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
+    from imblearn.pipeline import Pipeline
+    from lightgbm import LGBMClassifier
+    from scipy.sparse import csr_matrix
     from sklearn.ensemble import RandomForestClassifier
 
+# The libraries take seconds to import, which the training of networks need not wait for (nor
+# need the optional ones be there): each function imports its own.
 CLASSIFIERS: Registry[Any] = Registry("classifier")
 # A tree that never saw a class gives it probability 0, whose logarithm tables cannot hold.
 SMALLEST_PROBABILITY = 1e-6
+
+
+@contextmanager
+def optional(package: str) -> Iterator[None]:
+    """Say what to install where an import fails because a library is not there.
+
+    Raises
+    ------
+    DrugtailError
+        In place of ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DrugtailError(
+            f"this method needs {package}, but there is no module {error.name!r}; "
+            f"install it: pip install {package}"
+        ) from error
 
 
 @CLASSIFIERS.register("random_forest")
@@ -28,9 +55,8 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     seed
         Seed of the forest, in [0, 2**32).
     threads
-        Threads to fit and predict with; the result does not depend on it.
+        Threads to fit with; the result does not depend on it.
     """
-    # Takes a second to import, which the training of networks need not wait for.
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(
@@ -41,8 +67,181 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     )
 
 
+@CLASSIFIERS.register("balanced_random_forest")
+def balanced_random_forest(
+    settings: Any, seed: int, threads: int
+) -> BalancedRandomForestClassifier:
+    """imbalanced-learn's forest of trees on balanced samples (Chen, Liaw, Breiman, 2004).
+
+    Parameters
+    ----------
+    settings
+        ``trees``.
+    seed, threads
+        As for `random_forest`.
+    """
+    with optional("imbalanced-learn"):
+        from imblearn.ensemble import BalancedRandomForestClassifier
+
+    return BalancedRandomForestClassifier(
+        n_estimators=settings.trees, random_state=seed, n_jobs=threads
+    )
+
+
+@CLASSIFIERS.register("easy_ensemble")
+def easy_ensemble(settings: Any, seed: int, threads: int) -> EasyEnsembleClassifier:
+    """imbalanced-learn's bag of AdaBoost on balanced subsets (Liu, Wu, Zhou, 2009).
+
+    AdaBoost refuses a subset whose molecules all have one fingerprint. That can only happen when
+    the smallest class has one molecule, or one fingerprint, and other classes have it too.
+
+    Parameters
+    ----------
+    settings
+        ``bags``, ``rounds`` and ``depth``.
+    seed
+        As for `random_forest`.
+    threads
+        Processes to fit with; the result does not depend on it.
+    """
+    with optional("imbalanced-learn"):
+        from imblearn.ensemble import EasyEnsembleClassifier
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    tree = DecisionTreeClassifier(max_depth=settings.depth)
+    return EasyEnsembleClassifier(
+        n_estimators=settings.bags,
+        estimator=AdaBoostClassifier(tree, n_estimators=settings.rounds),
+        random_state=seed,
+        n_jobs=threads,
+    )
+
+
+@CLASSIFIERS.register("smote_logistic")
+def smote_logistic(settings: Any, seed: int, threads: int) -> Pipeline:
+    """SMOTE (Chawla et al., 2002), then scikit-learn's logistic regression.
+
+    Only SMOTE is random: seeds are equal where it makes nothing new, because all classes have one
+    size or those to be enlarged have one molecule.
+
+    Parameters
+    ----------
+    settings
+        ``neighbours``, ``inverse_penalty``, ``tolerance`` and ``iterations``.
+    seed
+        Seed of SMOTE, in [0, 2**32).
+    threads
+        Not used: neither step runs faster with more.
+    """
+    with optional("imbalanced-learn"):
+        from imblearn import FunctionSampler
+        from imblearn.pipeline import Pipeline
+    from sklearn.linear_model import LogisticRegression
+
+    oversample = FunctionSampler(
+        func=smote, kw_args={"neighbours": settings.neighbours, "seed": seed}
+    )
+    regression = LogisticRegression(
+        C=settings.inverse_penalty, tol=settings.tolerance, max_iter=settings.iterations
+    )
+    return Pipeline([("smote", oversample), ("regression", regression)])
+
+
+def smote(
+    x: NDArray[np.float32], y: NDArray[np.int64], neighbours: int, seed: int
+) -> tuple[csr_matrix, NDArray[np.int64]]:
+    """Over-sample every class to the size of the largest with imbalanced-learn's SMOTE.
+
+    SMOTE draws a molecule and one of its nearest neighbours of the same class, and takes a point
+    between the two: a class needs two molecules at least, and k + 1 for k neighbours.
+
+    Parameters
+    ----------
+    x
+        [N, bits].
+    y
+        Classes, [N]. One with a single molecule gets a copy of it first.
+    neighbours
+        Lowered to what the smallest class permits.
+    seed
+        Seed, in [0, 2**32).
+
+    Returns
+    -------
+    x, y
+        [M, bits] and [M]: sparse, as most bits are 0, which takes a fraction of the memory and of
+        the time; in double precision, as in single the regression ends elsewhere.
+    """
+    from imblearn.over_sampling import SMOTE
+    from scipy.sparse import csr_matrix
+
+    alone = np.flatnonzero(np.bincount(y)[y] == 1)
+    x, y = np.concatenate([x, x[alone]]), np.concatenate([y, y[alone]])
+    smallest = np.unique(y, return_counts=True)[1].min()
+    sampler = SMOTE(k_neighbors=int(min(neighbours, smallest - 1)), random_state=seed)
+    enlarged: tuple[csr_matrix, NDArray[np.int64]] = sampler.fit_resample(
+        csr_matrix(x, dtype=np.float64), y
+    )
+    return enlarged
+
+
+@CLASSIFIERS.register("lightgbm")
+def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
+    """LightGBM's boosted trees (Ke et al., 2017).
+
+    Parameters
+    ----------
+    settings
+        ``trees``, ``learning_rate``, ``leaves``, ``minimum_leaf``, ``column_fraction`` and
+        ``class_weight``. Only the choice of columns is random.
+    seed, threads
+        As for `random_forest`.
+    """
+    with optional("lightgbm"):
+        from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(
+        n_estimators=settings.trees,
+        learning_rate=settings.learning_rate,
+        num_leaves=settings.leaves,
+        min_child_samples=settings.minimum_leaf,
+        colsample_bytree=settings.column_fraction,
+        class_weight=settings.class_weight,
+        # LightGBM reads a signed number.
+        random_state=seed % 2**31,
+        n_jobs=threads,
+        # Without these two, sums are taken in an order that depends on threads and on timing.
+        deterministic=True,
+        force_row_wise=True,
+        # Else a line for every tree that cannot be split further.
+        verbosity=-1,
+    )
+
+
+def fit(classifier: Any, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:
+    """Fit `classifier` to x, [N, bits], and y, [N].
+
+    BLAS and scikit-learn's own OpenMP run on one thread, whatever the machine has: they ignore
+    ``threads``, and sums in another order would lead logistic regression elsewhere. An
+    estimator's ``n_jobs`` still holds.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        classifier.fit(x, y)
+
+
 def log_probabilities(classifier: Any, x: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
-    """Logarithms of predicted probabilities, [N, C], as logits; floored at log 1e-6."""
+    """Logarithms of predicted probabilities, [N, C], as logits; floored at log 1e-6.
+
+    The classifier predicts on one thread, now and later: sums over trees depend on the number.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if "n_jobs" in classifier.get_params(deep=False):
+        classifier.set_params(n_jobs=1)
     probabilities = np.zeros((len(x), classes))
-    probabilities[:, classifier.classes_] = classifier.predict_proba(x)
+    with threadpool_limits(1):
+        probabilities[:, classifier.classes_] = classifier.predict_proba(x)
     return np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).astype(np.float32)

@@ -21,7 +21,8 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, create_model
 
-from drugtail.methods.recipe import ContrastiveSettings, Recipe
+from drugtail.methods.parts import ContrastiveSettings
+from drugtail.methods.recipe import Recipe
 from drugtail.methods.registry import Registry
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.settings import Settings, settings_in
@@ -219,7 +220,7 @@ def _settings(path: Path, key: str, registry: Registry[Any], name: str) -> type[
     if not (isinstance(settings, type) and issubclass(settings, base)):
         raise DrugtailError(
             f"{part}: its settings, {settings!r}, are not a class derived from "
-            f"drugtail.methods.recipe.{base.__name__}; derive it from that"
+            f"drugtail.methods.parts.{base.__name__}; derive it from that"
         )
     try:
         settings.model_rebuild()

@@ -35,7 +35,7 @@ class Registry(Generic[Implementation]):
         name
             Name of the part in a recipe.
         settings
-            Class of its settings. Parts of the package have theirs in `drugtail.methods.recipe` and
+            Class of its settings. Parts of the package have theirs in `drugtail.methods.parts` and
             name none here; a part of a user's own names one (see `drugtail.methods.own`).
 
         Raises

@@ -18,7 +18,7 @@ from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
     from drugtail.config import GraphEncoder
-    from drugtail.methods.recipe import Experts, LastLayer
+    from drugtail.methods.parts import Experts, LastLayer
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") ->
 def _explain(model: type[Settings], item: Any) -> str:
     """One line for one pydantic error."""
     location = [str(part) for part in item["loc"]]
-    key = ".".join(location) or "(whole file)"
+    key = ".".join(_follow(model, location)[1]) or "(whole file)"
     if item["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
         hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
@@ -84,18 +84,28 @@ def meant(name: str, known: list[str]) -> str:
 
 def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
     """Names of the fields at a place inside `model`, as far as it can be followed."""
+    found, _ = _follow(model, location)
+    return sorted({name for m in settings_in(found) for name in m.model_fields})
+
+
+def _follow(model: type[Settings], location: list[str]) -> tuple[Any, list[str]]:
+    """What is at a place inside `model`, and the place as keys of the file.
+
+    pydantic's places also name which member of a union was read, for which a file has no key.
+    """
     current: Any = model
+    keys = []
     for part in location:
         models = settings_in(current)
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        tagged = [m for m in models if _tag(m) == part] if len(models) > 1 else []
         if fields:
             current = fields[0]
-        else:
-            # List positions and union tags do not change the set of models but may narrow it.
-            tagged = [m for m in models if _tag(m) == part]
-            current = tagged[0] if tagged else current
-    names = {name for m in settings_in(current) for name in m.model_fields}
-    return sorted(names)
+        elif tagged:
+            current = tagged[0]
+            continue
+        keys.append(part)
+    return current, keys
 
 
 def settings_in(annotation: Any) -> tuple[type[Settings], ...]:

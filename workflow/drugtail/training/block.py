@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drugtail.features.fingerprints import unpack_fingerprints
 from drugtail.features.packed import ARRAYS, GraphStore, load_arrays
-from drugtail.methods.classical import CLASSIFIERS, log_probabilities
+from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
@@ -209,7 +209,7 @@ def _fit_classical(
         started = time.monotonic()
         stream = derive_seed("weights", problem.dataset, problem.split, seed, settings.name)
         classifier = CLASSIFIERS[settings.name](settings, stream % 2**32, threads)
-        classifier.fit(x[TRAIN], y)
+        fit(classifier, x[TRAIN], y)
         seconds = time.monotonic() - started
         say(
             f"{problem.dataset} {problem.split} {recipe.name} seed {seed}: fitted in "

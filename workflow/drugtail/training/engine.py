@@ -38,7 +38,8 @@ from drugtail.training.stages import apply_posthoc, enter_second_stage, trained_
 
 if TYPE_CHECKING:
     from drugtail.config import GraphEncoder, Training
-    from drugtail.methods.recipe import Recipe, Sampler
+    from drugtail.methods.parts import Sampler
+    from drugtail.methods.recipe import Recipe
 
 EVALUATION_BATCH = 1024
 SECONDS_BETWEEN_LINES = 5.0

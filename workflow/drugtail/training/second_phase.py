@@ -30,7 +30,7 @@ from drugtail.training.objective import Pool
 from drugtail.training.problem import TRAIN
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import TwoPhase
+    from drugtail.methods.parts import TwoPhase
     from drugtail.training.engine import Run
 
 PIECE = 512

@@ -1,0 +1,233 @@
+"""Classical estimators against the libraries used by hand."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
+from imblearn.over_sampling import SMOTE
+from lightgbm import LGBMClassifier
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from scipy.sparse import csr_matrix
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+import drugtail
+from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities, smote
+from drugtail.methods.parts import Classifier
+
+# Among others: an optimiser that did not converge.
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")
+
+Data = tuple[NDArray[np.float32], NDArray[np.int64]]
+SEED = 5
+SMALL: dict[str, dict[str, Any]] = {
+    "random_forest": {"trees": 12, "class_weight": "balanced"},
+    "balanced_random_forest": {"trees": 12},
+    "easy_ensemble": {"bags": 3, "rounds": 4, "depth": 2},
+    "smote_logistic": {"neighbours": 3, "inverse_penalty": 0.5, "tolerance": 1e-5},
+    "lightgbm": {
+        "trees": 6, "learning_rate": 0.2, "leaves": 5, "minimum_leaf": 4, "column_fraction": 0.3,
+        "class_weight": None,
+    },
+}  # fmt: skip
+
+
+def fingerprints(sizes: tuple[int, ...], bits: int = 64) -> Data:
+    """Random bits, [N, bits], of which each class has its own frequencies."""
+    generator = np.random.default_rng(0)
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    frequency = generator.uniform(0.05, 0.5, (len(sizes), bits))
+    return (generator.random((len(y), bits)) < frequency[y]).astype(np.float32), y
+
+
+def part(name: str, seed: int = SEED, threads: int = 1, **settings: Any) -> Any:
+    parsed = TypeAdapter(Classifier).validate_python({"name": name, **settings})
+    return CLASSIFIERS[name](parsed, seed, threads)
+
+
+def predictions(classifier: Any, data: Data, classes: int) -> NDArray[np.float32]:
+    fit(classifier, *data)
+    return log_probabilities(classifier, data[0], classes)
+
+
+def smote_then_regression(x: NDArray[np.float32], y: NDArray[np.int64], k: int, c: float) -> Any:
+    enlarged = SMOTE(k_neighbors=k, random_state=SEED).fit_resample(csr_matrix(x, dtype=float), y)
+    return LogisticRegression(C=c, tol=1e-5, max_iter=2000).fit(*enlarged)
+
+
+BY_HAND: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64]], Any]] = {
+    "random_forest": RandomForestClassifier(
+        12, class_weight="balanced", random_state=SEED
+    ).fit,
+    "balanced_random_forest": BalancedRandomForestClassifier(12, random_state=SEED).fit,
+    "easy_ensemble": EasyEnsembleClassifier(
+        3, AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=4),
+        random_state=SEED,
+    ).fit,
+    "smote_logistic": lambda x, y: smote_then_regression(x, y, k=3, c=0.5),
+    "lightgbm": LGBMClassifier(
+        n_estimators=6, learning_rate=0.2, num_leaves=5, min_child_samples=4, colsample_bytree=0.3,
+        random_state=SEED, n_jobs=1, verbosity=-1,
+    ).fit,
+}  # fmt: skip
+
+
+def test_every_classical_part_is_compared_with_its_library() -> None:
+    assert sorted(BY_HAND) == sorted(SMALL) == CLASSIFIERS.names()
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("sizes", [(60, 20), (60, 30, 15, 8)])
+def test_a_part_predicts_what_its_library_does(name: str, sizes: tuple[int, ...]) -> None:
+    data = fingerprints(sizes)
+    expected = BY_HAND[name](*data).predict_proba(data[0])
+    found = predictions(part(name, **SMALL[name]), data, len(sizes))
+    assert np.ptp(found, axis=0).min() > 0.1, "molecules differ"
+    np.testing.assert_allclose(found, np.log(np.maximum(expected, 1e-6)), rtol=1e-6, atol=1e-6)
+    assert not np.array_equal(
+        found, predictions(part(name, seed=6, **SMALL[name]), data, len(sizes))
+    ), "seeds differ"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_predictions_do_not_depend_on_the_number_of_threads(name: str) -> None:
+    data = fingerprints((60, 30, 20, 10, 8, 6))
+    one, two = (
+        predictions(part(name, threads=threads, **SMALL[name]), data, 6) for threads in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+
+
+def test_logistic_regression_does_not_depend_on_the_threads_of_the_machine() -> None:
+    # So many coefficients that BLAS would share out sums over them.
+    script = """
+import numpy as np
+from drugtail.methods.classical import CLASSIFIERS, fit
+from drugtail.methods.parts import SmoteLogistic
+generator = np.random.default_rng(0)
+y = np.repeat(np.arange(12), np.arange(40, 4, -3))
+x = (generator.random((len(y), 2048)) < 0.1).astype(np.float32)
+classifier = CLASSIFIERS["smote_logistic"](SmoteLogistic(name="smote_logistic"), 0, 1)
+fit(classifier, x, y)
+print(classifier["regression"].coef_.tobytes().hex())
+"""
+    one, two = (
+        in_another_process(script, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads)
+        for threads in ("1", "2")
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("sizes", [(60, 1), (40, 12, 1, 1)])
+def test_a_class_with_a_single_molecule_is_fitted(name: str, sizes: tuple[int, ...]) -> None:
+    found = predictions(part(name, **SMALL[name]), fingerprints(sizes), len(sizes))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
+
+
+def test_smote_brings_every_class_to_the_largest_between_molecules_of_the_class() -> None:
+    x, y = fingerprints((20, 7, 2, 1))
+    new_x, new_y = smote(x, y, 5, seed=0)
+    enlarged = new_x.toarray()
+    assert np.bincount(new_y).tolist() == [20] * 4
+    np.testing.assert_array_equal(enlarged[: len(x)], x)
+    np.testing.assert_array_equal(enlarged[new_y == 3], np.repeat(x[y == 3], 20, axis=0))
+    first, second = x[y == 2].astype(float)
+    along = (enlarged[new_y == 2] - first) @ (second - first) / ((second - first) ** 2).sum()
+    assert ((along >= 0) & (along <= 1)).all()
+    assert len(np.unique(along.round(9))) == 20, "two old molecules, 18 new points"
+    np.testing.assert_allclose(
+        enlarged[new_y == 2], first + along[:, None] * (second - first), atol=1e-12
+    )
+
+
+def test_smote_takes_as_many_neighbours_as_the_smallest_class_permits() -> None:
+    x, y = fingerprints((20, 9, 4))
+    for asked, taken in ((2, 2), (3, 3), (5, 3)):
+        expected, _ = SMOTE(k_neighbors=taken, random_state=1).fit_resample(
+            csr_matrix(x, dtype=float), y
+        )
+        found, _ = smote(x, y, asked, seed=1)
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_lightgbm_gives_all_molecules_one_prediction_where_leaves_cannot_be_filled() -> None:
+    data = fingerprints((30, 5))
+    same = predictions(part("lightgbm"), data, 2)
+    assert np.isfinite(same).all()
+    assert (same == same[0]).all()
+    assert not (predictions(part("lightgbm", minimum_leaf=1), data, 2) == same[0]).all()
+
+
+def test_log_probabilities_of_a_class_never_seen_are_those_of_one_in_a_million() -> None:
+    x, y = fingerprints((20, 10))
+    forest = RandomForestClassifier(5, random_state=0).fit(x, 2 * y)
+    found = log_probabilities(forest, x, 4)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, [1, 3]], np.log(1e-6), rtol=1e-6)
+    seen = np.maximum(forest.predict_proba(x), 1e-6)
+    np.testing.assert_allclose(np.exp(found[:, [0, 2]]), seen, rtol=1e-5)
+
+
+def test_a_large_seed_is_taken_by_every_part() -> None:
+    data = fingerprints((30, 12))
+    for name, settings in SMALL.items():
+        fit(part(name, seed=2**32 - 1, **settings), *data)
+
+
+def in_another_process(script: str, **environment: str) -> str:
+    library = str(Path(drugtail.__file__).parents[1])
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": library, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_training_networks_does_not_load_the_libraries() -> None:
+    script = """
+import sys
+import drugtail.training.block
+print(sorted({"imblearn", "lightgbm", "sklearn.ensemble"} & set(sys.modules)))
+"""
+    assert in_another_process(script) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"),
+    [
+        ("balanced_random_forest", "imblearn", "imbalanced-learn"),
+        ("easy_ensemble", "imblearn", "imbalanced-learn"),
+        ("smote_logistic", "imblearn", "imbalanced-learn"),
+        ("lightgbm", "lightgbm", "lightgbm"),
+    ],
+)
+def test_a_library_that_is_missing_is_named(name: str, module: str, package: str) -> None:
+    # A module that is None there cannot be imported.
+    script = f"""
+import sys
+sys.modules[{module!r}] = None
+from pydantic import TypeAdapter
+from drugtail.methods.classical import CLASSIFIERS
+from drugtail.methods.parts import Classifier
+from drugtail.runtime.errors import DrugtailError
+settings = TypeAdapter(Classifier).validate_python({{"name": {name!r}}})
+try:
+    CLASSIFIERS[{name!r}](settings, 0, 1)
+except DrugtailError as error:
+    print(error)
+"""
+    message = in_another_process(script)
+    assert message.startswith(f"this method needs {package}, ")
+    assert message.endswith(f"pip install {package}")
