@@ -233,6 +233,25 @@ def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
     assert again.sizes == run.sizes
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_checkpoint_of_the_other_kind_of_shapes_is_continued(
+    inputs: tuple[Problem, GraphStore], fixed: bool
+) -> None:
+    """As one of a GPU on a CPU, and the other way round."""
+    recipe = CATALOGUE.recipe("class_distance")
+    first = double_run(*inputs, recipe, SEEDS, fixed=not fixed)
+    for _ in range(2):
+        first.train_epoch()
+    # Too small for the batches to come, as the first ones may be.
+    first.sizes = {length: Size(1, 1) for length in first.sizes}
+    second = double_run(*inputs, recipe, SEEDS, fixed=fixed)
+    second.restore(first.state())
+    whole = double_run(*inputs, recipe, SEEDS, fixed=False)
+    for mine, theirs in zip(trained(second), trained(whole), strict=True):
+        losses = [[row["loss"] for row in result.history] for result in (mine, theirs)]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def elsewhere(thing: Any) -> Any:
     """A copy of an object whose tensors lie on a device without values."""
     moved = copy.copy(thing)

@@ -220,6 +220,27 @@ def test_a_distilled_student_starts_anew_and_its_teacher_is_the_first_stage(file
     assert finish(run)[0].best_epoch >= 3
 
 
+def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(files: Any) -> None:
+    run = make_run(files, "dive")
+    assert (run.objective.weights != 1).any(), "the teacher's are class-balanced"
+    for _ in range(4):
+        run.train_epoch()
+    run.network.train()
+    drawn = torch.arange(24).repeat(2, 1)
+    before = copy.deepcopy(run.network)
+    run.losses.zero_()
+    run.update(drawn, torch.tensor([0, 1]))
+    logits = before(run.store.batch(run.parts["train"][drawn]), run.store.type_features).logits
+    counts, labels = run.objective.counts, run.objective.labels[:24]
+    pool = run.objective.pool
+    assert pool.teacher is not None
+    for index in range(2):
+        own = torch.nn.functional.cross_entropy(logits[index] + counts.log(), labels)
+        told = distillation(logits[index], pool.teacher[index, :24], temperature=2.0, power=0.5)
+        wanted = 0.5 * own + 0.5 * told.mean()
+        assert run.losses[0, index].item() / 24 == pytest.approx(wanted.item(), rel=1e-4)
+
+
 @pytest.mark.parametrize("method", ["tau_norm", "ncm", "logit_adjustment_posthoc"])
 def test_a_posthoc_method_is_cross_entropy_with_another_last_layer(files: Any, method: str) -> None:
     run, plain = make_run(files, method), make_run(files, "cross_entropy")

@@ -144,9 +144,7 @@ def test_more_seeds_are_another_block(changeable: Project) -> None:
 
 def test_changing_a_loss_trains_again(changeable: Project) -> None:
     file = "workflow/drugtail/methods/losses.py"
-    changeable.edit(
-        file, "return (weights[labels] * losses).mean()", "return (weights[labels] * losses).sum()"
-    )
+    changeable.edit(file, "return factor * losses", "return 2 * factor * losses")
     jobs = changeable.jobs_to_run()
     assert jobs["train_network"] == 2
     assert "prepare_dataset" not in jobs

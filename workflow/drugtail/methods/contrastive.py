@@ -150,7 +150,8 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     Targets lie spread evenly on the sphere (`drugtail.methods.targets`); all of them stand in the
     denominator, and −λ log of the share of the own class's one is added (equation 3, λ =
     ``settings.target_weight``). Before the first re-clustering, which gives classes their targets,
-    it is `k_positive`. Parameters and result as in `supervised`.
+    it is `k_positive`; without a warm-up the first targets are those of a network that has not
+    learned anything yet. Parameters and result as in `supervised`.
     """
     if batch.targets is None:
         return k_positive(settings, batch)

@@ -522,6 +522,9 @@ class Distillation(_SecondStage):
     loss: Loss = Field(
         BalancedSoftmax(name="balanced_softmax"), description="Classification loss of the student."
     )
+    class_weights: ClassWeights = Field(
+        UniformWeights(), description="Weights in the student's loss."
+    )
 
 
 class TwoPhase(_SecondStage):

@@ -163,6 +163,32 @@ class Recipe(Settings):
 
     def _check_heads(self) -> None:
         """Raise where a part works on a last layer or on experts that are not there."""
+        stage = self.second_stage
+        if stage is not None and stage.name == "distillation":
+            if getattr(stage.loss, "for_experts", False):
+                raise ValueError(f"second_stage.loss {stage.loss.name} also needs: experts")
+            if stage.loss.name == "ldam" and self.last_layer.name != "cosine":
+                raise ValueError("second_stage.loss ldam also needs: last_layer cosine")
+            if getattr(stage.class_weights, "needs_geometry", False):
+                raise ValueError(
+                    "second_stage.class_weights follow from class sizes only; choose others"
+                )
+        if (
+            stage is not None
+            and stage.name in ("distillation", "two_phase")
+            and self.posthoc is not None
+        ):
+            raise ValueError(f"second_stage {stage.name} cannot be together with posthoc")
+        if self.mixing is not None and self.mixing.name == "bilateral":
+            samplers = (self.sampler.name, self.mixing.sampler.name)
+            if "undersample" in samplers and samplers != ("undersample", "undersample"):
+                raise ValueError("mixing bilateral needs two samplers of equally many molecules")
+        if (
+            self.contrastive is not None
+            and self.contrastive.name == "parametric"
+            and (self.loss.name, self.class_weights.name) != ("cross_entropy", "uniform")
+        ):
+            raise ValueError("contrastive parametric contains its loss; remove loss, class_weights")
         if self.loss.name == "ldam" and self.last_layer.name != "cosine":
             raise ValueError("loss ldam also needs: last_layer cosine (its margin is an angle's)")
         for_experts = getattr(self.loss, "for_experts", False)

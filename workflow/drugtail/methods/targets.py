@@ -44,8 +44,8 @@ def assign_points(points: Tensor, centroids: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Point of each class, [C, D]: the assignment with the least sum of distances (equation 4),
-        found by the Hungarian method.
+        Point of each class, [C, D]: the assignment with the least sum of squared distances
+        (equation 4), found by the Hungarian method.
     """
     similarity = F.normalize(centroids, dim=1) @ points.to(centroids.dtype).T
     _, chosen = linear_sum_assignment(-similarity.cpu().double().numpy())

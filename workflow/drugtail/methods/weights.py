@@ -77,7 +77,8 @@ def class_separability(settings: Any, counts: Tensor, geometry: Geometry | None)
     s_c is the mean silhouette of the class's molecules with respect to sub-cluster centroids (see
     `drugtail.methods.geometry.separability`), of its training or its validation molecules. Unlike
     distances between centroids it differs between two classes. Uniform before the first
-    re-clustering. Parameters and result as in `uniform`.
+    re-clustering. A training molecule that is a sub-cluster alone lies on its own centre, so that
+    a class of one molecule seems to be the most separable. Parameters and result as in `uniform`.
     """
     if geometry is None:
         return uniform(settings, counts, None)

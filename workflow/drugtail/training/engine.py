@@ -449,7 +449,9 @@ class Run:
         for group, (rate, capturable) in zip(self.optimizer.param_groups, kept, strict=True):
             group |= {"lr": rate, "capturable": capturable}
         self.seeds = [SeedRecord(**seed) for seed in state["seeds"]]
-        self.sizes = {length: Size(*size) for length, size in state["sizes"].items()}
+        # A checkpoint of another device may have sizes where this training has none.
+        kept_sizes = state["sizes"] if self.fixed else {}
+        self.sizes = {length: Size(*size) for length, size in kept_sizes.items()}
         for index, geometry in enumerate(state["objective"]):
             self.objective.restore(index, geometry)
 
@@ -527,11 +529,14 @@ class Run:
         )
         rows = self.objective.class_rows(index, "chosen", seed.best_epoch, geometry)
         recalls = recall_per_class(logits, self.labels[self.parts[VALID]])
-        for row, recall in zip(rows, recalls, strict=True):
-            # The weights in force at the chosen epoch are those of the refresh before it.
+        in_force = self.objective.weights_at(seed.best_epoch / self.training.epochs)
+        for row, recall, weight in zip(rows, recalls, in_force, strict=True):
             row["valid_recall"] = recall
             if self.recipe.needs_geometry:
+                # The weights in force at the chosen epoch are those of the refresh before it.
                 del row["weight"]
+            else:
+                row["weight"] = weight
         seed.classes += rows
         seed.embeddings.append(self._mapped("chosen", seed.best_epoch, embeddings, geometry))
 

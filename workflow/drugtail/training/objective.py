@@ -24,6 +24,7 @@ from drugtail.models.network import Network, Output
 from drugtail.runtime.draws import Draws, mix
 
 if TYPE_CHECKING:
+    from drugtail.methods.parts import Distillation
     from drugtail.methods.recipe import Recipe
 
 # Streams of randomness of a step beside that of the views.
@@ -32,7 +33,14 @@ LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM = 1, 2, 3
 
 @dataclass(frozen=True)
 class Losses:
-    """Loss of one step and what it consists of; one number per seed, [S]."""
+    """Loss of one step and what it consists of; one number per seed, [S].
+
+    ``total`` is what is minimised. ``classification`` is the recipe's classification loss with
+    class weights, of all experts together and, in a second stage, with what is distilled; it is 0
+    in a warm-up. ``contrastive`` is the contrastive term. They add up to the total, except where
+    the term contains the classification loss: then the total is the term, and the classification
+    loss stands there for comparison only.
+    """
 
     total: Tensor
     classification: Tensor
@@ -312,10 +320,7 @@ class Objective:
 
     def _losses(self, output: Output, labels: Tensor, keys: Tensor) -> Tensor:
         """Classification loss per molecule, times its class's weight, [S, B]."""
-        settings = self.recipe.loss
-        stage = self.recipe.second_stage
-        if self.second_stage and stage is not None and stage.name == "distillation":
-            settings = stage.loss
+        settings = self._student().loss
         loss = LOSSES[settings.name]
         last = self.recipe.last_layer
         scale = last.scale if last.name == "cosine" else 1.0
@@ -361,8 +366,20 @@ class Objective:
         weight = 1.0 if settings.whole else settings.weight
         return weight * torch.vmap(of_one_seed)(seeds, given)
 
+    def _student(self) -> Recipe | Distillation:
+        """Where loss and class weights stand: a distilled network has its own."""
+        stage = self.recipe.second_stage
+        if self.second_stage and stage is not None and stage.name == "distillation":
+            return stage
+        return self.recipe
+
+    def weights_at(self, progress: float) -> list[float]:
+        """Weights of the classes that follow from their sizes, at a share of the epochs, [C]."""
+        weights: list[float] = self._weights(None, progress).tolist()
+        return weights
+
     def _weights(self, geometry: Geometry | None, progress: float) -> Tensor:
-        settings = self.recipe.class_weights
+        settings = self._student().class_weights
         if progress < getattr(settings, "start", 0.0):
             return torch.ones(len(self.counts), device=self.counts.device)
         return CLASS_WEIGHTS[settings.name](settings, self.counts, geometry)

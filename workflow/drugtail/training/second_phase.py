@@ -4,7 +4,7 @@ After He, Lin, Eicher-Miller, Zhu, "Long-tailed Food Classification" (arXiv:2210
 2023), from its abstract; the details are ours. The first phase trains on everything. For the second
 every class gets the same number of molecules:
 
-- of a larger class those nearest to its mean are kept (herding);
+- of a larger class those nearest to its mean are kept;
 - a smaller one keeps all it has, and gets new ones. Their CutMix, guided by class activation,
   pastes the patch of a rare image that its class shows in most. Here the part of a rare molecule
   that its class shows in most is grafted on another molecule in place of the part that shows *its*

@@ -83,7 +83,12 @@ def _begin_distillation(run: Run) -> None:
 
 @torch.no_grad()
 def apply_posthoc(run: Run, chosen: list[int]) -> None:
-    """Change the last layer of the chosen seeds' networks for prediction."""
+    """Change the last layer of the chosen seeds' networks for prediction.
+
+    The epoch was chosen with the layer as it was trained (Kang et al. change a finished network),
+    so that validation metrics in the history are those of the plain network. Only the shift of
+    logits, which costs nothing, is in force at every validation.
+    """
     part = run.recipe.posthoc
     assert part is not None
     if part.name == "logit_adjustment":
