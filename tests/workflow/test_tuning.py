@@ -1,4 +1,4 @@
-"""Tuning in the workflow: real Snakemake on the tiny project, with its default runs there already."""
+"""Tuning in the workflow: real Snakemake on the tiny project, its default runs there already."""
 
 from __future__ import annotations
 
