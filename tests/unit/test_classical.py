@@ -181,7 +181,9 @@ def test_log_probabilities_of_a_class_never_seen_are_those_of_one_in_a_million()
 def test_a_large_seed_is_taken_by_every_part() -> None:
     data = fingerprints((30, 12))
     for name, settings in SMALL.items():
-        fit(part(name, seed=2**32 - 1, **settings), *data)
+        classifier = part(name, seed=2**32 - 1, **settings)
+        fit(classifier, *data)
+        assert np.isfinite(log_probabilities(classifier, data[0], 2)).all()
 
 
 def in_another_process(script: str, **environment: str) -> str:

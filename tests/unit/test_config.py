@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugtail.config import (
+    Benchmark,
     Catalogue,
     Training,
     merged,
@@ -25,6 +26,7 @@ from drugtail.config import (
     read_yaml,
 )
 from drugtail.evaluation.metrics import metric_names
+from drugtail.plan import Plan
 from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError
 
@@ -242,8 +244,15 @@ def test_training_differs_only_for_the_data_set_that_says_so(tmp_path: Path) -> 
     ("change", "says"),
     [
         ({"los": {"name": "cross_entropy"}}, "key los: unknown key; allowed here: class_weights"),
-        ({"loss": {"name": "vocal"}}, "key loss: .*'vocal'.*'cross_entropy', 'focal'"),
-        ({"loss": {}}, "key loss: "),
+        ({"loss": {"name": "vocal"}}, r"key loss.name: 'vocal' is unknown.*did you mean focal\?"),
+        ({"loss": {}}, "key loss.name: is required; known are: balanced_softmax, "),
+        ({"loss": "focal"}, r"key loss: found 'focal'; write \{name: focal\}"),
+        ({"loss": {"name": "focall"}},
+         r"key loss.name: 'focall' is unknown; known are: .*did you mean focal\?"),
+        ({"second_stage": {"name": "crt"}},
+         "key second_stage.name: 'crt' is unknown; known are: classifier_retraining"),
+        ({"second_stage": {"name": "learned_scales", "sampler": {"name": "reverted"}}},
+         r"key second_stage.sampler.name: 'reverted' is unknown.*did you mean reverse\?"),
         ({"second_stage": {"name": "distillation", "loss": {"name": "ldam"}}},
          "second_stage.loss ldam also needs: last_layer cosine"),
         ({"loss": {"name": "ldam"}}, "loss ldam also needs: last_layer cosine"),
@@ -252,9 +261,10 @@ def test_training_differs_only_for_the_data_set_that_says_so(tmp_path: Path) -> 
         ({"posthoc": {"name": "tau_norm"}, "last_layer": {"name": "cosine"}},
          "tau_norm works on one linear last layer only"),
         ({"second_stage": {"name": "two_phase"}, "posthoc": {"name": "nearest_class_mean"}},
-         "second_stage two_phase cannot be together with posthoc"),
+         "second_stage and posthoc cannot be together"),
         ({"loss": "cross_entropy"}, "key loss: .*found 'cross_entropy'"),
-        ({"sampler": {"name": "balanced"}}, "key sampler: .*'balanced'.*'class_balanced'"),
+        ({"sampler": {"name": "balanced"}},
+         "key sampler.name: 'balanced' is unknown.*class_balanced"),
         ({"class_weights": {"name": "cost_sensitive", "gama": 1}}, "gama: unknown key.*gamma"),
         ({"class_weights": {"name": "cost_sensitive", "gamma": "1"}},
          "key class_weights.gamma: .*found '1'"),
@@ -363,7 +373,7 @@ def test_a_faulty_register_is_refused_with_file_and_key(
 def test_an_unknown_kind_of_encoder_is_refused(tmp_path: Path) -> None:
     message = refusal(read_encoder, written(tmp_path, {"name": "mine", "kind": "transformer"}))
     assert "'transformer'" in message
-    assert "'gcn', 'fingerprint'" in message
+    assert "known are: fingerprint, gcn" in message
 
 
 @pytest.mark.parametrize("kind", ["datasets", "methods", "encoders", "tables"])
@@ -466,3 +476,31 @@ def test_an_ablation_differs_from_the_paper_in_the_part_it_is_named_after_alone(
     recipe = CATALOGUE.recipe(f"class_distance{suffix}").model_dump()
     parts = {key: recipe[key] for key in PAPER}
     assert parts == PAPER | changed
+
+
+@pytest.mark.parametrize(
+    ("method", "epochs", "says"),
+    [
+        ("class_distance", 3, "mine: demo: method 'class_distance': its warm-up takes 10 epochs"),
+        ("crt", 1, "mine: demo: method 'crt': its second stage begins after an epoch"),
+    ],
+)
+def test_a_training_too_short_for_a_method_is_refused_before_anything_runs(
+    method: str, epochs: int, says: str
+) -> None:
+    benchmark = Benchmark.model_validate(
+        {"name": "mine", "title": "Mine", "datasets": ["demo"], "splits": ["random-0"],
+         "methods": [method], "seeds": ["0-0"], "training": {"epochs": epochs}}
+    )  # fmt: skip
+    with pytest.raises(DrugtailError, match=says):
+        Plan(benchmark, CATALOGUE)
+    longer = benchmark.training.model_copy(update={"epochs": 12})
+    assert Plan(benchmark.model_copy(update={"training": longer}), CATALOGUE).recipes
+
+
+def test_two_files_of_one_name_are_refused_when_it_is_asked_for(tmp_path: Path) -> None:
+    for family in ("baseline", "mixing"):
+        (tmp_path / "methods" / family).mkdir(parents=True)
+        (tmp_path / "methods" / family / "twin.yaml").write_text("name: twin\n")
+    with pytest.raises(DrugtailError, match=r"'twin' is the name of .*baseline.* and of .*mixing"):
+        Catalogue(tmp_path).recipe("twin")

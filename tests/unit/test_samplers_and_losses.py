@@ -624,3 +624,9 @@ def test_weights_of_classes_of_one_size_are_all_one(size: int, classes: int) -> 
     ):  # fmt: skip
         weights = CLASS_WEIGHTS[part.name](part, counts, None)
         torch.testing.assert_close(weights, torch.ones(classes))
+
+
+def test_every_kind_of_class_weights_has_a_test_of_its_formula() -> None:
+    assert set(CLASS_WEIGHTS.names()) == {
+        "uniform", "cost_sensitive", "class_balanced", "class_distance", "class_separability",
+    }  # fmt: skip

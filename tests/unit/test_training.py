@@ -34,6 +34,7 @@ from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_pa
 from drugtail.training.block import train_block
 from drugtail.training.checkpoints import Checkpoint, load_model
 from drugtail.training.engine import Run, batches, predict, train_seeds
+from drugtail.training.epochs import refresh_epochs
 from drugtail.training.objective import Objective
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.record import SeedResult
@@ -627,7 +628,7 @@ def test_schedule_scale_shortens_warm_up_and_refresh_to_at_least_one_epoch(
 ) -> None:
     objective = Step(files, "class_distance", scale).objective
     assert [objective.trains_classifier(e) for e in range(60)] == [e >= warmup for e in range(60)]
-    assert objective.refresh_epochs(60) == refresh
+    assert refresh_epochs(CATALOGUE.recipe("class_distance"), 60, scale) == refresh
 
 
 def test_methods_without_geometry_train_the_classifier_at_once_and_never_cluster(
@@ -635,7 +636,7 @@ def test_methods_without_geometry_train_the_classifier_at_once_and_never_cluster
 ) -> None:
     objective = Step(files, "balanced_softmax").objective
     assert all(objective.trains_classifier(epoch) for epoch in range(30))
-    assert len(objective.refresh_epochs(30)) == 0
+    assert len(refresh_epochs(CATALOGUE.recipe("balanced_softmax"), 30, 1.0)) == 0
 
 
 @pytest.mark.parametrize("clustered", [False, True])

@@ -165,7 +165,8 @@ def test_plan_counts_tuning(tuned: Project) -> None:
     plan = tuned.run("drugtail", "plan", "--config", "config/more.yaml").stdout
     # Nine of the network, and three of the forest, which has three points.
     assert "tuning jobs: 2, of which 0 are finished; 12 trials" in plan
-    molecules = int(re.search(r"work left: ([\d,]+)", plan)[1].replace(",", ""))  # type: ignore[index]
+    (work,) = re.findall(r"work left: ([\d,]+)", plan)
+    molecules = int(work.replace(",", ""))
     # Tuning 9 trials x 4 epochs and 3 x 1, one seed; training 2 x 4 and 1 x 1 epochs, two seeds.
     assert molecules % (9 * 4 + 3 + 2 * (2 * 4 + 1)) == 0
 

@@ -491,6 +491,8 @@ def check(
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
+    if not config and runs is None and method is None and code is None:
+        raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
     faults = []
     for path in config or []:
         try:
@@ -590,7 +592,8 @@ def _shown(key: str, value: Any) -> str:
     if key in ("reads", "needs"):
         return f"{key} {value if key == 'reads' else '; '.join(value)}"
     if isinstance(value, dict):
-        return f"{value['authors']}, {value['venue']} {value['year']}, {value['link']}"
+        link = f", {value['link']}" if value["link"] else ""
+        return f"{value['authors']}, {value['venue']} {value['year']}{link}"
     if isinstance(value, bool):
         return "synthetic" if value else "real"
     return str(value)

@@ -434,6 +434,10 @@ class Catalogue:
                 f"{kind}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
                 f"Add {place / name}.yaml or correct the name"
             )
+        if len(found) > 1:
+            raise DrugtailError(
+                f"{kind}: {name!r} is the name of {' and of '.join(map(str, found))}; rename one"
+            )
         return found[0]
 
     def paths(self, kind: str) -> list[Path]:

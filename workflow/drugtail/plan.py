@@ -23,6 +23,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
 from drugtail.runtime.settings import merged
+from drugtail.training.epochs import check_epochs
 from drugtail.training.space import check_space, count_trials, free_space
 
 
@@ -92,9 +93,8 @@ class Plan:
             )
             for choice in benchmark.methods
         }
-        for name, recipe in self.recipes.items():
-            where = f"benchmark {benchmark.name}: methods: {name}"
-            check_space(self.space(name), recipe, benchmark.training, where)
+        for name in self.recipes:
+            self._check_method(name)
         chosen = {name: catalogue.encoder(name) for name in benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         if classical and not any(e.kind == "fingerprint" for e in chosen.values()):
@@ -123,6 +123,17 @@ class Plan:
                     f"which is not among the methods ({', '.join(self.recipes)}); add it or leave "
                     "the table out"
                 )
+
+    def _check_method(self, name: str) -> None:
+        """Refuse a space that is none, and a training that is too short for the method."""
+        benchmark, recipe = self.benchmark, self.recipes[name]
+        where = f"benchmark {benchmark.name}: methods: {name}"
+        check_space(self.space(name), recipe, benchmark.training, where)
+        for dataset in [] if recipe.classifier else benchmark.datasets:
+            try:
+                check_epochs(recipe, benchmark.training_for(dataset))
+            except DrugtailError as error:
+                raise DrugtailError(f"benchmark {benchmark.name}: {dataset}: {error}") from None
 
     def _changes(self, choice: MethodChoice) -> dict[str, Any]:
         """What a benchmark changes of a recipe."""

@@ -1,4 +1,8 @@
-"""Estimators on fingerprints, from scikit-learn, imbalanced-learn and LightGBM."""
+"""Estimators on fingerprints, from scikit-learn, imbalanced-learn and LightGBM.
+
+The seeds of a block are fitted one after the other: the libraries' estimators are no networks whose
+weights could be stacked and computed together.
+"""
 
 from __future__ import annotations
 

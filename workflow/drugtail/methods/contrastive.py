@@ -215,9 +215,9 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
 
     After the abstract of Lavoie and Waslander, "Class Instance Balanced Learning for Long-Tailed
     Classification" (arXiv:2307.05322). The exact weighting of the paper could not be consulted;
-    this form has the properties that its abstract states. Made for images; what changes for
-    molecules are the views: bonds dropped instead of crops. Parameters and result as in
-    `supervised`.
+    this form has the properties that its abstract states. Changed for molecules: views have
+    bonds dropped, since a crop of a molecule, unlike that of a picture, is another molecule.
+    Parameters and result as in `supervised`.
     """
     similarity, others = _pairs(batch.views)
     logits = similarity / settings.temperature

@@ -28,9 +28,12 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     The margin loss is that of `ldam` where the last layer is a cosine, else with a scale of 1.
     Experts are compared at a temperature per class, T_c ∝ 1 − ρ + ρ C π_c with maximum 1 and mean
     T̄: lower for rare classes, on which experts shall differ more. No gradient flows into the mean.
-    ``settings.diversity`` is λ, ``settings.spread`` ρ. Of their two stages only the first is taken:
-    the router that saves experts at prediction does not change what they learn. Parameters and
-    result as in `cross_entropy`.
+    ``settings.diversity`` is λ, ``settings.spread`` ρ.
+
+    Changed for molecules: experts share the whole encoder, since three graph convolutions leave no
+    last block to give each of its own. Of their two stages only the first is taken: the router that
+    saves experts at prediction does not change what they learn. Parameters and result as in
+    `cross_entropy`.
     """
     own = is_own(batch.labels, len(batch.counts))
     adjusted = with_margins(batch.experts, batch, settings.margin)
@@ -55,8 +58,8 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     above ``settings.threshold`` = θ of the batch's largest.
 
     The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, training
-    ended with no evidence for any class on the demo data, where that loss is flat at log C. Nothing
-    of this is about images; what changed is how much the experts share, see above. Parameters and
+    ended with no evidence for any class on the demo data, where that loss is flat at log C.
+    Changed for molecules: experts share the whole encoder, as in `diverse_experts`. Parameters and
     result as in `cross_entropy`.
     """
     own = is_own(batch.labels, len(batch.counts))

@@ -64,10 +64,10 @@ def needs(recipe: Recipe) -> list[str]:
 def _of_the_encoder(recipe: Recipe) -> Iterator[str]:
     if recipe.views is not None:
         yield "two views of each molecule (twice the work)"
-    if recipe.mixing is not None and recipe.mixing.name == "bilateral":
+    if recipe.partners is not None:
         yield "two batches a step (twice the work)"
-    term = recipe.contrastive
-    if term is not None and term.name == "parametric":
+    term: Any = recipe.contrastive
+    if term is not None and "queue" in term.needs:
         yield f"a second, slower encoder and a queue of {term.queue:,} molecules"
     if term is not None and "centres" in term.needs:
         yield "learned class centres"

@@ -254,7 +254,8 @@ class ContrastiveSettings(Settings):
 
     # Whether the classification loss is already in the term, or is added to it.
     whole: ClassVar[bool] = False
-    # What it compares with besides views: "centres" of classes, learned, or "targets" of classes.
+    # What it compares with besides views: "centres" of classes, learned, "targets" of classes, or a
+    # "queue" of earlier molecules (then its settings have ``queue`` and ``momentum``).
     needs: ClassVar[tuple[str, ...]] = ()
     needs_geometry: ClassVar[bool] = False
 
@@ -301,6 +302,7 @@ class ParametricContrastive(ContrastiveSettings):
     """Learned class centres beside a queue of molecules (PaCo; Cui et al., ICCV 2021)."""
 
     whole: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("queue",)
 
     name: Literal["parametric"]
     temperature: float = Field(0.2, gt=0, description="Temperature.")

@@ -173,12 +173,8 @@ class Recipe(Settings):
                 raise ValueError(
                     "second_stage.class_weights follow from class sizes only; choose others"
                 )
-        if (
-            stage is not None
-            and stage.name in ("distillation", "two_phase")
-            and self.posthoc is not None
-        ):
-            raise ValueError(f"second_stage {stage.name} cannot be together with posthoc")
+        if stage is not None and self.posthoc is not None:
+            raise ValueError("second_stage and posthoc cannot be together; leave one out")
         if self.mixing is not None and self.mixing.name == "bilateral":
             samplers = (self.sampler.name, self.mixing.sampler.name)
             if "undersample" in samplers and samplers != ("undersample", "undersample"):
@@ -222,6 +218,11 @@ class Recipe(Settings):
             raise ValueError(
                 f"second_stage {self.second_stage.name} cannot be together with views or mixing"
             )
+
+    @property
+    def partners(self) -> Sampler | None:
+        """How a second batch is drawn beside the first one; None if there is none."""
+        return getattr(self.mixing, "sampler", None)
 
     @property
     def needs_geometry(self) -> bool:

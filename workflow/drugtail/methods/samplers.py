@@ -92,8 +92,9 @@ def undersample(
 ) -> Tensor:
     """At most k · n_min molecules of every class, other ones in each epoch, in random order.
 
-    Parameters and result as in `instance`; ``settings.multiple`` is k, and n_min is the size of
-    the smallest class that has molecules. An epoch is short: its length is about k · n_min · C.
+    Random under-sampling (Japkowicz and Stephen, Intelligent Data Analysis 2002), anew in every
+    epoch. Parameters and result as in `instance`; ``settings.multiple`` is k, and n_min is the size
+    of the smallest class that has molecules. An epoch is short: about k · n_min · C molecules.
     """
     counts = torch.bincount(labels)
     most = int(settings.multiple * int(counts[counts > 0].min()))

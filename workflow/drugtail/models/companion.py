@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +40,10 @@ class Companion(nn.Module):
         self, recipe: Recipe, network: Network, classes: int, seeds: Sequence[int]
     ) -> None:
         super().__init__()
-        settings, width = recipe.contrastive, network.encoder.width
-        needs = () if settings is None else settings.needs
+        # What a term needs, its settings have.
+        settings: Any = recipe.contrastive
+        width = network.encoder.width
+        needs: tuple[str, ...] = () if settings is None else settings.needs
         self.register_parameter("centres", None)
         if "centres" in needs:
             drawn = [
@@ -52,7 +54,7 @@ class Companion(nn.Module):
         self.slow: nn.Module | None = None
         self.register_buffer("queue", None)
         self.register_buffer("queue_labels", None)
-        if settings is not None and settings.name == "parametric":
+        if "queue" in needs:
             self.slow = copy.deepcopy(network.encoder).requires_grad_(False)
             self.momentum = settings.momentum
             self.queue = torch.zeros(len(seeds), settings.queue, width)

@@ -20,6 +20,8 @@ class Settings(BaseModel):
 
 
 Model = TypeVar("Model", bound=Settings)
+# What pydantic says where one of several classes of settings has to be chosen.
+UNION_FAULTS = ("union_tag_invalid", "union_tag_not_found", "model_attributes_type")
 
 
 def validated(model: type[Model], value: Any, where: Path | str) -> Model:
@@ -68,12 +70,35 @@ def _explain(model: type[Settings], item: Any) -> str:
         return f"key {key}: unknown key{hint}{meant(location[-1], allowed)}"
     if item["type"] == "missing":
         return f"key {key}: is required; add it"
+    if item["type"] in UNION_FAULTS:
+        return _explain_choice(model, location, key, item)
     message = item["msg"].removeprefix("Value error, ")
     found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
     if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
         # YAML takes a number with an exponent but without a point for text.
         found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
     return f"key {key}: {message}{found}"
+
+
+def _explain_choice(model: type[Settings], location: list[str], key: str, item: Any) -> str:
+    """One line where it cannot be told which of several classes of settings is meant."""
+    found, _ = _follow(model, location)
+    tag = _tag_field(found)
+    known = sorted(filter(None, map(_tag, settings_in(found))))
+    given = item["input"]
+    if not isinstance(given, dict):
+        shown = given if given in known else known[0]
+        return f"key {key}: found {given!r}; write {{{tag}: {shown}}}"
+    if tag not in given:
+        return f"key {key}.{tag}: is required; known are: {', '.join(known)}"
+    name = str(given[tag])
+    return (
+        f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
+        "A part of your own needs its Python file beside it: code, or --code"
+        if tag == "name"
+        else f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}"
+        f"{meant(name, known)}"
+    )
 
 
 def meant(name: str, known: list[str]) -> str:
@@ -113,6 +138,11 @@ def settings_in(annotation: Any) -> tuple[type[Settings], ...]:
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return (annotation,)
     return tuple(found for argument in get_args(annotation) for found in settings_in(argument))
+
+
+def _tag_field(annotation: Any) -> str:
+    """Name of the field that tells the classes of settings in a type apart."""
+    return "kind" if any("kind" in m.model_fields for m in settings_in(annotation)) else "name"
 
 
 def _tag(model: type[Settings]) -> str | None:

@@ -20,11 +20,11 @@ from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import step_keys
-from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import Pace, say
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.capture import Captured
 from drugtail.training.checkpoints import Checkpoint
+from drugtail.training.epochs import check_epochs, refresh_epochs, second_stage_epoch
 from drugtail.training.objective import Objective, Pool
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
 from drugtail.training.record import (
@@ -108,6 +108,7 @@ class Run:
         seeds: Sequence[int],
         fixed: bool,
     ) -> None:
+        check_epochs(recipe, training)
         device = store.device
         self.problem, self.store, self.recipe, self.training = problem, store, recipe, training
         self.encoder = encoder
@@ -137,14 +138,9 @@ class Run:
             self.network.shift += log_prior_shift(self.objective.counts, recipe.posthoc.tau)
         self.epoch = 0
         # The epoch before which the second stage begins.
-        self.second_start = training.epochs
-        if recipe.second_stage is not None:
-            start = round(recipe.second_stage.start * training.epochs)
-            # Both stages have an epoch at least.
-            self.second_start = max(1, min(start, training.epochs - 1))
-        self._check_epochs()
+        self.second_start = second_stage_epoch(recipe, training.epochs)
         self.optimizer = self.new_optimizer()
-        self.refreshes = self.objective.refresh_epochs(training.epochs)
+        self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
         self.mapped = mapped_epochs(self.refreshes)
         self.losses = torch.zeros(3, len(seeds), device=device)
         self.fixed = fixed
@@ -152,20 +148,6 @@ class Run:
         # Molecules that were made in training, as packed arrays.
         self.grown: dict[str, Tensor] | None = None
         self.step = self.new_step()
-
-    def _check_epochs(self) -> None:
-        epochs = self.training.epochs
-        if self.objective.warmup >= epochs:
-            raise DrugtailError(
-                f"method {self.recipe.name!r}: its warm-up takes {self.objective.warmup} epochs, "
-                f"but the training has {epochs}; raise training.epochs or lower "
-                "training.schedule_scale"
-            )
-        if self.recipe.second_stage is not None and self.second_start >= epochs:
-            raise DrugtailError(
-                f"method {self.recipe.name!r}: its second stage begins after "
-                f"{self.second_start} epochs, but the training has {epochs}; raise training.epochs"
-            )
 
     def new_network(self, stream: str) -> Network:
         """A network with fresh weights, drawn from a random stream of that name."""
@@ -272,8 +254,8 @@ class Run:
         """Mean losses of each seed, [S][3], and how many molecules all of them saw together."""
         drawn = self._draw(self._sampler(), "order")
         pieces = batches(drawn, self.training.batch_size)
-        if self.recipe.mixing is not None and self.recipe.mixing.name == "bilateral":
-            other = self._draw(self.recipe.mixing.sampler, "partners")
+        if self.recipe.partners is not None:
+            other = self._draw(self.recipe.partners, "partners")
             halves = zip(pieces, batches(other, self.training.batch_size), strict=True)
             pieces = [torch.cat(both, dim=1) for both in halves]
         keys = [

@@ -22,6 +22,7 @@ from drugtail.methods.weights import CLASS_WEIGHTS
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.runtime.draws import Draws, mix
+from drugtail.training.epochs import warmup_epochs
 
 if TYPE_CHECKING:
     from drugtail.methods.parts import Distillation
@@ -130,12 +131,7 @@ class Objective:
         self.subclusters = labels.repeat(seeds, 1)
         self.temperatures = torch.ones_like(self.weights)
         self.targets: Tensor | None = None
-        schedule = recipe.schedule
-        if schedule is not None:
-            self.warmup = _scaled(schedule.warmup_epochs, schedule_scale)
-            self.refresh = _scaled(schedule.refresh_epochs, schedule_scale)
-        else:
-            self.warmup = self.refresh = 0
+        self.warmup = warmup_epochs(recipe, schedule_scale)
 
     # ---------------------------------------------------------------------------- epochs
 
@@ -148,12 +144,6 @@ class Objective:
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
         return self.recipe.contrastive is None or epoch >= self.warmup
-
-    def refresh_epochs(self, epochs: int) -> range:
-        """Epochs before which the training set is embedded and clustered."""
-        if not self.recipe.needs_geometry:
-            return range(0)
-        return range(self.warmup, epochs, self.refresh)
 
     def phase(self, epoch: int) -> tuple[bool, ...]:
         """What a step of this epoch consists of; steps of one phase run the same operations."""
@@ -508,7 +498,3 @@ def _permuted(x: Tensor, order: Tensor) -> Tensor:
 def _single(x: Tensor) -> Tensor:
     """At least in single precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _scaled(epochs: int, factor: float) -> int:
-    return max(1, round(epochs * factor)) if epochs else 0

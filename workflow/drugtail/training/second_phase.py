@@ -148,13 +148,14 @@ def atom_activations(
         batch = run.store.batch(rows.repeat(len(run.seeds), 1))
         with torch.no_grad():
             atoms = run.network.encoder.atoms(batch, run.store.type_features)
-            embedding = run.network.encoder(batch, run.store.type_features)
-        embedding.requires_grad_()
+        # All seeds hold the same molecules; atoms that fill a graph up stand at its end.
+        molecule = batch.molecule[0, : batch.molecule_start[0, -1]]
+        atoms = atoms[:, : len(molecule)]
+        embedding = atoms.new_zeros(len(run.seeds), len(rows), atoms.shape[2])
+        embedding.index_add_(1, molecule, atoms).requires_grad_()
         logits = run.network.classify(embedding).logits
         own = is_own(run.labels[rows], logits.shape[2])
         (gradient,) = torch.autograd.grad((logits * own).sum(), embedding)
-        # All seeds hold the same molecules; atoms that fill a graph up stand at its end.
-        molecule = batch.molecule[0, : batch.molecule_start[0, -1]]
-        pieces.append((atoms[:, : len(molecule)] * gradient[:, molecule]).sum(dim=2))
+        pieces.append((atoms * gradient[:, molecule]).sum(dim=2))
     counts = run.store.atom_counts[molecules]
     return torch.cat(pieces, dim=1).cpu().numpy(), counts.cpu().numpy()

@@ -1,0 +1,58 @@
+"""When the stages of a training begin, in epochs, and whether they fit into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drugtail.runtime.errors import DrugtailError
+
+if TYPE_CHECKING:
+    from drugtail.config import Training
+    from drugtail.methods.recipe import Recipe
+
+
+def warmup_epochs(recipe: Recipe, scale: float) -> int:
+    """Epochs before the first re-clustering; `scale` is ``Training.schedule_scale``."""
+    return 0 if recipe.schedule is None else _scaled(recipe.schedule.warmup_epochs, scale)
+
+
+def refresh_epochs(recipe: Recipe, epochs: int, scale: float) -> range:
+    """Epochs, counted from 0, before which the training set is embedded and clustered."""
+    if recipe.schedule is None:
+        return range(0)
+    step = _scaled(recipe.schedule.refresh_epochs, scale)
+    return range(warmup_epochs(recipe, scale), epochs, step)
+
+
+def second_stage_epoch(recipe: Recipe, epochs: int) -> int:
+    """Epoch, counted from 0, before which the second stage begins; `epochs` if there is none."""
+    if recipe.second_stage is None:
+        return epochs
+    # Both stages have an epoch at least.
+    return max(1, min(round(recipe.second_stage.start * epochs), epochs - 1))
+
+
+def check_epochs(recipe: Recipe, training: Training) -> None:
+    """Refuse a training that is too short for the method.
+
+    Raises
+    ------
+    DrugtailError
+        If its warm-up or first stage leaves no epoch.
+    """
+    epochs, scale = training.epochs, training.schedule_scale
+    warmup = warmup_epochs(recipe, scale)
+    if warmup >= epochs:
+        raise DrugtailError(
+            f"method {recipe.name!r}: its warm-up takes {warmup} epochs, but the training has "
+            f"{epochs}; raise training.epochs or lower training.schedule_scale"
+        )
+    if recipe.second_stage is not None and second_stage_epoch(recipe, epochs) >= epochs:
+        raise DrugtailError(
+            f"method {recipe.name!r}: its second stage begins after an epoch, but the training has "
+            f"{epochs}; raise training.epochs"
+        )
+
+
+def _scaled(epochs: int, factor: float) -> int:
+    return max(1, round(epochs * factor)) if epochs else 0
