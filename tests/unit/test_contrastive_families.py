@@ -223,6 +223,21 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*PARTS])
+def test_under_mixed_precision_terms_are_those_of_single_precision(name: str) -> None:
+    """With more views of a class than half precision can count."""
+    labels = [0] * 150 + [1] * 3
+    single = {
+        field: value.float()
+        for field, value in vars(batch(labels)).items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    wanted = term(name, batch(labels, **single))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = term(name, batch(labels, **single))
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", [*PARTS])
 def test_the_order_of_the_classes_does_not_matter(name: str) -> None:
     order = torch.tensor([2, 0, 3, 1])
     new = order.argsort()

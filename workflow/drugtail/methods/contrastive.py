@@ -157,7 +157,7 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
         return k_positive(settings, batch)
     similarity, others = _pairs(batch.views)
     flat = _flat(batch.views)
-    to_targets = flat @ batch.targets.to(flat.dtype).T
+    to_targets = _product(flat, batch.targets.to(flat.dtype).T)
     logits = torch.cat([similarity, to_targets], dim=1) / settings.temperature
     every = torch.ones_like(to_targets, dtype=torch.bool)
     own = is_own(batch.labels.repeat(2), len(batch.targets))
@@ -193,7 +193,8 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     key_labels = torch.cat([labels, batch.queue_labels])
     centres = batch.logits.transpose(0, 1).flatten(0, 1)
     prior = (batch.counts / batch.counts.sum()).to(queries.dtype).log()
-    logits = torch.cat([centres + prior, queries @ keys.T / settings.temperature], dim=1)
+    similarity = _product(queries, keys.T) / settings.temperature
+    logits = torch.cat([centres + prior, similarity], dim=1)
     own = is_own(labels, len(batch.counts))
     present = (batch.queue_labels >= 0).expand(len(queries), -1)
     compared = torch.cat([torch.ones_like(own), others, present], dim=1)
@@ -365,13 +366,13 @@ def balanced_contrastive(
     similarity, others = _pairs(views)
     flat = _flat(views)
     classes = torch.arange(len(centres), device=views.device)
-    logits = torch.cat([similarity, flat @ centres.to(flat.dtype).T], dim=1) / temperature
+    logits = torch.cat([similarity, _product(flat, centres.to(flat.dtype).T)], dim=1) / temperature
     compared = torch.cat([others, torch.ones_like(logits[:, len(flat) :], dtype=torch.bool)], dim=1)
     name = torch.cat([labels.repeat(2), classes])
     # How many of each column's class an anchor is compared with, [2B, 2B + C]. Counts are small
     # whole numbers, of which a product is exact.
     member = (name[:, None] == classes).to(flat.dtype)
-    size = compared.to(flat.dtype) @ member @ member.T
+    size = _product(_product(compared.to(flat.dtype), member), member.T)
     log_share = logits - size.clamp(min=1).log()
     floor = torch.finfo(logits.dtype).min
     log_sum = log_share.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
@@ -393,8 +394,13 @@ def _pairs(views: Tensor) -> tuple[Tensor, Tensor]:
     """Similarities of all 2B views, [2B, 2B] (all first views, then all second), and i != j."""
     flat = _flat(views)
     others = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
-    with torch.autocast(flat.device.type, enabled=False):
-        return flat @ flat.T, others
+    return _product(flat, flat.T), others
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """X @ y in their own precision, also under mixed precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return x @ y
 
 
 def _flat(views: Tensor) -> Tensor:
