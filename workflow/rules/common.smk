@@ -28,7 +28,8 @@ try:
     BENCHMARK = validated(Benchmark, dict(config), FILES)
     PLAN = Plan(BENCHMARK, CATALOGUE)
 except DrugtailError as error:
-    raise WorkflowError(str(error))
+    named = str(error).startswith(FILES)
+    raise WorkflowError(str(error) if named else f"{FILES}: {error}")
 
 # Not an option of the rule: where a file comes from is no reason to fetch it again.
 if BENCHMARK.mirror:

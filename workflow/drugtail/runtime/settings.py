@@ -87,7 +87,7 @@ def _explain_choice(model: type[Settings], location: list[str], key: str, item: 
     known = sorted(filter(None, map(_tag, settings_in(found))))
     given = item["input"]
     if not isinstance(given, dict):
-        shown = given if given in known else known[0]
+        shown = [*difflib.get_close_matches(str(given), known, n=1), known[0]][0]
         return f"key {key}: found {given!r}; write {{{tag}: {shown}}}"
     if tag not in given:
         return f"key {key}.{tag}: is required; known are: {', '.join(known)}"
