@@ -67,5 +67,10 @@ rule strict:
         "drugtail check --runs {input.runs} 2>&1 | tee {log}"
 
 
+onstart:
+    if warning := get_warning():
+        print(warning, file=sys.stderr)
+
+
 onsuccess:
     print(get_summary())

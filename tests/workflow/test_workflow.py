@@ -103,6 +103,38 @@ def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
     assert (folder / table).read_bytes() == made.read_bytes()
 
 
+def test_runs_of_another_benchmark_are_announced_and_not_published(changeable: Project) -> None:
+    """It trains the same methods for another number of epochs, into the same folders."""
+    text = (changeable.folder / "config/tiny.yaml").read_text()
+    (changeable.folder / "config/other.yaml").write_text(
+        text.replace("name: tiny\n", "name: other\n").replace("epochs: 4", "epochs: 3")
+    )
+    plan = changeable.run("drugtail", "plan", "--config", "config/other.yaml").stdout
+    # The forest has no epochs.
+    assert "training jobs: 3, of which 1 are finished" in plan
+    assert re.search(r"to be trained again: 2 blocks.*results: results/short", plan)
+    target = ("results/runs/tiny/random-0/gcn/cross_entropy/seeds0-1/status.json",)
+    log = changeable.run(
+        "snakemake", *target, "--cores", "2", "--configfile", "config/other.yaml"
+    ).stdout
+    assert "replaced now: tiny/random-0/gcn/cross_entropy/seeds0-1, tiny/random-0/gcn/cl" in log
+    refused = changeable.run(
+        "drugtail", "publish", "--config", "config/tiny.yaml", "--output", "out", check=False
+    )
+    assert refused.returncode == 1
+    assert "gcn/cross_entropy/seeds0-1: was trained with other settings" in refused.stdout
+    assert not (changeable.folder / "out").exists()
+    done = changeable.run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
+    assert "of which 2 are finished" in done
+
+
+def test_another_device_trains_nothing_again(finished: Project) -> None:
+    log = finished.run(
+        "snakemake", "--dry-run", "--configfile", "config/tiny.yaml", "--config", "device=cpu"
+    ).stdout
+    assert "Nothing to be done" in log
+
+
 def test_unfinished_runs_are_not_published(changeable: Project) -> None:
     path = changeable.folder / "results/metrics/tiny/runs.parquet"
     runs = pd.read_parquet(path)
@@ -253,10 +285,17 @@ def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("cross_entropy,", "cros_entropy,", r"'cros_entropy' is unknown; known are: balanced_"),
-        ("datasets: [tiny]", "datasets: [tyni]", r"datasets: 'tyni' is unknown; known are: demo"),
+        ("cross_entropy,", "cros_entropy,", r"'cros_entropy' is unknown \(did you mean cross_ent"),
+        (
+            "datasets: [tiny]",
+            "datasets: [tyni]",
+            r"'tyni' is unknown.*add config/datasets/tyni\.yaml",
+        ),
         ("epochs: 4", "epochs: four", r"tiny\.yaml: key training\.epochs: .*integer.*'four'"),
         ("epochs: 4", "epohcs: 4", r"key training\.epohcs: unknown key; allowed here: batch_size"),
+        ("seeds: [0-1]", "seeds: 0-1", r"key seeds: found '0-1'; write a list of blocks.*\[0-2\]"),
+        ("seeds: [0-1]", "seeds: [0, 1]", r"key seeds: found 0; a block of seeds is first-last"),
+        ("seeds: [0-1]", "encoders: [morgan]\nseeds: [0-1]", r"encoders: morgan: .*leave `enco"),
         ("seeds: [0-1]", "seeds: [0-2, 2-4]", r"block '2-4' overlaps block '0-2' at seed 2"),
         ("random-0", "rando-0", r"'rando-0' is not a split; use random-S"),
         ("classifier.trees", "classifier.tree", r"classifier\.tree: unknown key; allowed here"),
@@ -330,6 +369,26 @@ def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
     later.write_text((finished.folder / "config/tiny.yaml").read_text().replace("0-1", "2-9"))
     estimate = finished.run("drugtail", "plan", "--config", "config/later.yaml").stdout
     assert re.search(r"time left: about [\d.]+ minutes of one core", estimate)
+
+
+def test_classical_methods_do_not_predict_and_say_so(finished: Project) -> None:
+    model = "results/runs/tiny/random-0/morgan/random_forest/seeds0-1/model.pt"
+    refused = finished.run(
+        "drugtail", "predict", "--model", model, "--molecules", "new.csv", "--output", "no.csv",
+        check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "classical method, which keeps no model" in refused.stdout
+
+
+def test_a_faulty_recipe_does_not_hide_the_others(changeable: Project) -> None:
+    path = changeable.folder / "config/methods/adjustment/ldam.yaml"
+    path.write_text(path.read_text().replace("loss:", "lose:"))
+    listed = changeable.run("drugtail", "list", "methods", check=False)
+    assert listed.returncode == 1
+    assert "cross_entropy" in listed.stdout
+    assert re.search(r"not listed:\n.*ldam\.yaml: key lose: unknown key", listed.stdout)
+    assert changeable.run("drugtail", "list", "methods", "--json", check=False).returncode == 1
 
 
 def test_predict_classifies_new_molecules(finished: Project) -> None:

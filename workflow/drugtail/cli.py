@@ -32,6 +32,7 @@ ConfigFolder = Annotated[
 OwnCode = Annotated[
     Path | None, typer.Option(help="Python file with parts of your own that the recipe names.")
 ]
+Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
 CONFIG = Path("config")
 
@@ -185,7 +186,7 @@ def train(
     tuned: Annotated[
         Path | None, typer.Option(help="best.json of `drugtail tune`, whose changes are made last.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
@@ -233,7 +234,7 @@ def tune(
         list[str] | None,
         typer.Option("--set", help="As for train; a setting of the method is then not tuned."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
@@ -398,6 +399,9 @@ def page(
     split: Annotated[
         list[Path] | None, typer.Option(help="Summary of a split; may be repeated.")
     ] = None,
+    tuning: Annotated[
+        list[Path] | None, typer.Option(help="best.json of a tuning; may be repeated.")
+    ] = None,
 ) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from drugtail.report.page import build_page
@@ -410,6 +414,7 @@ def page(
         figures=figure or [],
         datasets=dataset or [],
         splits=split or [],
+        tunings=tuning or [],
         output=output,
     )
 
@@ -467,7 +472,8 @@ def plan(
 ) -> None:
     """Print how many jobs a benchmark has, how much work they are and how long they take."""
     from drugtail.config import Catalogue, read_benchmark
-    from drugtail.plan import Plan, describe_plan
+    from drugtail.plan import Plan
+    from drugtail.progress import describe_plan
 
     benchmark = read_benchmark(config)
     print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
@@ -487,7 +493,13 @@ def check(
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
-    from drugtail.config import Catalogue, check_described, read_benchmark, read_recipe
+    from drugtail.config import (
+        Catalogue,
+        check_described,
+        read_benchmark,
+        read_recipe,
+        read_yaml,
+    )
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 
@@ -499,6 +511,8 @@ def check(
             if check_described(path):
                 print(f"{path}: good")
                 continue
+            if {"family", "idea"} & read_yaml(path).keys():
+                raise DrugtailError("looks like a recipe; check it with --method")
             plan = Plan(read_benchmark(path), Catalogue(config_dir))
             tunings = sum(1 for _ in plan.tunings())
             first = f"{tunings} tuning and " if tunings else ""
@@ -536,7 +550,7 @@ def list_(
 
     if markdown and (kind != "methods" or as_json):
         raise DrugtailError("--markdown is for `list methods`, and without --json")
-    catalogue = Catalogue(config_dir)
+    catalogue, faults = Catalogue(config_dir), []
     if kind == "reference":
         from drugtail.reference import settings_reference
 
@@ -549,7 +563,15 @@ def list_(
     elif kind == "methods":
         from drugtail.methods.overview import methods, methods_page
 
-        rows = methods(catalogue.recipe(name) for name in catalogue.names(kind))
+        recipes = []
+        for name in catalogue.names(kind):
+            try:
+                recipes.append(catalogue.recipe(name))
+            except DrugtailError as error:
+                faults.append(str(error))
+        rows = methods(recipes)
+        if faults and (markdown or as_json):
+            raise DrugtailError("\n".join(faults))
         if markdown:
             print(methods_page(rows), end="")
             return
@@ -586,6 +608,8 @@ def list_(
         first = 2 if kind == "methods" else 3
         shown = [_shown(key, value) for key, value in row.items() if value not in (None, [])]
         print("\n    ".join(["  ".join(shown[:first]), *shown[first:]]))
+    if faults:
+        raise DrugtailError("not listed:\n" + "\n".join(faults))
 
 
 def _shown(key: str, value: Any) -> str:

@@ -1,8 +1,8 @@
-"""What a benchmark consists of: its blocks, and how much work they are."""
+"""What a benchmark consists of: its blocks, and what each depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,23 @@ from drugtail.config import (
     FingerprintEncoder,
     GraphEncoder,
     MethodChoice,
-    parse_seeds,
     read_recipe,
 )
 from drugtail.methods.recipe import Recipe, Space
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json
-from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
+from drugtail.runtime.names import DEFAULT, TUNED, method_folder
 from drugtail.runtime.settings import merged
 from drugtail.training.epochs import check_epochs
-from drugtail.training.space import check_space, count_trials, free_space
+from drugtail.training.space import (
+    check_space,
+    count_trials,
+    free_space,
+    with_settings,
+)
+
+# Of a recipe: what changes no result.
+DESCRIPTION = ("idea", "reference", "tuning")
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,13 @@ class Plan:
             # Classical methods read fingerprints whatever the networks read.
             chosen["morgan"] = catalogue.encoder("morgan")
         self.encoders: dict[str, GraphEncoder | FingerprintEncoder] = chosen
+        networks = [name for name, recipe in self.recipes.items() if recipe.classifier is None]
+        if networks and all(e.kind == "fingerprint" for e in chosen.values()):
+            raise DrugtailError(
+                f"benchmark {benchmark.name}: encoders: {', '.join(benchmark.encoders)}: the "
+                f"network of {networks[0]!r} reads no fingerprints; leave `encoders` out "
+                "(classical methods take theirs anyway)"
+            )
         for name, dataset in self.datasets.items():
             has_official = dataset.official is not None or dataset.columns.split is not None
             if "official" in benchmark.splits and not has_official:
@@ -219,6 +233,32 @@ class Plan:
         classical = self.recipes[method].classifier is not None
         return 1 if classical else self.benchmark.training_for(dataset).epochs
 
+    def block_settings(
+        self, dataset: str, encoder: str, method: str, tuned: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Everything of the configuration that the result of a block depends on.
+
+        Parameters
+        ----------
+        dataset, encoder, method
+            Names.
+        tuned
+            What tuning changed, see `drugtail.training.space.read_tuned`.
+        """
+        recipe, training = with_settings(
+            self.recipes[method], self.benchmark.training_for(dataset), tuned or {}
+        )
+        settings: dict[str, Any] = {
+            "recipe": recipe.model_dump(mode="json", exclude=set(DESCRIPTION)),
+            "encoder": self.encoders[encoder].model_dump(mode="json"),
+        }
+        if recipe.classifier is None:
+            settings["training"] = training.model_dump(mode="json")
+        code = self.code_path(method)
+        if code is not None:
+            settings["code"] = file_digest(code)
+        return settings
+
     def assignments(self, block_dataset: str, method: str) -> list[str]:
         """What differs from the files, as ``--set`` options of ``drugtail train``."""
         items: dict[str, Any] = {
@@ -231,96 +271,6 @@ class Plan:
                 for key, value in training.model_dump(exclude_defaults=True).items()
             }
         return [f"{key}={_yaml_scalar(value)}" for key, value in items.items()]
-
-
-def describe_plan(plan: Plan, results: Path) -> str:
-    """Say how many jobs, molecules x epochs and, from earlier blocks, how long.
-
-    Times come from the manifests of blocks of the same data set, encoder and method, scaled by
-    epochs and seeds; where there is none, from the mean rate of all others of that kind.
-    """
-    blocks, tunings = list(plan.blocks()), list(plan.tunings())
-    rates = _measured_rates(results)
-    done = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
-    tuned = [t for t in tunings if (results / "tuning" / t.path / "best.json").is_file()]
-    rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
-    rest += [b for b in blocks if b not in done]
-    work, seconds, unknown = 0, 0.0, 0
-    unprepared: dict[str, None] = {}
-    for job in rest:
-        trials = job.trials if isinstance(job, PlannedTuning) else 1
-        molecules = _train_molecules(plan, results, job)
-        if molecules is None:
-            unprepared[job.dataset] = None
-            unknown += 1
-            continue
-        amount = molecules * job.epochs * len(parse_seeds(job.seeds)) * trials
-        work += amount
-        rate = rates.get((job.encoder, job.method)) or rates.get((job.encoder, ""))
-        if rate is None:
-            unknown += 1
-        else:
-            seconds += amount / rate
-    lines = [
-        f"benchmark {plan.benchmark.name}: {plan.benchmark.title}",
-        f"  data sets {', '.join(plan.datasets)}; splits {', '.join(plan.benchmark.splits)}; "
-        f"methods {', '.join(plan.recipes)}; seeds {', '.join(plan.benchmark.seeds)}",
-        *(
-            [
-                f"  tuning jobs: {len(tunings)}, of which {len(tuned)} are finished; "
-                f"{sum(t.trials for t in tunings)} trials of seeds {tunings[0].seeds}"
-            ]
-            if tunings
-            else []
-        ),
-        f"  training jobs: {len(blocks)}, of which {len(done)} are finished",
-        f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}",
-        f"  work left: {work:,} molecules x epochs",
-    ]
-    if unprepared:
-        lines[-1] += (
-            f", and that of {', '.join(unprepared)}, whose size is not known before the target "
-            "`data` has run"
-        )
-    if not rest:
-        lines.append("  time left: none")
-    elif unknown == len(rest):
-        lines.append("  time left: unknown; no such block was measured yet, or sizes are unknown")
-    else:
-        text = f"  time left: about {seconds / 60:,.1f} minutes of one core"
-        lines.append(text + (f", and {unknown} jobs without a measurement" if unknown else ""))
-    return "\n".join(lines)
-
-
-def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
-    """Training molecules x epochs per second of wall time, by encoder and method."""
-    sums: dict[tuple[str, str], list[float]] = {}
-    for path in (results / "runs").glob("*/*/*/*/seeds*/manifest.json"):
-        manifest, status = read_json(path), read_json(path.parent / "status.json")
-        epochs = sum(run["epochs"] for run in status["seeds"].values())
-        amount = _split_size(results, *path.parts[-6:-4]) * epochs
-        method, _ = parse_method_folder(path.parts[-3])
-        for key in ((path.parts[-4], method), (path.parts[-4], "")):
-            total = sums.setdefault(key, [0.0, 0.0])
-            total[0] += amount
-            total[1] += manifest["wall_seconds"]
-    return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
-
-
-def _train_molecules(plan: Plan, results: Path, job: PlannedBlock | PlannedTuning) -> int | None:
-    """Training molecules of a job: from its split if there, else 70 % of the known rows."""
-    size = _split_size(results, job.dataset, job.split)
-    if size:
-        return size
-    dataset = plan.datasets[job.dataset]
-    # The size of the generated set stands in its generator; about 6,000.
-    rows = dataset.files[0].rows if dataset.files else 6000
-    return None if rows is None else round(0.7 * rows)
-
-
-def _split_size(results: Path, dataset: str, split: str) -> int:
-    path = results / "splits" / dataset / f"{split}.json"
-    return sum(read_json(path)["train_counts"]) if path.is_file() else 0
 
 
 def _yaml_scalar(value: Any) -> str:

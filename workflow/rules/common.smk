@@ -8,7 +8,8 @@ from pathlib import Path
 
 from drugtail.config import Benchmark, Catalogue, parse_split
 from drugtail.plan import Plan
-from drugtail.runtime.digest import code_digest, file_digest
+from drugtail.progress import blocks_of_others
+from drugtail.runtime.digest import code_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import TUNED_SUFFIX
 from drugtail.runtime.settings import validated
@@ -34,6 +35,8 @@ except DrugtailError as error:
 # Not an option of the rule: where a file comes from is no reason to fetch it again.
 if BENCHMARK.mirror:
     os.environ["DRUGTAIL_MIRROR"] = BENCHMARK.mirror
+# Nor is the device that a network is trained on a reason to train it again.
+os.environ["DRUGTAIL_DEVICE"] = BENCHMARK.device
 
 RESULTS = BENCHMARK.results
 METRICS = f"{RESULTS}/metrics/{BENCHMARK.name}"
@@ -81,6 +84,12 @@ def get_blocks(file):
     if BENCHMARK.partial:
         blocks = [path for path in blocks if Path(path, "status.json").is_file()]
     return [f"{path}/{file}" for path in blocks]
+
+
+def get_tunings():
+    """What tuning chose for every method; with `partial: true` where it is finished."""
+    found = [f"{RESULTS}/tuning/{tuning.path}/best.json" for tuning in PLAN.tunings()]
+    return [path for path in found if Path(path).is_file() or not BENCHMARK.partial]
 
 
 def get_block_folders():
@@ -149,20 +158,9 @@ def get_split_part(wildcards, part):
 
 def get_block_settings(wildcards):
     """Everything of the configuration that the result of a block depends on, as text."""
-    recipe = PLAN.recipes[wildcards.method]
-    settings = {
-        "recipe": recipe.model_dump(
-            mode="json", exclude={"idea", "reference", "tuning"}
-        ),
-        "encoder": PLAN.encoders[wildcards.encoder].model_dump(mode="json"),
-    }
-    if recipe.classifier is None:
-        settings["training"] = BENCHMARK.training_for(wildcards.dataset).model_dump(
-            mode="json"
-        )
-    code = PLAN.code_path(wildcards.method)
-    if code is not None:
-        settings["code"] = file_digest(code)
+    settings = PLAN.block_settings(
+        wildcards.dataset, wildcards.encoder, wildcards.method
+    )
     return json.dumps(settings, sort_keys=True)
 
 
@@ -236,6 +234,18 @@ def get_tracking_record():
 def get_tracking_uri():
     """The MLflow store, for people."""
     return BENCHMARK.tracking.uri or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
+
+
+def get_warning():
+    """What is about to be replaced."""
+    others = [block.path for block in blocks_of_others(PLAN, Path(RESULTS))]
+    if not others:
+        return ""
+    return (
+        f"Trained with other settings, and replaced now: {', '.join(others[:5])}"
+        f"{f' and {len(others) - 5} more' if others[5:] else ''}. To keep such runs, give "
+        "this benchmark a folder of its own: results: results/short"
+    )
 
 
 def get_summary():

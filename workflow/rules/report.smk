@@ -77,6 +77,7 @@ rule build_page:
         figures=[f"{FIGURES}/{name}.svg" for name in PLOTS],
         datasets=get_dataset_summaries(),
         splits=get_splits("json"),
+        tunings=get_tunings(),
     output:
         get_page(),
     log:
@@ -92,7 +93,7 @@ rule build_page:
         notes=PLAN.notes(),
         options=lambda w, input: [
             word
-            for kind in ("table", "figure", "dataset", "split")
+            for kind in ("table", "figure", "dataset", "split", "tuning")
             for path in input.get(f"{kind}s")
             for word in (f"--{kind}", path)
         ],

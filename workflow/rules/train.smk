@@ -31,7 +31,6 @@ rule train_network:
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
         checkpoints=f"{RESULTS}/checkpoints/{BLOCK_NAME}",
-        device=BENCHMARK.device,
         tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
         settings=get_block_settings,
         code=get_code("drugtail.training.block"),
@@ -41,7 +40,7 @@ rule train_network:
         "drugtail train --molecules {input.molecules} --split {input.split} "
         "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints} "
-        "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
+        "--threads {threads} --output {params.folder} 2>&1 | tee {log}"
 
 
 rule train_classical:

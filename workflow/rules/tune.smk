@@ -26,7 +26,6 @@ rule tune_method:
         folder=subpath(output.best, parent=True),
         seeds=lambda w: BENCHMARK.tuning.seeds,
         trials=lambda w: BENCHMARK.tuning.trials,
-        device=BENCHMARK.device,
         settings=get_tuning_settings,
         code=get_code("drugtail.training.tune"),
     message:
@@ -35,4 +34,4 @@ rule tune_method:
         "drugtail tune --molecules {input.molecules} --split {input.split} "
         "--features {input.features} {params.method} --encoder {params.encoder} "
         "--seeds {params.seeds} --trials {params.trials} {params.assignments} "
-        "--device {params.device} --threads {threads} --output {params.folder} 2>&1 | tee {log}"
+        "--threads {threads} --output {params.folder} 2>&1 | tee {log}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from drugtail.evaluation.collect import check_complete
 from drugtail.plan import Plan
+from drugtail.progress import blocks_of_others
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
@@ -33,10 +34,17 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
     Raises
     ------
     DrugtailError
-        If a run is not finished.
+        If a run is not finished, or another benchmark has replaced it since.
     """
     name = plan.benchmark.name
     results = Path(plan.benchmark.results)
+    if others := blocks_of_others(plan, results):
+        raise DrugtailError(
+            f"{results / 'runs' / others[0].path}: was trained with other settings than {config} "
+            f"says ({len(others)} blocks are like that), so the tables would not be of it; run "
+            f"`snakemake --configfile {config}` again, or give the benchmarks that share this "
+            "folder one each (results)"
+        )
     number = check_complete(results / "metrics" / name / "runs.parquet")
     with atomic_directory(output) as folder:
         kinds = (("metrics", "*.parquet"), ("tables", "*.*"), ("figures", "*.svg"))
