@@ -184,7 +184,7 @@ def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ({"seeds": ["0-2", "2-4"]}, "seeds", "'2-4' overlaps block '0-2' at seed 2"),
         ({"seeds": ["4-2"]}, "seeds", "'4-2' is not a block of seeds"),
         ({"seeds": ["0"]}, "seeds", "'0' is not a block of seeds"),
-        ({"seeds": [0]}, "seeds.0", "found 0"),
+        ({"seeds": [0]}, "seeds", "found 0; a block of seeds is first-last"),
         ({"datasets": ["hiv", "hiv"]}, "datasets", "'hiv' is named twice"),
         ({"splits": ["random-0", "random-0"]}, "splits", "'random-0' is named twice"),
         ({"methods": ["focal", {"name": "focal"}]}, "methods", "'focal' is named twice"),

@@ -19,7 +19,7 @@ PAGE = PROJECT / "config/methods/own.md"
 CHANGES = {
     "datasets: [demo]": "datasets: [tiny]",
     "results/runs/demo/": "results/runs/tiny/",
-    "training: {epochs: 20}": "training: {epochs: 2, batch_size: 16}",
+    "training: {epochs: 20, schedule_scale: 0.2}": "training: {epochs: 2, batch_size: 16}",
 }
 
 

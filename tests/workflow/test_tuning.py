@@ -111,6 +111,10 @@ def test_tables_and_page_tell_which_settings_are_tuned(tuned: Project) -> None:
     page = (results / "page/best/index.html").read_text()
     assert "Settings of 4 runs are tuned" in page
     assert "2 trials of each method" in page
+    best = read_json(tuned.folder / TUNING / "gcn/cross_entropy/best.json")
+    (row,) = re.findall(r"<td>cross_entropy</td><td>gcn</td><td>(training\.learning_rate.*)", page)
+    assert f"training.learning_rate {best['changes']['training.learning_rate']:.4g}" in row
+    assert f"<td>{best['trial']} of 2</td><td>{100 * best['default_score']:.1f}</td>" in row
 
 
 def test_without_tuning_tables_have_no_new_column_and_say_defaults(finished: Project) -> None:
@@ -118,7 +122,9 @@ def test_without_tuning_tables_have_no_new_column_and_say_defaults(finished: Pro
     assert "| Settings" not in table
     assert "none was tuned" in table
     assert "settings" not in pd.read_csv(finished.folder / "results/tables/tiny/head_tail.csv")
-    assert "none was tuned" in (finished.folder / "results/page/tiny/index.html").read_text()
+    page = (finished.folder / "results/page/tiny/index.html").read_text()
+    assert "none was tuned" in page
+    assert "What tuning chose" not in page
 
 
 def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> None:
@@ -158,6 +164,7 @@ def test_plan_counts_tuning(tuned: Project) -> None:
     done = tuned.run("drugtail", "plan", "--config", CONFIG).stdout
     assert "tuning jobs: 2, of which 2 are finished; 4 trials of seeds 0-0" in done
     assert "time left: none" in done
+    assert "to be trained again" not in done
     more = tuned.folder / "config/more.yaml"
     more.write_text(
         TUNED_BENCHMARK.replace("trials: 2", "trials: 9").replace("random-0", "random-1")

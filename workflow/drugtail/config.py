@@ -283,6 +283,19 @@ class Benchmark(Settings):
             parse_split(name)
         return value
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _a_list_of_blocks(cls, value: Any) -> Any:
+        if isinstance(value, str | int):
+            raise ValueError(f"found {value!r}; write a list of blocks, for example [0-2]")
+        for block in value if isinstance(value, list) else []:
+            if isinstance(block, int):
+                raise ValueError(
+                    f"found {block!r}; a block of seeds is first-last: [0-2] are seeds 0, 1 and 2, "
+                    f"[{block}-{block}] is seed {block} alone"
+                )
+        return value
+
     @field_validator("seeds")
     @classmethod
     def _separate_blocks(cls, value: list[str]) -> list[str]:
@@ -430,9 +443,10 @@ class Catalogue:
         if not found:
             known = self.names(kind)
             place = self.folder / kind / ("<family>" if kind == "methods" else "")
+            variant = ", name the recipe it varies (recipe: …)" if kind == "methods" else ""
             raise DrugtailError(
-                f"{kind}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
-                f"Add {place / name}.yaml or correct the name"
+                f"{kind}: {name!r} is unknown{meant(name, known)}. Correct the name{variant} or "
+                f"add {place / name}.yaml; known are: {', '.join(known)}"
             )
         if len(found) > 1:
             raise DrugtailError(

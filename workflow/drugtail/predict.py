@@ -50,6 +50,11 @@ def predict(
     seed
         Which seed's network; None averages the probabilities of all.
     """
+    if not model.exists() and (model.parent / "status.json").exists():
+        raise DrugtailError(
+            f"{model}: no such file: this block is of a classical method, which keeps no model; "
+            "only networks classify new molecules"
+        )
     saved = load_model(model)
     weights = saved["weights"]
     if seed is not None:

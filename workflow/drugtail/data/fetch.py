@@ -102,9 +102,14 @@ def _fetch_file(
         say(f"{dataset.name}: {file.name} from {name}")
         return name
     raise DrugtailError(
-        f"{dataset.name}: {file.name} could not be fetched:\n" + "\n".join(answers) + "\n"
-        "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR)"
-        + (f", as {file.mirror}" if file.mirror else "")
+        f"{dataset.name}: {file.name} could not be fetched:\n"
+        + "\n".join([*answers, ""])
+        + (
+            "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR), as "
+            f"{file.mirror}"
+            if file.mirror
+            else f"Correct `path` or `url` in config/datasets/{dataset.name}.yaml"
+        )
     )
 
 

@@ -46,8 +46,9 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     if few:
         raise DrugtailError(
             f"{molecules}: class {names[few[0]]!r} has {counts[few[0]]} molecules; a class needs "
-            "at least 3 to stand in train, valid and test: merge it with another or leave it out "
-            "of `classes` in the register"
+            "at least 3 to stand in train, valid and test: merge it with another, or name those "
+            f"to keep in `classes` of config/datasets/{dataset['dataset']}.yaml. After changing a "
+            f"file of your own, delete {molecules.parent}, or it is not read again"
         )
     if len(names) < 2:
         raise DrugtailError(f"{molecules}: has one class; there is nothing to tell apart")

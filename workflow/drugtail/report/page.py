@@ -25,6 +25,7 @@ def build_page(
     figures: Sequence[Path],
     datasets: Sequence[Path],
     splits: Sequence[Path],
+    tunings: Sequence[Path],
     output: Path,
 ) -> None:
     """Write one HTML file that opens from disk, with everything inside.
@@ -43,6 +44,8 @@ def build_page(
         ``dataset.json`` of each data set.
     splits
         JSON summaries of the splits.
+    tunings
+        ``best.json`` of each method that was tuned on a data set and split.
     output
         The HTML file.
     """
@@ -57,6 +60,7 @@ def build_page(
         notes=notes,
         datasets=[read_json(path) for path in datasets],
         splits=[_split_row(read_json(path)) for path in splits],
+        tunings=[_tuning_row(read_json(path)) for path in tunings],
         states=states.to_dict(),
         expected=int(states.sum()),
         tuned=int((frame["settings"] == TUNED).sum()) if "settings" in frame else None,
@@ -95,6 +99,15 @@ def _figure(path: Path) -> dict[str, str]:
     }
     caption = captions.get(path.stem, path.stem)
     return {"source": f"data:image/svg+xml;base64,{data}", "caption": caption}
+
+
+def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen, with numbers as short as they can be told."""
+    chosen = [
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in best["changes"].items()
+    ]
+    return {**best, "chosen": ", ".join(chosen), "is_default": best["trial"] == 1}
 
 
 def _split_row(summary: dict[str, Any]) -> dict[str, Any]:
