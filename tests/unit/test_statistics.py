@@ -20,7 +20,7 @@ from drugtail.evaluation.statistics import (
     rank_correlation,
     signed_rank,
 )
-from drugtail.report.figures import plot_identifiability
+from drugtail.report.figures import plot_identifiability, plot_recall
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import write_parquet
 
@@ -268,3 +268,30 @@ def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_p
     assert "six random-0 gcn class_distance" in drawn
     assert "rank correlation +1.00 [+1.00, +1.00]" in drawn
     assert "two random-0" not in drawn
+
+
+def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path: Path) -> None:
+    """Of eleven methods and three classes, method i recalls class c in (i + 10 c) percent."""
+    rows = [
+        {
+            "dataset": "d", "split": "random-0", "encoder": "gcn", "method": f"m{i}", "seed": seed,
+            "part": "test", "label": c, "label_name": f"class {c}", "n_train": n, "group": group,
+            "recall": (i + 10 * c + 2 * seed - 1) / 100,
+        }
+        for i in range(11)
+        for seed in range(2)
+        for c, (n, group) in enumerate([(30, "tail"), (900, "head"), (100, "middle")])
+    ]  # fmt: skip
+    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "classes.parquet", tmp_path / "map")
+    said = re.findall(r"<!-- (.*?) -->", (tmp_path / "map.svg").read_text())
+    # From the largest class to the smallest.
+    assert [text for text in said if text.startswith("class ")] == [
+        "class 1 (900)", "class 2 (100)", "class 0 (30)",
+    ]  # fmt: skip
+    assert [text for text in said if re.match(r"m\d", text)] == [
+        f"m{i}  {i + 10:.1f}" for i in reversed(range(11))
+    ]
+    assert [int(text) for text in said if text.isdecimal()] == [
+        i + 10 * c for i in reversed(range(11)) for c in (1, 2, 0)
+    ]

@@ -33,6 +33,8 @@ from drugtail.runtime.names import DEFAULT, method_folder
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
 # Up to so many points of a line are marked.
 FEW = 8
+# As many lines as there are colours to tell them apart.
+MOST_LINES = 10
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -84,41 +86,86 @@ def plot_class_sizes(splits: Sequence[Path], output: Path) -> None:
 def plot_recall(classes: Path, output: Path) -> None:
     """Draw test recall of every class against its training size, mean over seeds.
 
-    One panel per data set and split; a line per method, a bar of one standard deviation.
+    One panel per data set and split. Up to `MOST_LINES` methods are lines, with bars of a standard
+    deviation; more are the rows of a map, the best mean recall first.
     """
     frame = tell_apart(read_parquet(classes))
     if frame.empty:
         raise DrugtailError(f"{classes}: has no finished run; there is nothing to draw")
     frame = frame[frame["part"] == "test"]
-    panels = list(frame.groupby(["dataset", "split"], sort=False))
+    methods = list(frame["method"].unique())
+    panels = [(" ".join(map(str, name)), rows)
+              for name, rows in frame.groupby(["dataset", "split"], sort=False)]  # fmt: skip
 
     def draw() -> Figure:
-        figure, axes = _panels(len(panels), height=3.2)
-        methods = list(frame["method"].unique())
-        colours = plt.get_cmap("tab10")
-        for axis, (name, rows) in zip(axes, panels, strict=True):
-            for number, method in enumerate(methods):
-                chosen = rows[rows["method"] == method]
-                stats = chosen.groupby("label").agg(
-                    n=("n_train", "first"), mean=("recall", "mean"), std=("recall", "std")
-                )
-                stats = stats.sort_values("n")
-                # A small shift keeps the bars of several methods apart.
-                x = stats["n"] * 1.03 ** (number - len(methods) / 2)
-                axis.errorbar(
-                    x, stats["mean"], stats["std"], label=method, color=colours(number % 10),
-                    marker="o", markersize=3, linewidth=0.9, elinewidth=0.6, alpha=0.85,
-                )  # fmt: skip
-            axis.set_xscale("log")
-            axis.set_ylim(-0.03, 1.03)
-            axis.set_xlabel("training molecules of the class")
-            axis.set_ylabel("test recall")
-            axis.set_title(" ".join(map(str, name)))
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
-        return figure
+        if len(methods) > MOST_LINES:
+            return _recall_map(panels)
+        return _recall_lines(panels, methods)
 
     _save(draw, output)
+
+
+def _recall_lines(panels: Sequence[tuple[str, pd.DataFrame]], methods: Sequence[str]) -> Figure:
+    figure, axes = _panels(len(panels), height=3.2)
+    colours = plt.get_cmap("tab10")
+    for axis, (name, rows) in zip(axes, panels, strict=True):
+        for number, method in enumerate(methods):
+            chosen = rows[rows["method"] == method]
+            stats = chosen.groupby("label").agg(
+                n=("n_train", "first"), mean=("recall", "mean"), std=("recall", "std")
+            )
+            stats = stats.sort_values("n")
+            # A small shift keeps the bars of several methods apart.
+            x = stats["n"] * 1.03 ** (number - len(methods) / 2)
+            axis.errorbar(
+                x, stats["mean"], stats["std"], label=method, color=colours(number),
+                marker="o", markersize=3, linewidth=0.9, elinewidth=0.6, alpha=0.85,
+            )  # fmt: skip
+        axis.set_xscale("log")
+        axis.set_ylim(-0.03, 1.03)
+        axis.set_xlabel("training molecules of the class")
+        axis.set_ylabel("test recall")
+        axis.set_title(name)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
+    return figure
+
+
+def _recall_map(panels: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+    """A row per method, a column per class from the largest to the smallest; recall in percent."""
+    tables = []
+    for name, rows in panels:
+        classes = rows.groupby("label")[["n_train", "label_name", "group"]].first()
+        classes = classes.sort_values("n_train", ascending=False, kind="stable")
+        recall = rows.groupby(["method", "label"], sort=False)["recall"].mean().unstack()
+        best = recall.mean(axis=1).sort_values(ascending=False, kind="stable")
+        tables.append((name, classes, recall.loc[best.index, classes.index], best))
+    heights = [1.5 + 0.17 * len(recall) for _, _, recall, _ in tables]
+    width = 3.0 + 0.5 * max(len(classes) for _, classes, _, _ in tables)
+    figure, axes = plt.subplots(
+        len(tables), 1, figsize=(width, sum(heights)), height_ratios=heights, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axis, (name, classes, recall, best) in zip(axes.flat, tables, strict=True):
+        axis.imshow(recall, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, column), value in np.ndenumerate(recall.to_numpy()):
+            if np.isfinite(value):
+                axis.text(
+                    column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6,
+                    color="white" if value < 0.6 else "black",
+                )  # fmt: skip
+        groups = classes["group"].to_numpy()
+        for edge in np.flatnonzero(groups[1:] != groups[:-1]):
+            axis.axvline(edge + 0.5, color="white", linewidth=2.5)
+        sized = [f"{short} ({n:,})" for short, n in
+                 zip(_short(classes["label_name"]), classes["n_train"], strict=True)]  # fmt: skip
+        axis.set_xticks(range(len(sized)), sized, rotation=60, ha="right", fontsize=6)
+        scored = [f"{method}  {100 * mean:.1f}" for method, mean in best.items()]
+        axis.set_yticks(range(len(scored)), scored, fontsize=6.5)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_title(f"{name}: recall on test molecules, mean over classes beside the method")
+    return figure
 
 
 def plot_class_history(history: Path, output: Path) -> None:

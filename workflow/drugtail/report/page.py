@@ -85,8 +85,9 @@ def _figure(path: Path) -> dict[str, str]:
     data = base64.b64encode(path.read_bytes()).decode()
     captions = {
         "class_sizes": "Training molecules per class.",
-        "recall_by_class_size": "Test recall of each class against its training size; mean and "
-        "standard deviation over seeds.",
+        "recall_by_class_size": "Test recall of each class against its training size, mean over "
+        "seeds: as lines with standard deviations, each method shifted sideways a little, or, of "
+        "many methods, as a map with training molecules in brackets.",
         "class_history": "What each re-clustering measured: distance of each class's centroid to "
         "the nearest other one, sub-clusters, class weight, separability (mean silhouette of "
         "validation molecules) and recall on validation molecules; mean over seeds.",
