@@ -356,6 +356,17 @@ def test_the_reference_of_settings_is_up_to_date(finished: Project) -> None:
     )
 
 
+def test_every_link_of_the_reference_leads_to_a_heading(finished: Project) -> None:
+    text = (finished.folder / "config/README.md").read_text()
+    headings = re.findall(r"(?m)^##+ (.*)$", text)
+    # As GitHub names them.
+    anchors = [re.sub(r"[^a-z0-9_ -]", "", h.lower()).replace(" ", "-") for h in headings]
+    assert len(anchors) == len(set(anchors))
+    links = re.findall(r"\]\(#(.*?)\)", text)
+    assert "loss-focal" in links
+    assert set(links) <= set(anchors)
+
+
 def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
     finished: Project, new_project: Callable[[str], Project]
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from drugtail.config import (
@@ -25,6 +27,10 @@ FILES: dict[str, list[type[Settings]]] = {
     "Encoders: `config/encoders/<name>.yaml`": [GraphEncoder, FingerprintEncoder],
     "Tables: `config/tables/<name>.yaml`": [Table],
 }
+# What pydantic calls the limits of a number, and how they are written.
+LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+# Of several classes of settings, the field whose only value says which one is meant.
+TAGS = ("name", "kind")
 
 
 def settings_reference() -> str:
@@ -34,36 +40,81 @@ def settings_reference() -> str:
         "",
         f"Generated from the models that read the files; renew it with `{COMMAND}`.",
         "Unknown keys and wrong types are refused with the file, the key and what is allowed.",
+        "Where a part is chosen by its name, write `{name: focal, gamma: 2.0}`, or `{name: focal}` "
+        "for its defaults.",
+        "",
+        *(f"- [{heading}](#{_anchor(heading)})" for heading in FILES),
     ]
     for heading, models in FILES.items():
         lines += ["", f"## {heading}"]
-        seen: set[type[Settings]] = set()
-        queue: list[type[Settings]] = list(models)
-        while queue:
-            model = queue.pop(0)
-            if model in seen:
-                continue
-            seen.add(model)
-            lines += ["", *_section(model)]
-            queue += [
-                inner
-                for field in model.model_fields.values()
-                for inner in settings_in(field.annotation)
-            ]
+        titles = _titles(models)
+        for model in titles:
+            lines += ["", *_section(model, titles)]
     return "\n".join(lines) + "\n"
 
 
-def _section(model: type[Settings]) -> Iterator[str]:
-    yield f"### {model.__name__}"
+def _titles(models: list[type[Settings]]) -> dict[type[Settings], str]:
+    """All classes of settings that some lead to, and their headings.
+
+    One that is chosen by its name is headed by the key it is written under and that name.
+    """
+    titles = {model: model.__name__ for model in models}
+    queue = list(models)
+    while queue:
+        for key, field in queue.pop(0).model_fields.items():
+            for inner in settings_in(field.annotation):
+                if inner not in titles:
+                    tag = _tag(inner)
+                    titles[inner] = inner.__name__ if tag is None else f"{key}: {tag}"
+                    queue.append(inner)
+    return titles
+
+
+def _section(model: type[Settings], titles: dict[type[Settings], str]) -> Iterator[str]:
+    yield f"### {titles[model]}"
     yield ""
     yield " ".join((model.__doc__ or "").split())
+    # A name that stands in the heading needs no row.
+    told = titles[model] != model.__name__
+    fields = {
+        name: field
+        for name, field in model.model_fields.items()
+        if not (told and _is_tag(name, field))
+    }
+    if not fields:
+        return
     yield ""
     yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
-    for name, field in model.model_fields.items():
+    for name, field in fields.items():
         default = "required" if field.default is PydanticUndefined else _default(field.default)
-        cells = [f"`{name}`", _type(field.annotation), default, field.description or ""]
+        kind = f"{_type(field.annotation, titles)} {' and '.join(_limits(field))}".strip()
+        cells = [f"`{name}`", kind, default, field.description or ""]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _is_tag(name: str, field: FieldInfo) -> bool:
+    return name in TAGS and len(get_args(field.annotation)) == 1
+
+
+def _tag(model: type[Settings]) -> str | None:
+    """The name that a class of settings is chosen by, if it is."""
+    for name in TAGS:
+        field = model.model_fields.get(name)
+        if field is not None and _is_tag(name, field):
+            return str(get_args(field.annotation)[0])
+    return None
+
+
+def _limits(field: FieldInfo) -> Iterator[str]:
+    """Of a number, such as ``≥ 1``; of a list, how many entries it has at least."""
+    for limit in field.metadata:
+        for name, sign in LIMITS.items():
+            value = getattr(limit, name, None)
+            if value is not None:
+                yield f"{sign} {value}"
+        if (least := getattr(limit, "min_length", None)) is not None:
+            yield f"(at least {least})"
 
 
 def _default(value: Any) -> str:
@@ -72,22 +123,28 @@ def _default(value: Any) -> str:
     return "`null`" if value is None else f"`{value}`"
 
 
-def _type(annotation: Any) -> str:
+def _type(annotation: Any, titles: dict[type[Settings], str]) -> str:
     """A type in words a YAML writer understands."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _type(arguments[0])
+        return _type(arguments[0], titles)
     if annotation is type(None):
         return "null"
     if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation.__name__
+        shown = _tag(annotation) or annotation.__name__
+        return f"[`{shown}`](#{_anchor(titles[annotation])})"
     if origin is list:
-        return f"list of {_type(arguments[0])}"
+        return f"list of {_type(arguments[0], titles)}"
     if origin is dict:
-        return f"{_type(arguments[0])} -> {_type(arguments[1])}"
+        return f"{_type(arguments[0], titles)} -> {_type(arguments[1], titles)}"
     if origin is Union or type(annotation).__name__ == "UnionType":
-        return " or ".join(_type(argument) for argument in arguments)
+        return " or ".join(_type(argument, titles) for argument in arguments)
     if arguments:  # Literal
         return " or ".join(f"`{argument}`" for argument in arguments)
     words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
     return words.get(getattr(annotation, "__name__", ""), "anything")
+
+
+def _anchor(heading: str) -> str:
+    """The address that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
