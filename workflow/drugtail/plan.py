@@ -31,7 +31,7 @@ from drugtail.training.space import (
 )
 
 # Of a recipe: what changes no result.
-DESCRIPTION = ("idea", "reference", "tuning")
+WITHOUT_EFFECT = ("idea", "reference", "tuning")
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class Plan:
             self.recipes[method], self.benchmark.training_for(dataset), tuned or {}
         )
         settings: dict[str, Any] = {
-            "recipe": recipe.model_dump(mode="json", exclude=set(DESCRIPTION)),
+            "recipe": recipe.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
             "encoder": self.encoders[encoder].model_dump(mode="json"),
         }
         if recipe.classifier is None:

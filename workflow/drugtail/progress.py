@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from drugtail.config import parse_seeds
-from drugtail.plan import DESCRIPTION, Plan, PlannedBlock, PlannedTuning
+from drugtail.plan import WITHOUT_EFFECT, Plan, PlannedBlock, PlannedTuning
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import TUNED, parse_method_folder
@@ -42,7 +42,7 @@ def _is_of_another(plan: Plan, block: PlannedBlock, results: Path) -> bool:
     manifest = read_json(path)
     found = manifest["settings"]
     trained: dict[str, Any] = {
-        "recipe": {key: v for key, v in found["recipe"].items() if key not in DESCRIPTION},
+        "recipe": {key: v for key, v in found["recipe"].items() if key not in WITHOUT_EFFECT},
         "encoder": found["encoder"],
     }
     if plan.recipes[block.method].classifier is None:

@@ -18,6 +18,7 @@ from drugtail.config import (
 )
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.settings import Settings, settings_in
+from drugtail.runtime.settings import _tag as tag_of
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {
@@ -29,8 +30,6 @@ FILES: dict[str, list[type[Settings]]] = {
 }
 # What pydantic calls the limits of a number, and how they are written.
 LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-# Of several classes of settings, the field whose only value says which one is meant.
-TAGS = ("name", "kind")
 
 
 def settings_reference() -> str:
@@ -64,7 +63,7 @@ def _titles(models: list[type[Settings]]) -> dict[type[Settings], str]:
         for key, field in queue.pop(0).model_fields.items():
             for inner in settings_in(field.annotation):
                 if inner not in titles:
-                    tag = _tag(inner)
+                    tag = tag_of(inner)
                     titles[inner] = inner.__name__ if tag is None else f"{key}: {tag}"
                     queue.append(inner)
     return titles
@@ -75,11 +74,11 @@ def _section(model: type[Settings], titles: dict[type[Settings], str]) -> Iterat
     yield ""
     yield " ".join((model.__doc__ or "").split())
     # A name that stands in the heading needs no row.
-    told = titles[model] != model.__name__
+    told = () if titles[model] == model.__name__ else (tag_of(model),)
     fields = {
         name: field
         for name, field in model.model_fields.items()
-        if not (told and _is_tag(name, field))
+        if not told or get_args(field.annotation) != told
     }
     if not fields:
         return
@@ -91,19 +90,6 @@ def _section(model: type[Settings], titles: dict[type[Settings], str]) -> Iterat
         kind = f"{_type(field.annotation, titles)} {' and '.join(_limits(field))}".strip()
         cells = [f"`{name}`", kind, default, field.description or ""]
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _is_tag(name: str, field: FieldInfo) -> bool:
-    return name in TAGS and len(get_args(field.annotation)) == 1
-
-
-def _tag(model: type[Settings]) -> str | None:
-    """The name that a class of settings is chosen by, if it is."""
-    for name in TAGS:
-        field = model.model_fields.get(name)
-        if field is not None and _is_tag(name, field):
-            return str(get_args(field.annotation)[0])
-    return None
 
 
 def _limits(field: FieldInfo) -> Iterator[str]:
@@ -131,7 +117,7 @@ def _type(annotation: Any, titles: dict[type[Settings], str]) -> str:
     if annotation is type(None):
         return "null"
     if isinstance(annotation, type) and issubclass(annotation, Settings):
-        shown = _tag(annotation) or annotation.__name__
+        shown = tag_of(annotation) or annotation.__name__
         return f"[`{shown}`](#{_anchor(titles[annotation])})"
     if origin is list:
         return f"list of {_type(arguments[0], titles)}"

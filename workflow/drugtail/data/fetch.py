@@ -101,15 +101,14 @@ def _fetch_file(
             continue
         say(f"{dataset.name}: {file.name} from {name}")
         return name
-    raise DrugtailError(
-        f"{dataset.name}: {file.name} could not be fetched:\n"
-        + "\n".join([*answers, ""])
-        + (
+    advice = f"Correct `path` or `url` in config/datasets/{dataset.name}.yaml"
+    if file.mirror is not None:
+        advice = (
             "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR), as "
             f"{file.mirror}"
-            if file.mirror
-            else f"Correct `path` or `url` in config/datasets/{dataset.name}.yaml"
         )
+    raise DrugtailError(
+        "\n".join([f"{dataset.name}: {file.name} could not be fetched:", *answers, advice])
     )
 
 

@@ -108,7 +108,7 @@ def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in best["changes"].items()
     ]
-    return {**best, "chosen": ", ".join(chosen), "is_default": best["trial"] == 1}
+    return {**best, "chosen": ", ".join(chosen)}
 
 
 def _split_row(summary: dict[str, Any]) -> dict[str, Any]:
