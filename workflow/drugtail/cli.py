@@ -548,76 +548,25 @@ def list_(
     """List what there is."""
     from drugtail.config import Catalogue
 
-    if markdown and (kind != "methods" or as_json):
-        raise DrugtailError("--markdown is for `list methods`, and without --json")
-    catalogue, faults = Catalogue(config_dir), []
     if kind == "reference":
         from drugtail.reference import settings_reference
 
         print(settings_reference(), end="")
         return
-    if kind == "metrics":
-        from drugtail.evaluation.metrics import metric_names
+    if markdown and (kind != "methods" or as_json):
+        raise DrugtailError("--markdown is for `list methods`, and without --json")
+    from drugtail.listing import list_as_text, listed
 
-        rows: list[dict[str, Any]] = [{"name": name} for name in metric_names()]
-    elif kind == "methods":
-        from drugtail.methods.overview import methods, methods_page
+    rows, faults = listed(Catalogue(config_dir), kind)
+    if faults and (markdown or as_json):
+        raise DrugtailError("\n".join(faults))
+    if markdown:
+        from drugtail.methods.overview import methods_page
 
-        recipes = []
-        for name in catalogue.names(kind):
-            try:
-                recipes.append(catalogue.recipe(name))
-            except DrugtailError as error:
-                faults.append(str(error))
-        rows = methods(recipes)
-        if faults and (markdown or as_json):
-            raise DrugtailError("\n".join(faults))
-        if markdown:
-            print(methods_page(rows), end="")
-            return
-    elif kind == "datasets":
-        sets = [catalogue.dataset(name) for name in catalogue.names(kind)]
-        rows = [
-            {"name": d.name, "title": d.title, "task": d.task, "licence": d.licence,
-             "synthetic": d.synthetic}
-            for d in sets
-        ]  # fmt: skip
-    elif kind == "encoders":
-        encoders = [catalogue.encoder(name) for name in catalogue.names(kind)]
-        rows = [
-            {
-                "name": encoder.name,
-                "kind": encoder.kind,
-                "reads": encoder.featurizer,
-                "settings": json.dumps(encoder.model_dump(exclude={"name", "kind", "featurizer"})),
-            }
-            for encoder in encoders
-        ]
-    elif kind == "tables":
-        tables = [catalogue.table(name) for name in catalogue.names(kind)]
-        rows = [{"name": t.name, "title": t.title} for t in tables]
-    else:
-        raise DrugtailError(
-            f"{kind!r} cannot be listed; use methods, datasets, encoders, tables, metrics or "
-            "reference (of all settings)"
-        )
-    if as_json:
+        print(methods_page(rows), end="")
+    elif as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        first = 2 if kind == "methods" else 3
-        shown = [_shown(key, value) for key, value in row.items() if value not in (None, [])]
-        print("\n    ".join(["  ".join(shown[:first]), *shown[first:]]))
+    else:
+        print(list_as_text(kind, rows), end="")
     if faults:
         raise DrugtailError("not listed:\n" + "\n".join(faults))
-
-
-def _shown(key: str, value: Any) -> str:
-    if key in ("reads", "needs"):
-        return f"{key} {value if key == 'reads' else '; '.join(value)}"
-    if isinstance(value, dict):
-        link = f", {value['link']}" if value["link"] else ""
-        return f"{value['authors']}, {value['venue']} {value['year']}{link}"
-    if isinstance(value, bool):
-        return "synthetic" if value else "real"
-    return str(value)
