@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from reference import PlainNetwork, plain_norm, separate_graphs
 from scipy.stats import chisquare
 from torch import Tensor, nn
-from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from drugtail.config import GraphEncoder
@@ -332,11 +331,12 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
     history = []
     for _ in range(40):
         order = torch.stack([torch.randperm(len(SMILES), generator=generator) for _ in range(2)])
+        pieces = batches(order, 6)
         loaders = [
-            loader_batches(DataLoader([graphs[i] for i in one.tolist()], batch_size=6))
-            for one in order
+            list(DataLoader(graphs, batch_sampler=[rows[s].tolist() for rows in pieces]))
+            for s in range(2)
         ]
-        for step, rows in enumerate(batches(order, 6)):
+        for step, rows in enumerate(pieces):
             logits = network(exact.batch(rows, size), exact.type_features).logits
             losses = torch.stack(
                 [nn.functional.cross_entropy(logits[s], labels[rows[s]]) for s in range(2)]
@@ -363,15 +363,6 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
     data = next(iter(DataLoader(graphs, batch_size=len(graphs))))
     for seed in range(2):
         torch.testing.assert_close(found[seed], plain[seed].eval()(data), rtol=1e-3, atol=1e-4)
-
-
-def loader_batches(loader: DataLoader) -> list[Data]:
-    """Batches of the loader, a last one of a single molecule joined to the one before."""
-    found = list(loader)
-    if found[-1].num_graphs == 1:
-        joined = found[-2].to_data_list() + found[-1].to_data_list()
-        found[-2:] = list(DataLoader(joined, batch_size=len(joined)))
-    return found
 
 
 def test_single_precision_stays_close_to_double(store: GraphStore) -> None:

@@ -165,7 +165,10 @@ class Training(Settings):
     """How a network is trained; the same for every method of a benchmark."""
 
     epochs: int = Field(300, ge=1, description="Passes over the training set.")
-    batch_size: int = Field(128, ge=2, description="Molecules per step.")
+    batch_size: int = Field(
+        128, ge=2,
+        description="Molecules per step, or a little less: an epoch is cut into equal batches.",
+    )  # fmt: skip
     learning_rate: float = Field(1e-3, gt=0, description="Of Adam, at the first epoch.")
     learning_rate_decay: float = Field(
         0.99, gt=0, le=1, description="Factor on the learning rate after each epoch."
