@@ -173,3 +173,22 @@ def test_relabelling_the_classes_permutes_the_result(
         torch.testing.assert_close(second.losses, run.losses, rtol=1e-5, atol=1e-6)
     said, other = (one.predict(one.parts["test"]).logits for one in (run, second))
     torch.testing.assert_close(other, said[:, :, ORDER], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_the_labels_of_test_molecules_change_nothing(
+    inputs: tuple[Problem, GraphStore], method: str
+) -> None:
+    problem, store = inputs
+    labels = problem.labels.copy()
+    test = problem.parts["test"]
+    labels[test] = (labels[test] + 1) % problem.classes
+    other = dataclasses.replace(problem, labels=labels)
+    for mine, theirs in zip(
+        trained(new_run((problem, store), method)), trained(new_run((other, store), method)),
+        strict=True,
+    ):  # fmt: skip
+        assert mine.best_epoch == theirs.best_epoch
+        assert mine.weights.keys() == theirs.weights.keys()
+        assert all(torch.equal(mine.weights[name], theirs.weights[name]) for name in mine.weights)
+        np.testing.assert_array_equal(mine.logits["test"], theirs.logits["test"])

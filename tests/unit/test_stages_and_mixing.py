@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
 from drugtail.config import Catalogue, GraphEncoder, Training, merged
@@ -123,17 +124,16 @@ def test_tau_is_the_one_of_best_balanced_accuracy_and_divides_by_a_power_of_the_
     torch.testing.assert_close(cosines, torch.ones(3).double())
 
 
-def test_nearest_class_mean_is_the_class_with_the_nearest_mean() -> None:
+def test_nearest_class_mean_is_the_class_whose_mean_has_the_largest_cosine() -> None:
     features, labels = normal(60, 5), torch.arange(60) % 4
     weight, bias = nearest_class_mean(features, labels, 4)
     new = normal(50, 5, seed=2)
     logits = new @ weight.T + bias
-    for row, scores in zip(new, logits, strict=True):
-        distances = [float((row - features[labels == c].mean(0)).norm()) for c in range(4)]
-        assert int(scores.argmax()) == int(np.argmin(distances))
-        # Differences of logits are those of half the squared distances.
-        wanted = [(distances[0] ** 2 - d**2) / 2 for d in distances]
-        assert (scores - scores[0]).tolist() == pytest.approx(wanted, abs=1e-9)
+    means = torch.stack([features[labels == c].mean(0) for c in range(4)])
+    assert means.norm(dim=1).max() > 1.2 * means.norm(dim=1).min(), "lengths would matter"
+    similarity = cosine_similarity(new.numpy(), means.numpy())
+    assert logits.argmax(1).tolist() == similarity.argmax(1).tolist()
+    np.testing.assert_allclose(logits / new.norm(dim=1, keepdim=True), similarity, atol=1e-12)
 
 
 # ------------------------------------------------------------------------ in a training
@@ -176,14 +176,17 @@ def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
         assert [row["epoch"] for row in result.history] == list(range(6))
 
 
-def test_retraining_starts_from_a_new_last_layer_and_draws_classes_alike(files: Any) -> None:
-    run = make_run(files, "crt", second_stage__start=0.5)
+@pytest.mark.parametrize("method", ["crt", "lws"])
+def test_retraining_alone_starts_from_a_new_last_layer_and_both_draw_classes_alike(
+    files: Any, method: str
+) -> None:
+    run = make_run(files, method, second_stage__start=0.5)
     for _ in range(3):
         run.train_epoch()
-    old = state_of(run.network, 0)["heads.0.last.weight"]
     enter_second_stage(run)
-    new = state_of(run.network, 0)["heads.0.last.weight"]
-    assert not torch.allclose(old, new)
+    fresh = state_of(run.network, 0)["heads.0.last.weight"]
+    first = state_of(run.new_network("retraining"), 0)["heads.0.last.weight"]
+    assert torch.equal(fresh, first) == (method == "crt")
     drawn = run._draw(run._sampler(), "order")
     labels = run.objective.labels[drawn]
     # 49, 21 and 7 molecules: class-balanced draws show the last class in about a third.
@@ -218,6 +221,44 @@ def test_a_distilled_student_starts_anew_and_its_teacher_is_the_first_stage(file
     rates = [row["learning_rate"] for row in run.seeds[0].history]
     assert rates[3] == rates[0] > rates[2]
     assert finish(run)[0].best_epoch >= 3
+
+
+def test_the_second_phase_learns_from_the_first_what_thinned_classes_held(files: Any) -> None:
+    run = make_run(files, "two_phase_food")
+    for _ in range(4):
+        run.train_epoch()
+    pool = run.objective.pool
+    assert pool.taught is not None
+    # 49, 21 and 7 training molecules; to a third of all, 26, only the first class is thinned.
+    assert pool.molecules.shape == (2, 78)
+    assert torch.equal(pool.taught, pool.labels == 0)
+    run.network.train()
+    drawn = torch.arange(0, 78, 4).repeat(2, 1)
+    before = copy.deepcopy(run.network)
+    run.losses.zero_()
+    run.update(drawn, torch.tensor([0, 1]))
+    molecules = torch.stack([pool.molecules[s, drawn[s]] for s in range(2)])
+    logits = before(run.store.batch(molecules), run.store.type_features).logits
+    assert pool.teacher is not None
+    assert pool.partner_labels is not None
+    assert pool.share is not None
+    grafted = 0
+    for s in range(2):
+        total = 0.0
+        for place, row in enumerate(drawn[s].tolist()):
+            says = -logits[s, place].log_softmax(0)
+            share = float(pool.share[s, row])
+            loss = share * says[pool.labels[s, row]]
+            loss = loss + (1 - share) * says[pool.partner_labels[s, row]]
+            grafted += share < 1
+            if pool.labels[s, row] == 0:
+                told = distillation(
+                    logits[s, place][None], pool.teacher[s, row][None], temperature=2.0, power=1.0
+                )
+                loss = 0.5 * loss + 0.5 * told[0]
+            total += float(loss.detach())
+        assert run.losses[0, s].item() == pytest.approx(total, rel=1e-4)
+    assert grafted > 4
 
 
 def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(files: Any) -> None:

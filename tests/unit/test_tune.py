@@ -163,6 +163,9 @@ def test_every_method_is_tuned_from_a_default_inside_its_space(name: str) -> Non
     recipe = CATALOGUE.recipe(name)
     assert (RATE in recipe.space) == (recipe.classifier is None)
     default = default_point(recipe.space, recipe, Training())
+    for key, value in default.items():
+        space = recipe.space[key]
+        assert value in space.choices if space.choices else space.low <= value <= space.high, key
     points = count_points(recipe.space, default)
     assert points >= 3
     done = [Trial(1, default, 0.5, "finished", 1.0)]

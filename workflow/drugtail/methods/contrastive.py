@@ -180,9 +180,10 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     centre's weight is 1. It contains the classification loss. Parameters and result as in
     `supervised`.
 
-    Changed for molecules: the queue is shorter (1,024 instead of the 8,192 of data sets with a
-    hundred thousand images and more, so that it is not a whole epoch old), both views ask and both
-    are keys, and centres compare with the head's features while keys compare with embeddings.
+    Changed for molecules: the queue and α are those of the authors for CIFAR-100 (1,024 and 0.01;
+    for larger data sets 8,192 and 0.05), so that the queue is not a whole epoch old and α |P| of a
+    class that is a third of all molecules does not drown its centre. Both views ask and both are
+    keys, and centres compare with the head's features while keys compare with embeddings.
     """
     assert batch.keys is not None
     assert batch.queue is not None

@@ -26,6 +26,7 @@ def distillation(logits: Tensor, teacher: Tensor, *, temperature: float, power: 
     Tensor
         [B].
     """
-    wanted = (teacher.detach() * (power / temperature)).log_softmax(dim=1)
+    teacher = teacher.detach().to(logits.dtype)
+    wanted = (teacher * (power / temperature)).log_softmax(dim=1)
     said = (logits / temperature).log_softmax(dim=1)
     return temperature**2 * (wanted.exp() * (wanted - said)).sum(dim=1)

@@ -28,7 +28,9 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     The margin loss is that of `ldam` where the last layer is a cosine, else with a scale of 1.
     Experts are compared at a temperature per class, T_c ∝ 1 − ρ + ρ C π_c with maximum 1 and mean
     T̄: lower for rare classes, on which experts shall differ more. No gradient flows into the mean.
-    ``settings.diversity`` is λ, ``settings.spread`` ρ.
+    ``settings.diversity`` is λ, ``settings.spread`` ρ. As in the authors' configurations, the
+    recipe adds the class weights of `ldam_drw` for the last fifth of the epochs; here they count
+    for the divergence, too, and temperatures differ from the first epoch on.
 
     Changed for molecules: experts share the whole encoder, since three graph convolutions leave no
     last block to give each of its own. Of their two stages only the first is taken: the router that
@@ -53,12 +55,13 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
 
     Li, Han, Li, Fu, Zhang, CVPR 2022, with the margins of `ldam` on the logits s of an expert. α̃ is
     exp(s) + 1 for wrong classes and 1 for the true one, so that the second term drives the evidence
-    of wrong classes to none; a grows from 0 to 1 over the first ``settings.annealing`` of the
-    epochs. Weights w are those of `trust`; an expert learns a molecule only where its weight is
-    above ``settings.threshold`` = θ of the batch's largest.
+    of wrong classes to none; a grows from 0 to ``settings.divergence`` with the epochs, 0.015 being
+    what the authors' 200 epochs end with. Weights w are those of `trust`; an expert learns a
+    molecule only where its weight is above ``settings.threshold`` = θ of the batch's largest, and
+    its loss is the mean over those. The recipe's class weights are those of `diverse_experts`.
 
-    The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, training
-    ended with no evidence for any class on the demo data, where that loss is flat at log C.
+    The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, it has no
+    gradient where there is no evidence for any class: the loss is flat at log C.
     Changed for molecules: experts share the whole encoder, as in `diverse_experts`. Parameters and
     result as in `cross_entropy`.
     """
@@ -68,9 +71,10 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     logits = with_margins(batch.experts, batch, settings.margin)
     likelihood = -(logits.log_softmax(dim=2) * own).sum(dim=2)
     wrong = torch.where(own, 1.0, logits.exp() + 1)
-    amount: Tensor = (batch.progress / settings.annealing).clamp(max=1)
-    each: Tensor = learned * (likelihood + amount * divergence_from_uniform(wrong))
-    return each.sum(dim=0)
+    each = likelihood + settings.divergence * batch.progress * divergence_from_uniform(wrong)
+    share = learned / learned.to(each.dtype).mean(dim=1, keepdim=True)
+    total: Tensor = (share * each).sum(dim=0)
+    return total
 
 
 def divergence_from_uniform(alpha: Tensor) -> Tensor:

@@ -166,14 +166,17 @@ def softmax_equalization(settings: Any, batch: Outcome) -> Tensor:
     """Cross-entropy in which rare classes are left out of the softmax of other classes, often.
 
     Softmax equalization loss of Tan et al., CVPR 2020, equation 7: a class c ≠ y with π_c < λ does
-    not count with probability γ, here for all of them at once, drawn per molecule.
+    not count with probability γ, drawn per molecule and class. Where no class is that rare, it is
+    `cross_entropy`.
     ``settings.threshold`` is λ, ``settings.probability`` γ. Parameters and result as in
     `cross_entropy`.
     """
     rare = batch.prior < settings.threshold
-    left_out = batch.draws.uniform(len(batch.labels)) < settings.probability
+    # Numbers belong to classes by their size: how these are numbered must not matter.
+    drawn = batch.draws.uniform(*batch.logits.shape)[:, batch.counts.argsort().argsort()]
+    left_out = drawn < settings.probability
     own = is_own(batch.labels, batch.logits.shape[1])
-    absent = rare & left_out[:, None] & ~own
+    absent = rare & left_out & ~own
     floor = torch.finfo(batch.logits.dtype).min
     return negative_log_likelihood(batch.logits.masked_fill(absent, floor), batch.labels)
 

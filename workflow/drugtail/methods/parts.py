@@ -234,8 +234,8 @@ class TrustworthyExperts(Settings):
         description="An expert learns molecules whose weight is above this share of the batch's "
         "largest.",
     )  # fmt: skip
-    annealing: float = Field(
-        1.0, gt=0, description="Share of the epochs over which the divergence comes in."
+    divergence: float = Field(
+        0.015, ge=0, description="Weight of the divergence at the end; it grows with the epochs."
     )
 
 
@@ -306,7 +306,7 @@ class ParametricContrastive(ContrastiveSettings):
 
     name: Literal["parametric"]
     temperature: float = Field(0.2, gt=0, description="Temperature.")
-    alpha: float = Field(0.05, ge=0, description="Weight of a molecule among the positives.")
+    alpha: float = Field(0.01, ge=0, description="Weight of a molecule among the positives.")
     queue: int = Field(1024, ge=1, description="Molecules of earlier batches compared with.")
     momentum: float = Field(
         0.999, ge=0, lt=1, description="Of the encoder that embeds the molecules of the queue."
@@ -474,7 +474,7 @@ class TauNormalization(Settings):
 
 
 class NearestClassMean(Settings):
-    """The class whose mean lies nearest (Kang et al., ICLR 2020)."""
+    """The class whose mean is nearest by cosine similarity (Kang et al., ICLR 2020)."""
 
     name: Literal["nearest_class_mean"]
 
@@ -540,7 +540,9 @@ class TwoPhase(_SecondStage):
         1.0, gt=0, description="To which every class is thinned or grown, in mean class sizes."
     )
     temperature: float = Field(2.0, gt=0, description="Of both phases' outputs.")
-    weight: float = Field(0.5, ge=0, le=1, description="Of phase 1's outputs.")
+    weight: float = Field(
+        0.5, ge=0, le=1, description="Of phase 1's outputs, for molecules of thinned classes."
+    )
 
 
 SecondStage = Annotated[

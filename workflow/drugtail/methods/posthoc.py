@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from drugtail.methods.losses import negative_log_likelihood
 
@@ -58,10 +59,10 @@ def tau_normalised(
 
 
 def nearest_class_mean(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """W and b of −‖h − μ_c‖²/2 without what all classes share: h·μ_c − ‖μ_c‖²/2.
+    """W with rows μ_c / ‖μ_c‖ and no bias: the class whose mean has the largest cosine with h.
 
-    Kang et al., section 4.2 (NCM), with Euclidean distances. As probabilities, the softmax is that
-    of unit Gaussians around the means, which is as sharp as the features are large.
+    Kang et al., section 4.2 (NCM), with cosine similarity; what would divide by ‖h‖ is left out,
+    as all classes share it. As probabilities, the softmax is as sharp as the features are large.
 
     Parameters
     ----------
@@ -73,13 +74,13 @@ def nearest_class_mean(features: Tensor, labels: Tensor, classes: int) -> tuple[
     Returns
     -------
     weight : Tensor
-        μ, [C, H].
+        [C, H].
     bias : Tensor
-        [C].
+        Zeros, [C].
     """
     member = (labels[:, None] == torch.arange(classes, device=labels.device)).to(features.dtype)
     mean = (member / member.sum(dim=0)).T @ features
-    return mean, -mean.square().sum(dim=1) / 2
+    return F.normalize(mean, dim=1), mean.new_zeros(classes)
 
 
 def _score(logits: Tensor, labels: Tensor) -> tuple[float, float]:

@@ -61,8 +61,9 @@ class Pool:
     partner_labels, share : Tensor or None
         Of molecules of two classes: the other one, int64 [S, P], and how much is of `labels`,
         [S, P].
-    teacher : Tensor or None
-        Logits of another network, to learn from, [S, P, C].
+    teacher, taught : Tensor or None
+        Logits of another network, [S, P, C], and which molecules are learned from them, bool
+        [S, P].
     features : Tensor or None
         What the last layer gets, if all before it is frozen, [S, P, H].
     """
@@ -72,6 +73,7 @@ class Pool:
     partner_labels: Tensor | None = None
     share: Tensor | None = None
     teacher: Tensor | None = None
+    taught: Tensor | None = None
     features: Tensor | None = None
 
     def take(self, drawn: Tensor) -> Pool:
@@ -192,13 +194,11 @@ class Objective:
         if self.recipe.mixing is not None:
             return _alone(self._mixed(network, embedding, taken, keys))
         output = network.classify(embedding)
-        classification = self._labelled(output, taken, keys)
-        if taken.teacher is None:
-            return _alone(classification)
-        return _alone(self._taught(output, taken, classification))
+        losses = self._labelled(output, taken, keys)
+        return _alone(losses if taken.teacher is None else self._taught(output, taken, losses))
 
     def _of_features(self, network: Network, taken: Pool, keys: Tensor) -> Tensor:
-        """Loss of the last layer alone."""
+        """Losses of the last layer alone, [S, B]."""
         assert taken.features is not None
         return self._labelled(network.classify_features(taken.features), taken, keys)
 
@@ -219,10 +219,10 @@ class Objective:
         output = network(batch, store.type_features, weight)
         # The paper of the proposed method does not say which view the classifier sees; both do.
         losses = self._losses(output, taken.labels.repeat(1, 2), keys)
-        classification = losses.mean(dim=1)
         settings = self.recipe.contrastive
         if settings is None:
-            return _alone(classification)
+            return _alone(losses)
+        classification = losses.mean(dim=1)
         slow = companion.keys(batch, store.type_features, weight)
         views = F.normalize(_single(output.embedding), dim=2)
         centres = companion.centres
@@ -250,7 +250,7 @@ class Objective:
         return Losses(classification + contrastive, classification, contrastive)
 
     def _mixed(self, network: Network, embedding: Tensor, taken: Pool, keys: Tensor) -> Tensor:
-        """Loss of embeddings mixed with others of the batch."""
+        """Losses of embeddings mixed with others of the batch, [S, B]."""
         settings = self.recipe.mixing
         assert settings is not None
         mixing = MIXING[settings.name]
@@ -271,7 +271,7 @@ class Objective:
     def _of_branches(
         self, network: Network, embedding: Tensor, taken: Pool, keys: Tensor
     ) -> Tensor:
-        """Loss of two branches, each with molecules of its own (BBN; Zhou et al., CVPR 2020)."""
+        """Losses of two branches, each with molecules of its own (BBN; Zhou et al., CVPR 2020)."""
         first, second = embedding.chunk(2, dim=1)
         labels, other = taken.labels.chunk(2, dim=1)
         share = bilateral_share(self.progress)
@@ -280,31 +280,33 @@ class Objective:
 
     def _labelled(self, output: Output, taken: Pool, keys: Tensor) -> Tensor:
         if taken.partner_labels is None:
-            return self._losses(output, taken.labels, keys).mean(dim=1)
+            return self._losses(output, taken.labels, keys)
         assert taken.share is not None
         return self._of_two_labels(output, taken.labels, taken.partner_labels, taken.share, keys)
 
     def _of_two_labels(
         self, output: Output, labels: Tensor, other: Tensor, share: Tensor, keys: Tensor
     ) -> Tensor:
-        """Loss of molecules that belong to two classes, by their shares [S, B]; [S]."""
+        """Losses of molecules that belong to two classes, by their shares; all [S, B]."""
         first, second = self._losses(output, labels, keys), self._losses(output, other, keys)
         share = share.to(first.dtype)
-        return (share * first + (1 - share) * second).mean(dim=1)
+        return share * first + (1 - share) * second
 
-    def _taught(self, output: Output, taken: Pool, classification: Tensor) -> Tensor:
+    def _taught(self, output: Output, taken: Pool, losses: Tensor) -> Tensor:
+        """The losses, [S, B], of which a part is learned from a teacher instead of labels."""
         settings = self.recipe.second_stage
         assert settings is not None
         assert settings.name in ("distillation", "two_phase")
         assert taken.teacher is not None
+        assert taken.taught is not None
         power = settings.power if settings.name == "distillation" else 1.0
 
         def of_one_seed(logits: Tensor, teacher: Tensor) -> Tensor:
-            told = distillation(logits, teacher, temperature=settings.temperature, power=power)
-            return told.mean()
+            return distillation(logits, teacher, temperature=settings.temperature, power=power)
 
         told = torch.vmap(of_one_seed)(_single(output.logits), taken.teacher)
-        return (1 - settings.weight) * classification + settings.weight * told
+        share = settings.weight * taken.taught
+        return (1 - share) * losses + share * told
 
     # ------------------------------------------------------------------------------- parts
 
@@ -476,8 +478,9 @@ class Objective:
             self.targets[index] = assign_points(self.targets[index], geometry.centroids)
 
 
-def _alone(classification: Tensor) -> Losses:
-    """Losses of a recipe without a contrastive term."""
+def _alone(losses: Tensor) -> Losses:
+    """Losses of a recipe without a contrastive term, from those of the molecules, [S, B]."""
+    classification = losses.mean(dim=1)
     return Losses(classification, classification, torch.zeros_like(classification))
 
 

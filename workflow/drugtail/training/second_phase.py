@@ -11,8 +11,9 @@ every class gets the same number of molecules:
   class most (`drugtail.methods.grafting`); labels are shared by the number of atoms, as CutMix does
   by area. A molecule that cannot be cut is repeated instead.
 
-What the first network says of all of them is distilled into the second phase, which goes on with
-the first one's weights.
+The second phase goes on with the first one's weights. What the first network says of molecules of
+a thinned class is distilled, since it knew those that were removed; of grown classes the labels
+alone count, for it would pull back what was gained.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def begin_second_phase(run: Run, settings: TwoPhase) -> None:
     for index, seed in enumerate(run.seeds):
         generator = np.random.default_rng(run.stream_seed("grafting", seed.number))
         kept = nearest_to_mean(features[index], labels, size)
+        thinned = np.bincount(labels)[labels[kept]] > size
         source, background = pairs_to_graft(labels, kept, size, generator)
         wanted, inverse = np.unique(np.concatenate([source, background]), return_inverse=True)
         chosen = select(arrays, wanted)
@@ -68,7 +70,7 @@ def begin_second_phase(run: Run, settings: TwoPhase) -> None:
         share = np.ones(len(source), dtype=np.float32)
         share[possible] = held / new["atom_counts"]
         grafted.append(new)
-        pools.append((kept, source, background, possible, share))
+        pools.append((kept, thinned, source, background, possible, share))
     _use(run, pools, grafted)
 
 
@@ -76,26 +78,29 @@ def _use(run: Run, pools: list[Any], grafted: list[dict[str, NDArray[Any]]]) -> 
     train, labels = run.parts[TRAIN].cpu(), run.objective.labels.cpu()
     number = len(run.store)
     rows = []
-    for (kept, source, background, possible, share), new in zip(pools, grafted, strict=True):
+    for (kept, thinned, source, background, possible, share), new in zip(
+        pools, grafted, strict=True
+    ):
         molecules = torch.cat([train[torch.from_numpy(kept)], train[torch.from_numpy(source)]])
         place = len(kept) + np.flatnonzero(possible)
         molecules[torch.from_numpy(place)] = number + torch.arange(len(place))
         number += len(new["atom_counts"])
         own = labels[torch.from_numpy(np.concatenate([kept, source]))]
         other = labels[torch.from_numpy(np.concatenate([kept, background]))]
-        whole = torch.ones(len(kept))
-        rows.append((molecules, own, other, torch.cat([whole, torch.from_numpy(share)])))
+        shares = torch.cat([torch.ones(len(kept)), torch.from_numpy(share)])
+        taught = torch.cat([torch.from_numpy(thinned), torch.zeros(len(source), dtype=torch.bool)])
+        rows.append((molecules, own, other, shares, taught))
     run.grow(
         {
             name: torch.from_numpy(np.concatenate([new[name] for new in grafted]))
             for name in grafted[0]
         }
     )
-    molecules, own, other, shares = (
+    molecules, own, other, shares, taught = (
         torch.stack(column).to(run.store.device) for column in zip(*rows, strict=True)
     )
     teacher = run.predict_each(molecules).logits
-    run.use_second_stage(Pool(molecules, own, other, shares, teacher))
+    run.use_second_stage(Pool(molecules, own, other, shares, teacher, taught))
 
 
 def nearest_to_mean(
@@ -106,7 +111,8 @@ def nearest_to_mean(
     for c in range(labels.max() + 1):
         members = np.flatnonzero(labels == c)
         distance = np.linalg.norm(features[members] - features[members].mean(axis=0), axis=1)
-        kept.append(members[np.argsort(distance, kind="stable")[:size]])
+        # In their own order: that of equal molecules, by distance, would hang on rounding.
+        kept.append(np.sort(members[np.argsort(distance, kind="stable")[:size]]))
     return np.concatenate(kept)
 
 

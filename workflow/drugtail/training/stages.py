@@ -78,7 +78,8 @@ def _begin_distillation(run: Run) -> None:
     pool = run.objective.pool
     teacher = run.predict(run.parts[TRAIN]).logits
     run.network.load_state_dict(run.new_network("student").state_dict())
-    run.use_second_stage(Pool(pool.molecules, pool.labels, teacher=teacher))
+    taught = torch.ones_like(pool.labels, dtype=torch.bool)
+    run.use_second_stage(Pool(pool.molecules, pool.labels, teacher=teacher, taught=taught))
 
 
 @torch.no_grad()
