@@ -17,8 +17,7 @@ from drugtail.config import (
     Table,
 )
 from drugtail.methods.recipe import Recipe
-from drugtail.runtime.settings import Settings, settings_in
-from drugtail.runtime.settings import _tag as tag_of
+from drugtail.runtime.settings import Settings, settings_in, tag_of
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {

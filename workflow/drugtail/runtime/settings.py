@@ -84,7 +84,7 @@ def _explain_choice(model: type[Settings], location: list[str], key: str, item: 
     """One line where it cannot be told which of several classes of settings is meant."""
     found, _ = _follow(model, location)
     tag = _tag_field(found)
-    known = sorted(filter(None, map(_tag, settings_in(found))))
+    known = sorted(filter(None, map(tag_of, settings_in(found))))
     given = item["input"]
     if not isinstance(given, dict):
         shown = [*difflib.get_close_matches(str(given), known, n=1), known[0]][0]
@@ -123,7 +123,7 @@ def _follow(model: type[Settings], location: list[str]) -> tuple[Any, list[str]]
     for part in location:
         models = settings_in(current)
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        tagged = [m for m in models if _tag(m) == part] if len(models) > 1 else []
+        tagged = [m for m in models if tag_of(m) == part] if len(models) > 1 else []
         if fields:
             current = fields[0]
         elif tagged:
@@ -145,7 +145,8 @@ def _tag_field(annotation: Any) -> str:
     return "kind" if any("kind" in m.model_fields for m in settings_in(annotation)) else "name"
 
 
-def _tag(model: type[Settings]) -> str | None:
+def tag_of(model: type[Settings]) -> str | None:
+    """The ``name`` or ``kind`` by which a YAML chooses these settings; None if it is free."""
     for field in ("name", "kind"):
         annotation = getattr(model.model_fields.get(field), "annotation", None)
         values: tuple[Any, ...] = getattr(annotation, "__args__", ())
