@@ -98,6 +98,23 @@ def test_a_part_predicts_what_its_library_does(name: str, sizes: tuple[int, ...]
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_relabelled_classes_are_told_apart_as_well(name: str) -> None:
+    """Not exactly so: what the libraries draw at random follows the order of the classes."""
+    x, y = fingerprints((90, 50, 30))
+    # Bits of its own, most of which each molecule of a class has.
+    x[np.arange(len(y))[:, None], 8 * y[:, None] + [0, 1, 2, 3, 4]] = 1
+    new = np.arange(len(y)) % 3 == 0
+    order = np.array([2, 0, 1])
+    plain, moved = (part(name, **SMALL[name]) for _ in range(2))
+    fit(plain, x[~new], y[~new])
+    fit(moved, x[~new], order[y[~new]])
+    found = order[log_probabilities(plain, x[new], 3).argmax(1)]
+    other = log_probabilities(moved, x[new], 3).argmax(1)
+    assert (found == order[y[new]]).mean() > 0.9
+    assert (found == other).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_predictions_do_not_depend_on_the_number_of_threads(name: str) -> None:
     data = fingerprints((60, 30, 20, 10, 8, 6))
     one, two = (
