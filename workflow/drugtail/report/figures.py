@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from drugtail.data.groups import class_groups
@@ -33,6 +34,8 @@ from drugtail.runtime.names import DEFAULT, method_folder
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
 # Up to so many points of a line are marked.
 FEW = 8
+# Ends of an axis of recalls.
+RECALLS = -0.05, 1.05
 # As many lines as there are colours to tell them apart.
 MOST_LINES = 10
 STYLE: dict[Any, Any] = {
@@ -299,7 +302,7 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
         if table.empty:
             return _empty("No data set of this benchmark has four classes and a trained network.")
         figure, axes = plt.subplots(
-            len(table), 2, figsize=(8.4, 3.3 * len(table)), squeeze=False, layout="constrained"
+            len(table), 2, figsize=(10.4, 3.3 * len(table)), squeeze=False, layout="constrained"
         )
         for row_axes, row in zip(axes, table.to_dict("records"), strict=True):
             points = _class_points(recall, measured, row)
@@ -310,16 +313,13 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
                 for group, colour in GROUP_COLOURS.items():
                     chosen = points[points["group"] == group]
                     axis.scatter(chosen[name], chosen["recall"], color=colour, s=22)
-                for _, point in points.iterrows():
-                    axis.annotate(
-                        _short([point["label_name"]])[0], (point[name], point["recall"]),
-                        fontsize=6, xytext=(3, 3), textcoords="offset points",
-                    )  # fmt: skip
+                known = points.dropna(subset=[name, "recall"])
+                _name_points(axis, known[name], known["recall"], _short(known["label_name"]))
                 rho, low, high = (row[f"{name}_{kind}"] for kind in ("rho", "low", "high"))
                 axis.set_title(f"rank correlation {rho:+.2f} [{low:+.2f}, {high:+.2f}]")
                 axis.set_xlabel(title)
                 axis.set_ylabel("test recall")
-                axis.set_ylim(-0.05, 1.05)
+                axis.set_ylim(*RECALLS)
             row_axes[0].set_xscale("log")
             row_axes[0].set_title(
                 f"{row['dataset']} {row['split']} {row['encoder']} {row['method']}\n"
@@ -330,6 +330,37 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
         return figure
 
     _save(draw, output)
+
+
+def _name_points(
+    axis: Axes, x: pd.Series[float], y: pd.Series[float], names: Sequence[str]
+) -> None:
+    """Write names beside the axis, one below the other as the points are, joined to them by lines.
+
+    Beside the points they would hide each other.
+    """
+    order = np.argsort(-y.to_numpy(), kind="stable")
+    places = apart(y.to_numpy()[order], *RECALLS)
+    for i, place in zip(order, places, strict=True):
+        axis.annotate(
+            names[i], (x.iloc[i], y.iloc[i]), xytext=(1.03, (place - RECALLS[0]) / np.ptp(RECALLS)),
+            textcoords="axes fraction", fontsize=6, va="center", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.3, "color": "0.5", "shrinkB": 2},
+        )  # fmt: skip
+
+
+def apart(values: NDArray[Any], low: float, high: float, gap: float = 0.045) -> NDArray[Any]:
+    """Falling numbers moved as little as it takes to lie `gap` apart, and between two ends.
+
+    With more of them than there is room for, the gap is smaller.
+    """
+    gap = min(gap, (high - low) / max(len(values) - 1, 1))
+    steps = gap * np.arange(len(values))
+    # Each one below those before it, then all pushed up that have fallen out.
+    lowered = np.minimum.accumulate(np.minimum(values, high) + steps) - steps
+    least = low + steps[::-1]
+    placed: NDArray[Any] = np.maximum(lowered, least)
+    return placed
 
 
 def _class_points(recall: pd.DataFrame, measured: pd.DataFrame, row: Any) -> pd.DataFrame:
