@@ -141,12 +141,12 @@ class Trace(TorchDispatchMode):
 
 
 def trace_of_updates(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
-    """Traces of the larger batches of one epoch, after the sizes are settled."""
+    """Traces of batches of one length, after the sizes are settled."""
     # As on a GPU.
     monkeypatch.setattr(encoders, "_product", encoders.sum_of_rows)
     molecules = run.objective.pool.molecules.shape[1]
-    pieces = batches(torch.stack([torch.randperm(molecules) for _ in SEEDS]), 24)
-    alike = [piece for piece in pieces if piece.shape == pieces[0].shape]
+    pieces = torch.stack([torch.randperm(molecules) for _ in SEEDS]).split(24, dim=1)
+    alike = [piece for piece in pieces if piece.shape[1] == 24]
     assert len(alike) >= 3
     run.make_room(alike)
     run.network.train()
