@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from torch_geometric.loader import DataLoader
 
-from drugtail.config import Catalogue, GraphEncoder
+from drugtail.config import Catalogue
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import CHUNK, morgan_bits, pack_atoms
 from drugtail.features.packed import GraphStore
@@ -39,6 +39,7 @@ from drugtail.models.network import Network
 from drugtail.runtime.draws import step_keys
 from drugtail.runtime.files import read_parquet, write_json, write_text
 from drugtail.runtime.manifest import describe_host, git_commit
+from drugtail.schema import GraphEncoder
 from drugtail.training.engine import batches
 from drugtail.training.objective import Objective
 

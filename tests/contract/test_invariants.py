@@ -11,8 +11,8 @@ import pytest
 import torch
 from test_stacked import CATALOGUE, CLOCK, ENCODER, MOMENTS, NETWORKS, double_run, trained
 
-from drugtail.config import Training
 from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.schema import Training
 from drugtail.training.engine import Run
 from drugtail.training.objective import Pool
 from drugtail.training.problem import Problem, read_problem

@@ -11,9 +11,10 @@ import pytest
 import torch
 from catalogue import CheckedCatalogue
 
-from drugtail.config import FingerprintEncoder, GraphEncoder, Training, merged
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.files import read_parquet
+from drugtail.runtime.settings import merged
+from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 from drugtail.training.block import train_block
 
 MakeFiles = Callable[[Sequence[int]], Any]

@@ -17,11 +17,11 @@ from catalogue import CheckedCatalogue
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from drugtail.config import GraphEncoder, Training
 from drugtail.features.packed import GraphStore, Size, load_arrays
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.recipe import Recipe
 from drugtail.models import encoders
+from drugtail.schema import GraphEncoder, Training
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.engine import Run, batches
 from drugtail.training.objective import Pool

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drugtail.config import Table
 from drugtail.evaluation.collect import collect_blocks, parse_block
 from drugtail.evaluation.evaluate import evaluate_block
 from drugtail.report.tables import paired_difference, summarise, tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, write_json, write_parquet
+from drugtail.schema import Table
 
 METRIC = "test_balanced_accuracy"
 

@@ -12,13 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugtail.config import (
-    Benchmark,
     Catalogue,
-    Training,
-    merged,
     parse_assignments,
-    parse_seeds,
-    parse_split,
     read_benchmark,
     read_dataset,
     read_encoder,
@@ -29,6 +24,8 @@ from drugtail.evaluation.metrics import metric_names
 from drugtail.plan import Plan
 from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.settings import merged
+from drugtail.schema import Benchmark, Training, parse_seeds, parse_split
 
 CONFIG = Path(__file__).parents[2] / "config"
 CATALOGUE = Catalogue(CONFIG)

@@ -15,7 +15,6 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
-from drugtail.config import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore, Size
@@ -31,6 +30,7 @@ from drugtail.models.environments import (
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, stack
 from drugtail.runtime.draws import Draws, step_keys
+from drugtail.schema import GraphEncoder
 from drugtail.training.engine import batches
 
 SMILES = [

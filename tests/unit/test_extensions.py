@@ -13,15 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from drugtail.config import (
-    Benchmark,
-    Catalogue,
-    FingerprintEncoder,
-    GraphEncoder,
-    Training,
-    read_recipe,
-    validated,
-)
+from drugtail.config import Catalogue, read_recipe
 from drugtail.methods import own
 from drugtail.methods.losses import LOSSES
 from drugtail.methods.overview import COMMAND, address, methods, methods_page, needs
@@ -31,6 +23,8 @@ from drugtail.plan import Plan
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.settings import validated
+from drugtail.schema import Benchmark, FingerprintEncoder, GraphEncoder, Training
 from drugtail.training.block import train_block
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.config import Catalogue, GraphEncoder, Training
+from drugtail.config import Catalogue
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.mixing import MIXING
 from drugtail.runtime.draws import Draws, mix
+from drugtail.schema import GraphEncoder, Training
 from drugtail.training.engine import Run
 from drugtail.training.objective import MIXING_STREAM
 from drugtail.training.problem import read_problem

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 import drugtail
-from drugtail.config import Dataset
 from drugtail.data.prepare import canonical_reaction, parse_molecules, prepare_dataset
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
+from drugtail.schema import Dataset
 
 YES_NO = {"0": "no", "1": "yes"}
 ENOUGH = [["CCO", "0"], ["CCN", "1"]]

@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
-from drugtail.config import Catalogue, GraphEncoder, Training, merged
+from drugtail.config import Catalogue
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.distillation import distillation
 from drugtail.methods.mixing import MIXING, bilateral_share
@@ -23,6 +23,8 @@ from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_no
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.settings import merged
+from drugtail.schema import GraphEncoder, Training
 from drugtail.training.engine import Run
 from drugtail.training.problem import read_problem
 from drugtail.training.stages import enter_second_stage

@@ -20,7 +20,7 @@ from drugtail.evaluation.statistics import (
     rank_correlation,
     signed_rank,
 )
-from drugtail.report.figures import apart, plot_identifiability, plot_recall
+from drugtail.report.figures import plot_identifiability, plot_recall, spaced
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import write_parquet
 
@@ -274,7 +274,7 @@ def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_p
 def test_names_beside_a_figure_do_not_hide_each_other(values: list[float]) -> None:
     falling = np.sort(values)[::-1]
     gap = min(0.05, 1.1 / max(len(values) - 1, 1))
-    found = apart(falling, -0.05, 1.05, gap=0.05)
+    found = spaced(falling, -0.05, 1.05, gap=0.05)
     assert (-np.diff(found) > gap - 1e-9).all()
     assert found.min() > -0.05 - 1e-9
     assert found.max() < 1.05 + 1e-9

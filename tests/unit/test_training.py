@@ -23,7 +23,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from torch import Tensor
 
 import drugtail
-from drugtail.config import Catalogue, FingerprintEncoder, GraphEncoder, Training, merged
+from drugtail.config import Catalogue
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.recipe import Recipe
 from drugtail.models.companion import Companion
@@ -31,6 +31,8 @@ from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.settings import merged
+from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 from drugtail.training.block import train_block
 from drugtail.training.checkpoints import Checkpoint, load_model
 from drugtail.training.engine import Run, batches, predict, train_seeds
@@ -275,7 +277,8 @@ def test_reweighting_with_equal_weights_is_bit_for_bit_the_reference(
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from drugtail.config import Catalogue, GraphEncoder, Training
+from drugtail.config import Catalogue
+from drugtail.schema import GraphEncoder, Training
 from drugtail.training.block import train_block
 
 call = json.loads(sys.argv[1])

@@ -19,17 +19,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from drugtail.config import (
-    Catalogue,
-    FingerprintEncoder,
-    GraphEncoder,
-    Training,
-    merged,
-    read_recipe,
-)
+from drugtail.config import Catalogue, read_recipe
 from drugtail.methods.recipe import Recipe, Space
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.settings import merged
+from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 from drugtail.training.block import train_block
 from drugtail.training.space import check_space, count_points, default_point, free_space
 from drugtail.training.tune import Trial, suggest, tune_block, validation_score

@@ -14,8 +14,8 @@ from drugtail import __version__
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
-    from drugtail.config import Training
     from drugtail.methods.recipe import Recipe
+    from drugtail.schema import Training
 
 app = typer.Typer(
     help="A reproducible benchmark of long-tailed drug classification.",
@@ -266,8 +266,9 @@ def _resolved(
     method: Path, assignments: list[str] | None, code: Path | None
 ) -> tuple[Recipe, Training, dict[str, Any]]:
     """Recipe and training settings with what --set says, and what it says of the method."""
-    from drugtail.config import Training, parse_assignments, read_recipe
+    from drugtail.config import parse_assignments, read_recipe
     from drugtail.runtime.settings import merged
+    from drugtail.schema import Training
 
     changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
     for key, value in parse_assignments(assignments or []).items():
@@ -281,7 +282,7 @@ def _resolved(
 
 
 def _seeds(block: str) -> range:
-    from drugtail.config import parse_seeds
+    from drugtail.schema import parse_seeds
 
     try:
         return parse_seeds(block)
@@ -493,13 +494,7 @@ def check(
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
-    from drugtail.config import (
-        Catalogue,
-        check_described,
-        read_benchmark,
-        read_recipe,
-        read_yaml,
-    )
+    from drugtail.config import Catalogue, check_described, read_benchmark, read_recipe, read_yaml
     from drugtail.evaluation.collect import check_complete
     from drugtail.plan import Plan
 

@@ -9,19 +9,13 @@ from typing import Any
 
 import yaml
 
-from drugtail.config import (
-    Benchmark,
-    Catalogue,
-    FingerprintEncoder,
-    GraphEncoder,
-    MethodChoice,
-    read_recipe,
-)
+from drugtail.config import Catalogue, read_recipe
 from drugtail.methods.recipe import Recipe, Space
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import DEFAULT, TUNED, method_folder
 from drugtail.runtime.settings import merged
+from drugtail.schema import Benchmark, FingerprintEncoder, GraphEncoder, MethodChoice
 from drugtail.training.epochs import check_epochs
 from drugtail.training.space import (
     check_space,

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from drugtail.config import GraphEncoder
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.featurize import pack_atoms
@@ -19,6 +18,7 @@ from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.settings import Settings, validated
+from drugtail.schema import GraphEncoder
 from drugtail.training.checkpoints import load_model
 from drugtail.training.engine import predict as predict_logits
 

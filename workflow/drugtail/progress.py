@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drugtail.config import parse_seeds
 from drugtail.plan import WITHOUT_EFFECT, Plan, PlannedBlock, PlannedTuning
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import TUNED, parse_method_folder
+from drugtail.schema import parse_seeds
 from drugtail.training.space import read_tuned
 
 

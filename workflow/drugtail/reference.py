@@ -9,15 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from drugtail.config import (
-    Benchmark,
-    Dataset,
-    FingerprintEncoder,
-    GraphEncoder,
-    Table,
-)
 from drugtail.methods.recipe import Recipe
 from drugtail.runtime.settings import Settings, settings_in, tag_of
+from drugtail.schema import Benchmark, Dataset, FingerprintEncoder, GraphEncoder, Table
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {

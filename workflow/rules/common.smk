@@ -6,7 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from drugtail.config import Benchmark, Catalogue, parse_split
+from drugtail.config import Catalogue
+from drugtail.schema import Benchmark, parse_split
 from drugtail.plan import Plan
 from drugtail.progress import blocks_of_others
 from drugtail.runtime.digest import code_digest

@@ -13,10 +13,10 @@ import pandas as pd
 from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-from drugtail.config import Dataset, OfficialParts
 from drugtail.data.tables import read_table
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, write_json, write_parquet
+from drugtail.schema import Dataset, OfficialParts
 
 PART_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid",
               "test": "test"}  # fmt: skip

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from drugtail.config import parse_seeds
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
+from drugtail.schema import parse_seeds
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 

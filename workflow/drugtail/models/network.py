@@ -17,8 +17,8 @@ from drugtail.models.encoders import GCN
 from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
-    from drugtail.config import GraphEncoder
     from drugtail.methods.parts import Experts, LastLayer
+    from drugtail.schema import GraphEncoder
 
 
 @dataclass(frozen=True)

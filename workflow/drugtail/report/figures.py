@@ -340,7 +340,7 @@ def _name_points(
     Beside the points they would hide each other.
     """
     order = np.argsort(-y.to_numpy(), kind="stable")
-    places = apart(y.to_numpy()[order], *RECALLS)
+    places = spaced(y.to_numpy()[order], *RECALLS)
     for i, place in zip(order, places, strict=True):
         axis.annotate(
             names[i], (x.iloc[i], y.iloc[i]), xytext=(1.03, (place - RECALLS[0]) / np.ptp(RECALLS)),
@@ -349,7 +349,7 @@ def _name_points(
         )  # fmt: skip
 
 
-def apart(values: NDArray[Any], low: float, high: float, gap: float = 0.045) -> NDArray[Any]:
+def spaced(values: NDArray[Any], low: float, high: float, gap: float = 0.045) -> NDArray[Any]:
     """Falling numbers moved as little as it takes to lie `gap` apart, and between two ends.
 
     With more of them than there is room for, the gap is smaller.

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from drugtail.config import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.settings import name_in, tell_apart
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 from drugtail.runtime.names import TUNED, parse_method_folder
+from drugtail.schema import Table, TableColumn
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"

@@ -38,8 +38,8 @@ from drugtail.training.problem import (
 from drugtail.training.record import SeedResult
 
 if TYPE_CHECKING:
-    from drugtail.config import FingerprintEncoder, GraphEncoder, Training
     from drugtail.methods.recipe import Recipe
+    from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 
 MODULES = ("drugtail.training.block",)
 HISTORY = {

@@ -37,9 +37,9 @@ from drugtail.training.record import (
 from drugtail.training.stages import apply_posthoc, enter_second_stage, trained_parameters
 
 if TYPE_CHECKING:
-    from drugtail.config import GraphEncoder, Training
     from drugtail.methods.parts import Sampler
     from drugtail.methods.recipe import Recipe
+    from drugtail.schema import GraphEncoder, Training
 
 EVALUATION_BATCH = 1024
 SECONDS_BETWEEN_LINES = 5.0

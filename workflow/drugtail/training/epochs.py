@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
-    from drugtail.config import Training
     from drugtail.methods.recipe import Recipe
+    from drugtail.schema import Training
 
 
 def warmup_epochs(recipe: Recipe, scale: float) -> int:

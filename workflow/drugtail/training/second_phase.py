@@ -51,7 +51,6 @@ def begin_second_phase(run: Run, settings: TwoPhase) -> None:
     for index, seed in enumerate(run.seeds):
         generator = np.random.default_rng(run.stream_seed("grafting", seed.number))
         kept = nearest_to_mean(features[index], labels, size)
-        thinned = np.bincount(labels)[labels[kept]] > size
         source, background = pairs_to_graft(labels, kept, size, generator)
         wanted, inverse = np.unique(np.concatenate([source, background]), return_inverse=True)
         chosen = select(arrays, wanted)
@@ -70,37 +69,36 @@ def begin_second_phase(run: Run, settings: TwoPhase) -> None:
         share = np.ones(len(source), dtype=np.float32)
         share[possible] = held / new["atom_counts"]
         grafted.append(new)
-        pools.append((kept, thinned, source, background, possible, share))
-    _use(run, pools, grafted)
+        pools.append((kept, source, background, possible, share))
+    _use(run, pools, grafted, thinned=run.objective.counts > size)
 
 
-def _use(run: Run, pools: list[Any], grafted: list[dict[str, NDArray[Any]]]) -> None:
+def _use(
+    run: Run, pools: list[Any], grafted: list[dict[str, NDArray[Any]]], thinned: Tensor
+) -> None:
     train, labels = run.parts[TRAIN].cpu(), run.objective.labels.cpu()
     number = len(run.store)
     rows = []
-    for (kept, thinned, source, background, possible, share), new in zip(
-        pools, grafted, strict=True
-    ):
+    for (kept, source, background, possible, share), new in zip(pools, grafted, strict=True):
         molecules = torch.cat([train[torch.from_numpy(kept)], train[torch.from_numpy(source)]])
         place = len(kept) + np.flatnonzero(possible)
         molecules[torch.from_numpy(place)] = number + torch.arange(len(place))
         number += len(new["atom_counts"])
         own = labels[torch.from_numpy(np.concatenate([kept, source]))]
         other = labels[torch.from_numpy(np.concatenate([kept, background]))]
-        shares = torch.cat([torch.ones(len(kept)), torch.from_numpy(share)])
-        taught = torch.cat([torch.from_numpy(thinned), torch.zeros(len(source), dtype=torch.bool)])
-        rows.append((molecules, own, other, shares, taught))
+        whole = torch.ones(len(kept))
+        rows.append((molecules, own, other, torch.cat([whole, torch.from_numpy(share)])))
     run.grow(
         {
             name: torch.from_numpy(np.concatenate([new[name] for new in grafted]))
             for name in grafted[0]
         }
     )
-    molecules, own, other, shares, taught = (
+    molecules, own, other, shares = (
         torch.stack(column).to(run.store.device) for column in zip(*rows, strict=True)
     )
     teacher = run.predict_each(molecules).logits
-    run.use_second_stage(Pool(molecules, own, other, shares, teacher, taught))
+    run.use_second_stage(Pool(molecules, own, other, shares, teacher, taught=thinned[own]))
 
 
 def nearest_to_mean(

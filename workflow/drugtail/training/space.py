@@ -17,8 +17,8 @@ from drugtail.runtime.files import read_json
 from drugtail.runtime.settings import Settings, meant, merged
 
 if TYPE_CHECKING:
-    from drugtail.config import Training
     from drugtail.methods.recipe import Recipe, Space
+    from drugtail.schema import Training
 
 TRAINING = "training."
 DESCRIPTION = ("name", "family", "idea", "reference", "tuning")

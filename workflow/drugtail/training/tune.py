@@ -44,8 +44,8 @@ from drugtail.training.space import (
 )
 
 if TYPE_CHECKING:
-    from drugtail.config import FingerprintEncoder, GraphEncoder, Training
     from drugtail.methods.recipe import Recipe, Space
+    from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 
 MODULES = ("drugtail.training.tune",)
 # Trials, the default among them, before suggestions follow from those before: few enough that a
