@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 from drugtail.data import generate
-from drugtail.data.generate import CLASS_SIZES, TEMPLATES, generate_reactions
+from drugtail.data.generate import CLASS_SIZES, generate_reactions
+from drugtail.data.reactions import BUILDING_BLOCKS, COUPLINGS, TEMPLATES
 
 SMALL = dict.fromkeys(CLASS_SIZES, 6)
 
@@ -128,12 +129,12 @@ def test_templates_give_the_textbook_product(template: str, reactants: str, prod
 
 
 def test_building_blocks_and_templates_are_listed_once() -> None:
-    blocks = " ".join(generate.BUILDING_BLOCKS.values()).split()
+    blocks = " ".join(BUILDING_BLOCKS.values()).split()
     canonical = [Chem.CanonSmiles(block) for block in blocks]
     assert len(set(canonical)) == len(canonical)
     names = [template.name for template in TEMPLATES]
     assert len(set(names)) == len(names)
-    assert set(generate.COUPLINGS) < set(names)
+    assert set(COUPLINGS) < set(names)
     assert {template.reaction_class for template in TEMPLATES} == set(CLASS_SIZES)
 
 
