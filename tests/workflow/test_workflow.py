@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 
 import mlflow
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from project import Project
 
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.files import read_json
 
 
@@ -238,6 +240,38 @@ def test_partial_tables_are_made_from_what_is_finished(
     log = project.snakemake("tables").stdout
     assert "Training" not in log
     assert "4 are missing" in log
+
+
+def test_a_benchmark_with_gaps_is_published_with_its_blocks_and_goes_on_elsewhere(
+    finished: Project, changeable: Project, new_project: Callable[[str], Project]
+) -> None:
+    missing = "tiny/random-0/gcn/cross_entropy/seeds0-1"
+    shutil.rmtree(changeable.folder / "results/runs" / missing)
+    changeable.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1]\npartial: true")
+    changeable.snakemake("tables")
+    command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
+    refused = changeable.run(*command, "--blocks", check=False)
+    assert "2 of 6 runs are not finished" in refused.stdout
+    changeable.run(*command, "--blocks", "--partial")
+    published = changeable.folder / "published/tiny"
+    manifest = read_json(published / "manifest.json")
+    assert manifest["missing"] == [missing]
+    assert manifest["runs"] == 4
+    assert missing not in manifest["blocks"]
+    assert not list(published.glob("runs/**/model.pt"))
+    block = "runs/tiny/random-0/gcn/class_distance/seeds0-1/predictions.parquet"
+    assert file_digest(published / block) == file_digest(finished.folder / "results" / block)
+
+    other = new_project("elsewhere")
+    other.snakemake("data")
+    shutil.copytree(
+        published / "runs", other.folder / "results/runs", copy_function=shutil.copyfile
+    )
+    log = other.snakemake("tables", "--rerun-triggers", "mtime").stdout
+    assert "Training cross_entropy" in log
+    assert "Training class_distance" not in log
+    assert "Fitting" not in log
+    pd.testing.assert_frame_equal(metrics(other), metrics(finished))
 
 
 # ---------------------------------------------------------------------------------- tracking

@@ -425,13 +425,20 @@ def publish(
     config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
     output: Folder,
     config_dir: ConfigFolder = CONFIG,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also with blocks missing; the manifest names them.")
+    ] = False,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Also predictions and histories of every block.")
+    ] = False,
 ) -> None:
     """Copy tables, figures and page of a finished benchmark, with how they were made."""
     from drugtail.config import Catalogue, read_benchmark
     from drugtail.plan import Plan
     from drugtail.report.publish import publish as run
 
-    run(Plan(read_benchmark(config), Catalogue(config_dir)), config, output)
+    plan = Plan(read_benchmark(config), Catalogue(config_dir))
+    run(plan, config, output, partial=partial, blocks=blocks)
 
 
 @app.command()

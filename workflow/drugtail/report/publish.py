@@ -6,22 +6,27 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from drugtail.evaluation.collect import check_complete
-from drugtail.plan import Plan
+from drugtail.evaluation.collect import check_complete, count_finished
+from drugtail.plan import Plan, PlannedBlock
 from drugtail.progress import blocks_of_others
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
 from drugtail.runtime.names import TUNED
 
+# Of a block: what nobody needs to compute another metric from it or to train the others.
+UNPUBLISHED = ("model.pt",)
 
-def publish(plan: Plan, config: Path, output: Path) -> None:
+
+def publish(
+    plan: Plan, config: Path, output: Path, *, partial: bool = False, blocks: bool = False
+) -> None:
     """Copy tables, figures and page of a benchmark, and write the manifest of how they were made.
 
     Parameters
     ----------
     plan
-        The benchmark; every run of it must be finished.
+        The benchmark.
     config
         Its configuration file; copied too.
     output
@@ -30,6 +35,12 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
         ``manifest.json`` (command, host, packages, times, and per block its command, git commit,
         code digest, the digests of its inputs and predictions, and what tuning gave). It is
         replaced, but a ``README.md`` in it stays: what people wrote about the tables.
+    partial
+        Publish a benchmark of which blocks are missing; the manifest names them as ``missing``.
+        Otherwise every run must be finished.
+    blocks
+        Copy the blocks as well, as ``runs/`` and without their models: other metrics and tests
+        can be computed from the predictions, and what is missing be trained beside them.
 
     Raises
     ------
@@ -45,7 +56,11 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
             f"`snakemake --configfile {config}` again, or give the benchmarks that share this "
             "folder one each (results)"
         )
-    number = check_complete(results / "metrics" / name / "runs.parquet")
+    collected = results / "metrics" / name / "runs.parquet"
+    number = count_finished(collected) if partial else check_complete(collected)
+    planned = list(plan.blocks())
+    missing = [b for b in planned if not (results / "runs" / b.path / "status.json").is_file()]
+    finished = [block for block in planned if block not in missing]
     with atomic_directory(output) as folder:
         kinds = (("metrics", "*.parquet"), ("tables", "*.*"), ("figures", "*.svg"))
         for kind, pattern in kinds:
@@ -56,12 +71,24 @@ def publish(plan: Plan, config: Path, output: Path) -> None:
         shutil.copy(config, folder)
         if (readme := output / "README.md").is_file():
             shutil.copy(readme, folder)
-        write_json(folder / "manifest.json", _manifest(plan, config, results, number))
+        if blocks:
+            for block in finished:
+                shutil.copytree(
+                    results / "runs" / block.path,
+                    folder / "runs" / block.path,
+                    ignore=shutil.ignore_patterns(*UNPUBLISHED),
+                )
+        manifest = _manifest(plan, finished, config, results, number)
+        if missing:
+            manifest["missing"] = [block.path for block in missing]
+        write_json(folder / "manifest.json", manifest)
 
 
-def _manifest(plan: Plan, config: Path, results: Path, number: int) -> dict[str, Any]:
+def _manifest(
+    plan: Plan, finished: list[PlannedBlock], config: Path, results: Path, number: int
+) -> dict[str, Any]:
     blocks: dict[str, dict[str, Any]] = {}
-    for block in plan.blocks():
+    for block in finished:
         folder = results / "runs" / block.path
         manifest = read_json(folder / "manifest.json")
         blocks[block.path] = {
@@ -81,7 +108,7 @@ def _manifest(plan: Plan, config: Path, results: Path, number: int) -> dict[str,
         if block.settings == TUNED:
             blocks[block.path]["tuned"] = read_json(Path(manifest["inputs"]["tuned"]["path"]))
     if not blocks:
-        raise DrugtailError(f"{config}: has no blocks")
+        raise DrugtailError(f"{config}: has no finished block")
     # What is the same everywhere is said once.
     shared = {
         key: common[0]
