@@ -128,10 +128,14 @@ def test_parametric_equals_its_formula() -> None:
             s + math.log(n / sum(COUNTS))
             for s, n in zip(one.logits[i, v].tolist(), COUNTS, strict=True)
         ]
-        keys = [(LABELS[j], dot(z, one.keys[j, w]) / 0.2) for j, w in VIEWS if (j, w) != (i, v)]
+        keys = [
+            (LABELS[j], dot(z, one.keys[j, w]) / part.temperature)
+            for j, w in VIEWS
+            if (j, w) != (i, v)
+        ]
         for key, label in zip(one.queue, [0, 1, -1, 2, -1], strict=True):
             if label >= 0:
-                keys.append((label, dot(z, key) / 0.2))
+                keys.append((label, dot(z, key) / part.temperature))
         below = math.log(sum(map(math.exp, centres)) + sum(math.exp(s) for _, s in keys))
         mine = [s for label, s in keys if label == y]
         found = centres[y] - below + part.alpha * sum(s - below for s in mine)
@@ -183,7 +187,7 @@ def test_k_positive_draws_the_own_other_view_and_k_more_of_the_class(k: int) -> 
     assert abs(sum(values) / len(values) - total / len(VIEWS)) < 4 * spread
 
 
-def test_targeted_adds_the_targets_to_the_denominator_and_the_own_one_to_the_loss() -> None:
+def test_targeted_adds_the_targets_to_the_denominator_and_the_own_one_to_the_positives() -> None:
     part = TargetedContrastive(name="targeted", positives=50, target_weight=0.3)
     one, total = batch(), 0.0
     assert one.targets is not None
@@ -193,8 +197,8 @@ def test_targeted_adds_the_targets_to_the_denominator_and_the_own_one_to_the_los
         others = [(j, dot(z, one.views[j, w]) / 0.1) for j, w in VIEWS if (j, w) != (i, v)]
         below = math.log(sum(map(math.exp, to_targets)) + sum(math.exp(s) for _, s in others))
         mine = [s for j, s in others if LABELS[j] == LABELS[i]]
-        total -= sum(s - below for s in mine) / len(mine)
-        total -= 0.3 * (to_targets[LABELS[i]] - below)
+        drawn = 0.3 * (to_targets[LABELS[i]] - below)
+        total -= (sum(s - below for s in mine) + drawn) / (len(mine) + 1)
     found = CONTRASTIVE["targeted"](part, one).item()
     assert found == pytest.approx(total / len(VIEWS), rel=1e-9)
 

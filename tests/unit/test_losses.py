@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drugtail.methods.experts import combine_by_evidence, trust
+from drugtail.methods.experts import combine_by_evidence, evidence_level, trust
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.parts import (
     ClassDependentTemperature,
@@ -235,12 +235,16 @@ def test_trustworthy_experts_equal_their_formula() -> None:
 
 def test_trust_and_its_combination_equal_a_naive_computation() -> None:
     experts = outcome(seed=3).experts
-    found, (logits, uncertainty) = trust(experts), combine_by_evidence(experts)
-    for i in range(9):
-        weights, uncertainties = naive_trust(experts[:, i].tolist())
+    level = evidence_level(experts)
+    found, (logits, uncertainty) = trust(experts), combine_by_evidence(experts, level)
+    every = [naive_trust(experts[:, i].tolist()) for i in range(9)]
+    mean = [sum(math.exp(weights[m] / 0.2) for weights, _ in every) / 9 for m in range(3)]
+    assert level.exp().tolist() == pytest.approx(mean)
+    for i, (weights, uncertainties) in enumerate(every):
         assert found.weight[:, i].tolist() == pytest.approx(weights)
         assert found.uncertainty[:, i].tolist() == pytest.approx(uncertainties)
-        share = softmax([w / 0.2 for w in weights])
+        relative = [math.exp(w / 0.2) / m for w, m in zip(weights, mean, strict=True)]
+        share = [r / sum(relative) for r in relative]
         wanted = [sum(a * e for a, e in zip(share, column, strict=True)) for column in
                   experts[:, i].T.tolist()]  # fmt: skip
         assert logits[i].tolist() == pytest.approx(wanted)
@@ -250,11 +254,26 @@ def test_trust_and_its_combination_equal_a_naive_computation() -> None:
 def test_an_expert_without_any_evidence_is_wholly_uncertain_and_a_sure_one_hardly() -> None:
     nothing = torch.full((3, 1, 4), -200.0)
     sure = torch.tensor([[30.0, -30.0, -30.0, -30.0]]).expand(3, 1, 4)
-    assert combine_by_evidence(nothing)[1].item() == pytest.approx(1)
-    assert 0 < combine_by_evidence(sure)[1].item() < 1e-9
+    level = torch.zeros(3)
+    assert combine_by_evidence(nothing, level)[1].item() == pytest.approx(1)
+    assert 0 < combine_by_evidence(sure, level)[1].item() < 1e-9
     # Experts that contradict each other as much as can be.
     torn = torch.stack([sure[0], sure[0].flip(1), sure[0]])
-    assert all(t.isfinite().all() for t in (*combine_by_evidence(torn), trust(torn).weight))
+    level = evidence_level(torn)
+    assert all(t.isfinite().all() for t in (*combine_by_evidence(torn, level), trust(torn).weight))
+
+
+def test_of_sure_experts_each_has_an_equal_share_and_an_unsure_one_leaves_it_to_the_next() -> None:
+    """The weight of the first is 1 and of the others next to 0; it must not decide alone."""
+    sure = 30 * torch.eye(4).expand(3, 4, 4) * torch.tensor([1.0, 0.9, 0.8])[:, None, None]
+    unsure = torch.full((3, 1, 4), -9.0)
+    experts = torch.cat([sure, unsure], dim=1)
+    level = evidence_level(sure)
+    logits, _ = combine_by_evidence(experts, level)
+    torch.testing.assert_close(logits[:4], sure.mean(dim=0), rtol=1e-3, atol=1e-3)
+    weight = trust(experts).weight[:, 4]
+    share = (weight / 0.2 - level).softmax(dim=0)
+    assert share[1] > 10 * share[0]
 
 
 def naive_trust(experts: list[list[float]]) -> tuple[list[float], list[float]]:
@@ -351,14 +370,11 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
         return loss(name, outcome(molecules=5, logits=logits, experts=experts, scale=1.0))
 
     logits, experts = (t.clone().requires_grad_() for t in (batch.logits, batch.experts))
-    if name in ("influence_balanced", "diverse_experts"):
-        # Parts of these are held constant on purpose: compared with the same part held constant.
-        found = torch.autograd.grad(of(logits, experts).sum(), [logits, experts], allow_unused=True)
-        wanted = torch.autograd.grad(
-            held_constant(name, logits, experts).sum(), [logits, experts], allow_unused=True
-        )
-        for a, b in zip(found, wanted, strict=True):
-            torch.testing.assert_close(a, b)
+    if name == "diverse_experts":
+        # The mean is held constant on purpose: compared with the same held constant.
+        (found,) = torch.autograd.grad(of(logits, experts).sum(), [experts])
+        (wanted,) = torch.autograd.grad(mean_held_constant(experts).sum(), [experts])
+        torch.testing.assert_close(found, wanted)
         return
     uses_experts = name == "trustworthy_experts"
     assert torch.autograd.gradcheck(
@@ -367,14 +383,8 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
     )
 
 
-def held_constant(name: str, logits: Tensor, experts: Tensor) -> Tensor:
-    batch = outcome(molecules=5, logits=logits, experts=experts, scale=1.0)
-    y = batch.labels
-    if name == "influence_balanced":
-        with torch.no_grad():
-            error = (logits.softmax(1) - torch.nn.functional.one_hot(y, 5)).abs().sum(1)
-            factor = 1000 / (error * batch.features.abs().sum(1) + 1e-3)
-        return factor * torch.nn.functional.cross_entropy(logits, y, reduction="none")
+def mean_held_constant(experts: Tensor) -> Tensor:
+    y = outcome(molecules=5).labels
     margin = 0.5 * COUNTS.double() ** -0.25 / (COUNTS.double() ** -0.25).max()
     temperature = 0.95 + 0.05 * 5 * COUNTS / COUNTS.sum()
     temperature = temperature / temperature.max()

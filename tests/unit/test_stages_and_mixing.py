@@ -17,6 +17,7 @@ from torch import Tensor
 from drugtail.config import Catalogue
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.distillation import distillation
+from drugtail.methods.experts import combine_by_evidence, evidence_level
 from drugtail.methods.mixing import MIXING, bilateral_share
 from drugtail.methods.parts import Mixup, Remix
 from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
@@ -323,6 +324,31 @@ def test_a_method_that_says_its_uncertainty_gives_it_with_every_prediction(files
             assert (result.uncertainty[part] > 0).all()
             assert (result.uncertainty[part] <= 1).all()
     assert finish(make_run(files, "ride", epochs=2))[0].uncertainty == {}
+
+
+def test_experts_are_averaged_relative_to_their_level_in_training(files: Any) -> None:
+    run = make_run(files, "tlc", epochs=12)
+    finish(run)
+    said = run.predict(run.parts["train"])
+    torch.testing.assert_close(run.network.level, evidence_level(said.experts), rtol=0, atol=1.5)
+    assert run.network.level[:, 0].tolist() == pytest.approx([5, 5])
+    logits, _ = combine_by_evidence(said.experts, run.network.level)
+    torch.testing.assert_close(said.logits, logits)
+    few = run.predict(run.parts["train"][:3])
+    torch.testing.assert_close(few.logits, said.logits[:, :3])
+
+
+def test_classes_have_targets_in_the_second_half(files: Any) -> None:
+    run, without = (
+        make_run(files, "tsc", contrastive__start=start, epochs=6) for start in (0.5, 1.0)
+    )
+    seen = []
+    for one in (run, without):
+        while one.epoch < 6:
+            one.train_epoch()
+        seen.append([row["contrastive_loss"] for row in one.seeds[0].history])
+    assert seen[0][:3] == seen[1][:3]
+    assert seen[0][3] > seen[1][3] + 0.3
 
 
 def test_a_training_too_short_for_its_second_stage_is_refused(files: Any) -> None:

@@ -131,12 +131,16 @@ def balanced(settings: Any, batch: ViewBatch) -> Tensor:
 
 @CONTRASTIVE.register("k_positive")
 def k_positive(settings: Any, batch: ViewBatch) -> Tensor:
-    """Supervised contrastive loss with the same number of positives for every molecule (KCL).
+    """Supervised contrastive loss with at most k + 1 positives for every molecule (KCL).
 
     −1/(k + 1) Σ_p log( exp(z_i·z_p/τ) / Σ_{a≠i} exp(z_i·z_a/τ) ) over the molecule's own other view
-    and k others of its class, drawn at random in every step; all of them where there are fewer
-    (Kang et al., ICLR 2021, equation 3). ``settings.positives`` is k. Parameters and result as in
-    `supervised`.
+    and k others of its class, drawn at random in every step (Kang et al., ICLR 2021, equation 3).
+    ``settings.positives`` is k. Parameters and result as in `supervised`.
+
+    Changed for molecules: the k others are drawn from the batch, as in the CIFAR code of the
+    authors of `targeted`, and not from a memory of 65,536 pictures, which would be every molecule
+    many times over. A class with few molecules in the batch has fewer: one of 18 of 4,866 mostly
+    none.
     """
     similarity, others = _pairs(batch.views)
     positive = _drawn_positives(batch, settings.positives, others)
@@ -147,11 +151,12 @@ def k_positive(settings: Any, batch: ViewBatch) -> Tensor:
 def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     """`k_positive` with the target of each class as one point more (TSC; Li et al., CVPR 2022).
 
-    Targets lie spread evenly on the sphere (`drugtail.methods.targets`); all of them stand in the
-    denominator, and −λ log of the share of the own class's one is added (equation 3, λ =
-    ``settings.target_weight``). Before the first re-clustering, which gives classes their targets,
-    it is `k_positive`; without a warm-up the first targets are those of a network that has not
-    learned anything yet. Parameters and result as in `supervised`.
+    Targets lie spread evenly on the sphere (`drugtail.methods.targets`). All of them stand in the
+    denominator, and the own class's one among the positives p with a weight of λ:
+    −1/(|P| + 1) ( Σ_{p∈P} log p + λ log p(target) ), as in the authors' code; λ, of
+    ``settings.target_weight``, is 1 in that for CIFAR and 0.2 in that for ImageNet-LT. As there, it
+    is `k_positive` up to ``settings.start`` of the epochs; classes are assigned their targets at
+    re-clusterings. Parameters and result as in `supervised`.
     """
     if batch.targets is None:
         return k_positive(settings, batch)
@@ -163,10 +168,12 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     own = is_own(batch.labels.repeat(2), len(batch.targets))
     positive = _drawn_positives(batch, settings.positives, others)
     compared = torch.cat([others, every], dim=1)
-    molecules = torch.cat([positive, torch.zeros_like(own)], dim=1)
-    target = torch.cat([torch.zeros_like(positive), own], dim=1)
-    drawn: Tensor = settings.target_weight * _mean_log_ratio(logits, target, compared)
-    return _mean_log_ratio(logits, molecules, compared) + drawn
+    target = settings.target_weight * own.to(logits.dtype)
+    weight = torch.cat([positive.to(logits.dtype), target], dim=1)
+    floor = torch.finfo(logits.dtype).min
+    log_share = logits - logits.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+    per_anchor: Tensor = -(log_share * weight).sum(dim=1) / (positive.sum(dim=1) + 1)
+    return per_anchor.mean()
 
 
 @CONTRASTIVE.register("parametric")
@@ -180,10 +187,10 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     centre's weight is 1. It contains the classification loss. Parameters and result as in
     `supervised`.
 
-    Changed for molecules: the queue and α are those of the authors for CIFAR-100 (1,024 and 0.01;
-    for larger data sets 8,192 and 0.05), so that the queue is not a whole epoch old and α |P| of a
-    class that is a third of all molecules does not drown its centre. Both views ask and both are
-    keys, and centres compare with the head's features while keys compare with embeddings.
+    Changed for molecules: queue, α and τ are those of the authors for CIFAR-100 (1,024, 0.01 and
+    0.05; for larger data sets 8,192, 0.05 and 0.2), so that the queue is not a whole epoch old and
+    α |P| of a class that is a third of all molecules does not drown its centre. Both views ask and
+    both are keys, and centres compare with the head's features while keys compare with embeddings.
     """
     assert batch.keys is not None
     assert batch.queue is not None

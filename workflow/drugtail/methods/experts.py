@@ -58,7 +58,9 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     of wrong classes to none; a grows from 0 to ``settings.divergence`` with the epochs, 0.015 being
     what the authors' 200 epochs end with. Weights w are those of `trust`; an expert learns a
     molecule only where its weight is above ``settings.threshold`` = θ of the batch's largest, and
-    its loss is the mean over those. The recipe's class weights are those of `diverse_experts`.
+    its loss is the mean over those. The recipe's class weights are those of `diverse_experts`; here
+    they count for the divergence, too. Left out is the divergence from the experts' mean that the
+    authors' code subtracts with a factor of 0.01.
 
     The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, it has no
     gradient where there is no evidence for any class: the loss is flat at log C.
@@ -129,13 +131,34 @@ def trust(experts: Tensor) -> Trust:
     return Trust(torch.stack(weights, dim=-2), uncertainty)
 
 
-def combine_by_evidence(experts: Tensor) -> tuple[Tensor, Tensor]:
+def evidence_level(experts: Tensor) -> Tensor:
+    """Log of the mean of exp(w / 0.2) over molecules, [..., E], from logits [..., E, B, C]."""
+    weight = trust(experts).weight / WEIGHT_TEMPERATURE
+    return weight.logsumexp(dim=-1) - math.log(weight.shape[-1])
+
+
+def first_level(experts: int) -> Tensor:
+    """`evidence_level` of experts that are sure of every molecule, [E]."""
+    level = torch.zeros(experts)
+    level[0] = 1 / WEIGHT_TEMPERATURE
+    return level
+
+
+def combine_by_evidence(experts: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of the experts of TLC averaged by exp(w / 0.2), and the uncertainty of the mean.
+
+    The first expert's w is 1 and a later one's next to 0 for all molecules but those that the
+    experts before are unsure of: each expert's exp(w / 0.2) is therefore taken relative to its mean
+    over molecules, as in the authors' code, or the first would decide alone. There it is the mean
+    over the batch; here it is `level`, so that a prediction does not hang on what else is asked.
+    The authors report the w of an expert after the last as the uncertainty.
 
     Parameters
     ----------
     experts
         Logits of every expert, [..., E, B, C].
+    level
+        `evidence_level` of training molecules, [..., E].
 
     Returns
     -------
@@ -144,7 +167,8 @@ def combine_by_evidence(experts: Tensor) -> tuple[Tensor, Tensor]:
     uncertainty : Tensor
         u = C / S of these logits, in (0, 1], [..., B].
     """
-    share = (trust(experts).weight / WEIGHT_TEMPERATURE).softmax(dim=-2)
+    weight = trust(experts).weight / WEIGHT_TEMPERATURE
+    share = (weight - level[..., None]).softmax(dim=-2)
     logits = (share[..., None] * experts).sum(dim=-3)
     uncertainty = experts.shape[-1] * (-F.softplus(logits).logsumexp(dim=-1)).exp()
     return logits, uncertainty

@@ -96,13 +96,15 @@ def influence_balanced(settings: Any, batch: Outcome) -> Tensor:
 
     Park et al., ICCV 2021, equation 8: the denominator is how much a molecule moves the last layer.
     Their weights w_c ∝ 1/n_c are the recipe's class weights. Up to ``settings.start`` of the epochs
-    it is cross-entropy; ``settings.alpha`` is α. No gradient flows through the factor. Parameters
-    and result as in `cross_entropy`.
+    it is cross-entropy; ``settings.alpha`` is α. As in the authors' code the gradient flows through
+    the factor, so that a molecule that is fitted fades as it does with cross-entropy. With Adam α
+    scales no step for long; the jump of the loss makes the first steps of the second half larger.
+    Parameters and result as in `cross_entropy`.
     """
     losses = negative_log_likelihood(batch.logits, batch.labels)
     own = is_own(batch.labels, batch.logits.shape[1])
     error = (batch.logits.softmax(dim=1) - own.to(batch.logits.dtype)).abs().sum(dim=1)
-    influence = (error * batch.features.abs().sum(dim=1)).detach()
+    influence = error * batch.features.abs().sum(dim=1)
     factor: Tensor = settings.alpha / (influence + 1e-3)
     return losses * factor.where(batch.progress >= settings.start, 1.0)
 
@@ -187,7 +189,9 @@ def label_aware_smoothing(settings: Any, batch: Outcome) -> Tensor:
 
     ε_c = ε_tail + (ε_head − ε_tail) · sin(π/2 · (n_c − n_min) / (n_max − n_min)), concave in n_c
     (Zhong et al. (MiSLAS), CVPR 2021, equation 6). ``settings.head`` and ``settings.tail`` are the
-    two ends; classes of one size all have ε_tail. Parameters and result as in `cross_entropy`.
+    two ends; classes of one size all have ε_tail. It is the loss alone: the authors use it in a
+    second stage, for classifier and class scales on balanced samples. Parameters and result as in
+    `cross_entropy`.
     """
     counts = batch.counts.to(batch.logits.dtype)
     place = (counts - counts.min()) / (counts.max() - counts.min()).clamp(min=1)

@@ -133,6 +133,7 @@ class Objective:
         self.subclusters = labels.repeat(seeds, 1)
         self.temperatures = torch.ones_like(self.weights)
         self.targets: Tensor | None = None
+        self.draws_to_targets = False
         self.warmup = warmup_epochs(recipe, schedule_scale)
 
     # ---------------------------------------------------------------------------- epochs
@@ -140,6 +141,9 @@ class Objective:
     def begin_epoch(self, progress: float) -> None:
         """Renew what depends on the share of the epochs that are over."""
         self.progress.fill_(progress)
+        term = self.recipe.contrastive
+        if term is not None and "targets" in term.needs:
+            self.draws_to_targets = progress >= getattr(term, "start", 0.0)
         for index, geometry in enumerate(self.geometry):
             self.weights[index] = self._weights(geometry, progress)
 
@@ -149,7 +153,10 @@ class Objective:
 
     def phase(self, epoch: int) -> tuple[bool, ...]:
         """What a step of this epoch consists of; steps of one phase run the same operations."""
-        return self.trains_classifier(epoch), self._clustered(), self.second_stage
+        return (
+            self.trains_classifier(epoch), self._clustered(), self.draws_to_targets,
+            self.second_stage,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------ a step
 
@@ -235,7 +242,7 @@ class Objective:
             losses=_by_view(losses),
             temperatures=self.temperatures,
             centres=None if centres is None else F.normalize(centres, dim=2),
-            targets=self.targets if "targets" in settings.needs else None,
+            targets=self.targets if self.draws_to_targets else None,
             keys=None if slow is None else _by_view(slow),
             queue=companion.queue,
             queue_labels=companion.queue_labels,
