@@ -14,9 +14,9 @@ from drugtail.config import Catalogue
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.statistics import (
     RESAMPLES,
-    bootstrap_mean,
     compare_methods,
     holm,
+    mean_interval,
     rank_correlation,
     signed_rank,
 )
@@ -51,20 +51,58 @@ def test_signed_rank_is_that_of_scipy_and_says_nothing_of_no_difference() -> Non
     assert np.isnan(signed_rank(np.empty(0)))
 
 
-def test_a_bootstrap_interval_is_close_to_that_of_a_normal_mean() -> None:
-    values = np.random.default_rng(1).normal(2.0, 0.5, size=200)
-    low, high = bootstrap_mean([values])
-    half = 1.96 * values.std() / np.sqrt(200)
-    assert low == pytest.approx(values.mean() - half, abs=0.01)
-    assert high == pytest.approx(values.mean() + half, abs=0.01)
-    assert np.isnan(bootstrap_mean([values, np.array([1.0])])).all()
-    assert np.isnan(bootstrap_mean([])).all()
+def test_an_interval_of_one_stratum_is_students() -> None:
+    values = np.random.default_rng(1).normal(2.0, 0.5, size=4)
+    wanted = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert mean_interval([values]) == pytest.approx(tuple(wanted))
+    assert np.isnan(mean_interval([values, np.array([1.0])])).all()
+    assert np.isnan(mean_interval([])).all()
+    assert mean_interval([np.full(3, 0.25)]) == (0.25, 0.25)
+
+
+def test_an_interval_of_two_strata_of_one_size_is_welchs() -> None:
+    """The mean of a and b is half the difference between a and -b."""
+    generator = np.random.default_rng(2)
+    a, b = generator.normal(1, 0.1, size=5), generator.normal(-3, 1.0, size=5)
+    wanted = stats.ttest_ind(a, -b, equal_var=False).confidence_interval(0.95)
+    assert mean_interval([a, b]) == pytest.approx((wanted.low / 2, wanted.high / 2))
+
+
+@pytest.mark.parametrize(("strata", "seeds"), [(1, 3), (1, 5), (3, 3), (3, 5)])
+def test_an_interval_of_a_few_seeds_holds_the_mean_in_95_of_100_cases(
+    strata: int, seeds: int
+) -> None:
+    generator = np.random.default_rng(strata * 10 + seeds)
+    held = 0
+    for _ in range(2000):
+        low, high = mean_interval(list(generator.normal(size=(strata, seeds))))
+        held += low <= 0 <= high
+    assert 0.935 < held / 2000 < 0.985
 
 
 def test_an_interval_does_not_widen_because_data_sets_differ() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, size=(2, 50))
-    low, high = bootstrap_mean([noise[0] - 5, noise[1] + 5])
+    low, high = mean_interval([noise[0] - 5, noise[1] + 5])
     assert high - low == pytest.approx(2 * 1.96 * noise.std() / np.sqrt(100), rel=0.15)
+
+
+def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "a", "split": "random-0", "encoder": encoder, "method": "plain", "seed": seed,
+         "part": "test", "label": label, "label_name": str(label), "n_train": 100 // (label + 1),
+         "group": "head", "recall": recall}
+        for encoder, recall in (("gcn", 0.9), ("wide", 0.1)) for seed in range(3)
+        for label in range(4)
+    ]  # fmt: skip
+    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    drawn = (tmp_path / "recall.svg").read_text()
+    assert "plain (gcn)" in drawn
+    assert "plain (wide)" in drawn
+    one = pd.DataFrame(rows).query("encoder == 'gcn'")
+    write_parquet(tmp_path / "classes.parquet", one)
+    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    assert "plain (gcn)" not in (tmp_path / "recall.svg").read_text()
 
 
 def paired_runs() -> pd.DataFrame:

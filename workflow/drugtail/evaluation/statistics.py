@@ -39,9 +39,9 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
     -------
     pandas.DataFrame
         One row per other method and metric: ``against``, ``metric``, ``pairs``, ``difference``
-        (mean), ``low`` and ``high`` (its 95 % interval, seeds drawn anew within each data set and
-        split), ``wins``, ``losses``, ``p``, ``p_holm`` and, per data set, ``on_{dataset}`` (mean
-        difference there).
+        (mean), ``low`` and ``high`` (its 95 % interval, see `mean_interval`; data sets and splits
+        are the strata), ``wins``, ``losses``, ``p``, ``p_holm`` and, per data set,
+        ``on_{dataset}`` (mean difference there).
     """
     several = runs.duplicated([*PAIR, "method"]).any()
     pair = [*PAIR, "encoder"] if several else PAIR
@@ -59,7 +59,7 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
             )
             values = found.to_numpy(dtype=float)
             strata = [part.to_numpy(dtype=float) for _, part in found.groupby(level=pair[:2])]
-            low, high = bootstrap_mean(strata)
+            low, high = mean_interval(strata)
             by_dataset = found.groupby(level="dataset").mean()
             rows.append(
                 {
@@ -99,20 +99,33 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return corrected
 
 
-def bootstrap_mean(strata: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean of all values, drawn anew per stratum.
+def mean_interval(strata: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """95 % interval of the mean of all values, from their variances within each stratum.
 
-    NaN without values, or if a stratum has a single one, which cannot vary.
+    Student's t with the degrees of freedom of Satterthwaite (1946). A bootstrap of three to five
+    values would hold the true mean in 72 to 88 of 100 cases instead of 95.
+
+    Parameters
+    ----------
+    strata
+        Values of every stratum, [n_s]; strata may have other means and other variances.
+
+    Returns
+    -------
+    tuple of float
+        The bounds. NaN without values, or if a stratum has a single one, which cannot vary.
     """
     if not strata or min(map(len, strata)) < 2:
         return float("nan"), float("nan")
-    generator = np.random.default_rng(0)
-    total = np.zeros(RESAMPLES)
-    for values in strata:
-        total += values[generator.integers(len(values), size=(RESAMPLES, len(values)))].sum(axis=1)
-    mean = total / sum(map(len, strata))
-    low, high = np.quantile(mean, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    sizes = np.array([len(values) for values in strata])
+    mean = float(np.concatenate(strata).mean())
+    parts = sizes * np.array([values.var(ddof=1) for values in strata]) / sizes.sum() ** 2
+    variance = parts.sum()
+    if variance == 0:
+        return mean, mean
+    freedom = variance**2 / (parts**2 / (sizes - 1)).sum()
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    return mean - half, mean + half
 
 
 def rank_correlation(

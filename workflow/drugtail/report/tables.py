@@ -32,10 +32,11 @@ TUNED_NOTE = (
 OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
 COMPARISON_NOTES = [
-    "Mean difference over pairs (same data set, split and seed), in brackets its 95 % bootstrap "
-    "interval, seeds drawn anew within each data set; p of Wilcoxon's signed-rank test over all "
-    "pairs, two-sided, and corrected with Holm's method over all rows of the table. Interval and p "
-    "speak of training seeds on these splits, not of other splits or data sets."
+    "Mean difference over pairs (same data set, split and seed), in brackets its 95 % interval "
+    "(Student's t, from the variances over seeds within each data set and split); p of Wilcoxon's "
+    "signed-rank test, two-sided, and corrected with Holm's method over all rows of the table. The "
+    "interval speaks of training seeds on these splits; the test takes all pairs for one sample, "
+    "so differences between data sets count in it. Neither speaks of other splits or data sets."
 ]
 IDENTIFIABILITY_NOTES = [
     "Spearman's rank correlation, over classes, of test recall with the size of the class and with "
