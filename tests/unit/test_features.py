@@ -279,6 +279,17 @@ def test_absent_features_name_the_stage_that_makes_them(tmp_path: Path) -> None:
         load_arrays(tmp_path / "nowhere")
 
 
+def test_features_json_tells_features_of_other_content_apart(tmp_path: Path) -> None:
+    """It stands for the arrays among the inputs of training."""
+    for name, smiles in (("one", ["CCO", "CCN"]), ("two", ["CCO", "CCS"])):
+        featurize(molecules_file(tmp_path, smiles), "atoms", tmp_path / name)
+    one, two = (json.loads((tmp_path / n / "features.json").read_text()) for n in ("one", "two"))
+    assert one["arrays"] == two["arrays"]
+    assert {name for name in one["sha256"] if one["sha256"][name] != two["sha256"][name]} == {
+        "atoms"
+    }
+
+
 @pytest.mark.parametrize("content", [{}, {"arrays": {}}, {"arrays": {"atoms": [1, 8]}}, []])
 def test_features_json_of_another_form_gives_a_clear_error(tmp_path: Path, content: Any) -> None:
     featurize(molecules_file(tmp_path, VARIED), "atoms", tmp_path / "f")

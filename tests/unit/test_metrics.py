@@ -320,4 +320,7 @@ def test_a_file_without_predictions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DrugtailError, match="is not a predictions file") as error:
         evaluate_block(path, tmp_path / "m.parquet", tmp_path / "c.parquet")
     assert str(path) in str(error.value)
+    frame.to_parquet(path)
+    with pytest.raises(DrugtailError, match="is not a predictions file"):
+        evaluate_block(path, tmp_path / "m.parquet", tmp_path / "c.parquet")
     assert not (tmp_path / "m.parquet").exists()

@@ -160,6 +160,23 @@ def test_a_repeated_id_is_an_error_that_names_both_rows(tmp_path: Path) -> None:
     assert not (tmp_path / "out1").exists()
 
 
+def test_a_column_called_row_is_a_column_like_any_other(tmp_path: Path) -> None:
+    dataset = register({"smiles": "smiles", "label": "label", "id": "row"})
+    found = prepare(tmp_path, [["CCO", "0", "A7"], ["CCN", "1", "A9"]], dataset,
+                    ["smiles", "label", "row"])  # fmt: skip
+    assert found.molecules["id"].tolist() == ["A7", "A9"]
+    assert found.molecules["row"].tolist() == [1, 2]
+
+
+def test_a_missing_value_is_no_class_unless_one_is_declared_under_its_name(tmp_path: Path) -> None:
+    rows = [["CCO", "a"], ["CCN", "b"], ["CCC", "NA"], ["CCS", "nan"], ["CCCl", ""]] * 4
+    found = prepare(tmp_path, rows, register(classes=None))
+    assert set(found.molecules["label_name"]) == {"a", "b"}
+    assert set(found.reasons.values()) == {"missing label"}
+    declared = prepare(tmp_path, rows, register(classes={"a": "a", "b": "b", "NA": "sodium"}))
+    assert set(declared.molecules["label_name"]) == {"a", "b", "sodium"}
+
+
 def test_published_ids_are_kept(tmp_path: Path) -> None:
     dataset = register({"smiles": "smiles", "label": "label", "id": "id"})
     rows = [["CCO", "0", "β-1"], ["CCN", "1", "007"]]

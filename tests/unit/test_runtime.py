@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -141,22 +142,60 @@ def test_a_folder_that_cannot_be_written_surfaces(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "raw"
-    with atomic_directory(path) as folder:
+    with atomic_directory(path, "a") as folder:
         (folder / "a").write_text("1")
         (folder / "b").write_text("1")
 
     def half() -> None:
-        with atomic_directory(path) as folder:
+        with atomic_directory(path, "a") as folder:
             (folder / "a").write_text("2")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         half()
     assert {p.name: p.read_text() for p in path.iterdir()} == {"a": "1", "b": "1"}
-    with atomic_directory(path) as folder:
+    with atomic_directory(path, "a") as folder:
         (folder / "c").write_text("3")
     assert {p.name: p.read_text() for p in path.iterdir()} == {"c": "3"}
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years")
+
+    def replaced(path: Path) -> None:
+        with atomic_directory(path, "features.json") as folder:
+            (folder / "features.json").write_text("{}")
+
+    with pytest.raises(DrugtailError, match=r"'thesis.tex' and no features.json"):
+        replaced(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years"
+    with pytest.raises(DrugtailError, match="is a file"):
+        replaced(tmp_path / "thesis.tex")
+    # What such a command left, and an empty folder, may go.
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        replaced(tmp_path / "empty")
+    assert [p.name for p in (tmp_path / "empty").iterdir()] == ["features.json"]
+
+
+def test_a_folder_moved_aside_by_a_process_that_was_killed_comes_back(tmp_path: Path) -> None:
+    """Killed between moving the old folder aside and moving the new one in."""
+    dead = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True).stdout.strip()
+    aside = tmp_path / f".out.{platform.node()}-{dead}-1234abcd.aside"
+    aside.mkdir()
+    (aside / "README.md").write_text("what people wrote")
+    kept = tmp_path / "out" / "README.md"
+
+    def cut_off() -> None:
+        with atomic_directory(tmp_path / "out", "manifest.json"):
+            assert kept.read_text() == "what people wrote"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert kept.read_text() == "what people wrote"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"<html>"])

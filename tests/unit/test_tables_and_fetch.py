@@ -120,6 +120,7 @@ PACKED = gzip.compress(LONG)
         ("t.csv.gz", b"<HTML><body>gone</body></HTML>", "web page"),
         ("t.csv", b"<?xml version='1.0'?><Error>NoSuchKey</Error>", "web page"),
         ("t.csv", b"a,c\n1,2\n", "'b' is missing; the file has: a, c"),
+        ("t.csv", b"a,b, a\n1,2,3\n", "column 'a' stands twice in the header"),
         ("t.csv", "a,b\n\xe9,1\n".encode("latin-1"), "not UTF-8"),
         ("t.csv", b'a,b\n"1,2\n3,4\n', "not a proper CSV"),
         ("t.csv.gz", PACKED[: len(PACKED) // 2], "cut short"),
@@ -129,7 +130,8 @@ PACKED = gzip.compress(LONG)
         ("t.csv.gz", b"a,b\n1,2\n", "gzip"),
     ],
     ids=["empty", "blank", "only-bom", "only-header", "html", "html-gz", "xml", "missing-column",
-         "latin-1", "open-quote", "half-gzip", "gzip-tail", "gzip-head", "gzip-crc",
+         "two-of-a-name", "latin-1", "open-quote",
+         "half-gzip", "gzip-tail", "gzip-head", "gzip-crc",
          "not-gzip"],
 )  # fmt: skip
 def test_a_faulty_table_is_refused_by_name(
@@ -260,11 +262,18 @@ def test_a_good_file_lands_with_its_record(tmp_path: Path, server: Server) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-def test_a_new_fetch_replaces_the_whole_folder(tmp_path: Path, server: Server) -> None:
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "old.csv").write_text("old")
-    fetch_dataset(register(server.serve("/good", (200, GOOD))), tmp_path / "raw")
-    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["fetch.json", "table.csv"]
+def test_a_new_fetch_replaces_its_files_and_no_others(tmp_path: Path, server: Server) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "notes.txt").write_text("mine")
+    (raw / "table.csv").write_text("old")
+    for _ in range(2):
+        fetch_dataset(register(server.serve("/good", (200, GOOD))), raw)
+        assert sorted(path.name for path in raw.iterdir()) == [
+            "fetch.json", "notes.txt", "table.csv"
+        ]  # fmt: skip
+        assert (raw / "table.csv").read_bytes() == GOOD
+    assert (raw / "notes.txt").read_text() == "mine"
 
 
 def test_a_wrong_hash_is_refused(tmp_path: Path, server: Server) -> None:

@@ -30,7 +30,13 @@ from drugtail.models.companion import Companion
 from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import (
+    read_json,
+    read_parquet,
+    read_parquet_metadata,
+    write_parquet,
+)
+from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.settings import merged
 from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 from drugtail.training.block import train_block
@@ -202,6 +208,36 @@ def test_an_absent_or_damaged_model_is_named_in_a_clear_error(
         load_model(path)
 
 
+def test_a_checkpoint_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "seeds0-1.pt", "key", 0).save({"epoch": 1})
+    with pytest.raises(DrugtailError, match=r"seeds0-1\.pt: is not a model; name the model\.pt"):
+        load_model(tmp_path / "seeds0-1.pt")
+
+
+def test_finishing_a_block_removes_its_own_checkpoint_alone(files: Any, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    for other in ("seeds3-5.pt", "notes.txt"):
+        (checkpoints / other).write_text("somebody else's")
+    train(files.inputs(), "cross_entropy", tmp_path / "out", checkpoints=checkpoints)
+    assert sorted(p.name for p in checkpoints.iterdir()) == ["notes.txt", "seeds3-5.pt"]
+
+
+def test_a_block_that_is_trained_again_is_not_whole_until_it_is_finished(
+    files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = train(files.inputs(), "cross_entropy", tmp_path)
+    # Stands for a machine that goes down while results are written.
+    monkeypatch.setattr(Manifest, "finish", raise_interrupted)
+    with pytest.raises(InterruptedError):
+        train(files.inputs(), "cross_entropy", tmp_path, seeds=(1, 2))
+    assert not (output / "status.json").exists()
+
+
+def raise_interrupted(*_: Any, **__: Any) -> None:
+    raise InterruptedError
+
+
 def test_manifest_records_settings_inputs_and_device(files: Any, tmp_path: Path) -> None:
     output = train(files.inputs(), "cost_sensitive", tmp_path)
     manifest = json.loads((output / "manifest.json").read_text())
@@ -335,13 +371,20 @@ def test_a_killed_block_continues_to_the_same_result_bit_for_bit(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     # The middle of the block; no result in sight.
-    saved = torch.load(checkpoints / "seeds0-2.pt", weights_only=True)["state"]["epoch"]
+    found = torch.load(checkpoints / "seeds0-2.pt", weights_only=True)
+    saved = found["state"]["epoch"]
     assert 0 < saved < 30
     assert not (output / "status.json").exists()
 
     capsys.readouterr()
     train(files.inputs(), method, output, settings=long, seeds=seeds, checkpoints=checkpoints)
     assert f"seeds 0-2: continues after epoch {saved} of 30" in capsys.readouterr().err
+    # Times are those of both processes.
+    spent, manifest = found["spent"], read_json(output / "manifest.json")
+    for clock in ("wall", "cpu"):
+        assert manifest[f"{clock}_seconds"] > spent[clock] > 0
+    seconds = [run["seconds"] for run in read_json(output / "status.json")["seeds"].values()]
+    assert manifest["wall_seconds"] > sum(seconds)
     whole = train(files.inputs(), method, tmp_path / "whole", settings=long, seeds=seeds)
     assert_same(output, whole)
     first, second = (load_model(folder / "model.pt")["weights"] for folder in (output, whole))

@@ -392,11 +392,14 @@ def test_tuning_that_is_killed_ends_as_if_it_had_not_been(files: Any, tmp_path: 
 # -------------------------------------------------------------------------------- the command
 
 
+CHOSEN_ON = {
+    "method": "logit_adjustment", "dataset": "tiny", "split": "random-0", "encoder": ENCODER.name
+}  # fmt: skip
+
+
 def test_training_takes_what_tuning_chose_and_says_so(files: Any, tmp_path: Path) -> None:
     best = tmp_path / "best.json"
-    best.write_text(
-        json.dumps({"method": "logit_adjustment", "changes": {"loss.tau": 0.7, RATE: 0.002}})
-    )
+    best.write_text(json.dumps({**CHOSEN_ON, "changes": {"loss.tau": 0.7, RATE: 0.002}}))
     line = command(files, tmp_path, "--seeds", "0-0", "--output", str(tmp_path / "out"))
     line[line.index("tune")] = "train"
     subprocess.run([*line, "--tuned", str(best)], capture_output=True, check=True)
@@ -415,7 +418,14 @@ def test_training_takes_what_tuning_chose_and_says_so(files: Any, tmp_path: Path
     [
         ({"method": "focal", "changes": {}}, "was tuned for method 'focal', not 'logit_adjustme"),
         ({"method": "logit_adjustment"}, "has no changes; name the best.json of"),
-        ({"method": "logit_adjustment", "changes": {"loss.taw": 1.0}}, "taw: unknown key"),
+        ({**CHOSEN_ON, "changes": {"loss.taw": 1.0}}, "taw: unknown key"),
+        # Test molecules of one split are validation molecules of another.
+        (
+            {**CHOSEN_ON, "split": "random-1", "changes": {}},
+            "tuned on split 'random-1', not 'random-0'",
+        ),
+        ({**CHOSEN_ON, "dataset": "hiv", "changes": {}}, "was tuned on dataset 'hiv'"),
+        ({**CHOSEN_ON, "encoder": "wide", "changes": {}}, "was tuned on encoder 'wide'"),
     ],
 )
 def test_a_best_json_that_does_not_fit_is_refused(

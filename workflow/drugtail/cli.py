@@ -26,6 +26,9 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Option(help="Folder to write into.")]
+Replaced = Annotated[
+    Path, typer.Option(help="Folder of its own for the output; replaced when it is there.")
+]
 ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
@@ -110,14 +113,14 @@ def generate(
     """Make the synthetic data of a register instead of fetching any."""
     from drugtail.config import read_dataset
     from drugtail.data.generate import generate_reactions
-    from drugtail.runtime.files import atomic_directory
+    from drugtail.runtime.files import atomic_path
 
     dataset = read_dataset(register)
     if dataset.generator is None:
         raise DrugtailError(f"{register}: has no generator; use `drugtail fetch`")
-    with atomic_directory(output) as folder:
-        table = generate_reactions(seed=dataset.generator.seed)
-        table.to_csv(folder / "generated.csv", index=False)
+    table = generate_reactions(seed=dataset.generator.seed)
+    with atomic_path(output / "generated.csv") as temporary:
+        table.to_csv(temporary, index=False)
 
 
 @app.command()
@@ -151,7 +154,7 @@ def split(
 def featurize(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
     featurizer: Annotated[str, typer.Option(help="atoms or morgan")],
-    output: Folder,
+    output: Replaced,
     workers: Workers = 1,
 ) -> None:
     """Turn molecules into packed graphs or fingerprints."""
@@ -178,7 +181,8 @@ def train(
         typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
     ] = None,
     checkpoints: Annotated[
-        Path | None, typer.Option(help="Folder to continue from after an interruption.")
+        Path | None,
+        typer.Option(help="Folder of the block's own to continue from after an interruption."),
     ] = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="Time between checkpoints; 0: after every epoch.")
@@ -363,7 +367,7 @@ def plot(
     from drugtail.report import figures
 
     inputs = inputs or []
-    needed = {"recall_by_class_size": 1, "class_history": 1, "identifiability": 2}.get(figure, 0)
+    needed = {"identifiability": 2, "embedding_map": 0}.get(figure, 1)
     if len(inputs) < needed:
         raise DrugtailError(f"{figure}: needs {needed} input files, {len(inputs)} are given")
 
@@ -423,7 +427,7 @@ def page(
 @app.command()
 def publish(
     config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
-    output: Folder,
+    output: Replaced,
     config_dir: ConfigFolder = CONFIG,
     partial: Annotated[
         bool, typer.Option("--partial", help="Also with blocks missing; the manifest names them.")

@@ -13,7 +13,7 @@ import requests
 from drugtail.data.tables import read_table
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, write_json
+from drugtail.runtime.files import temporary_directory, write_json
 from drugtail.runtime.logging import Pace, say
 from drugtail.schema import Dataset, RawFile, Source
 
@@ -53,7 +53,7 @@ def fetch_dataset(
     DrugtailError
         If a file cannot be had from any place; the message says what each one answered.
     """
-    with atomic_directory(output) as folder:
+    with temporary_directory(output) as folder:
         record = {}
         for index, file in enumerate(dataset.files):
             source = _fetch_file(file, folder, mirror, attempts, pause, dataset, index == 0)
@@ -63,7 +63,12 @@ def fetch_dataset(
                 "bytes": path.stat().st_size,
                 "sha256": file_digest(path),
             }
-        write_json(folder / "fetch.json", record)
+        # fetch.json goes first and comes last: with it, the files are those it tells of.
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "fetch.json").unlink(missing_ok=True)
+        for name in record:
+            (folder / name).replace(output / name)
+        write_json(output / "fetch.json", record)
 
 
 def _fetch_file(

@@ -21,6 +21,8 @@ from drugtail.schema import Dataset, OfficialParts
 PART_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid",
               "test": "test"}  # fmt: skip
 CHUNK = 500
+# What stands in a cell without a value, unless a class is declared under that name.
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 # A drug is smaller by far, and the scaffold of a chain of 10,000 atoms takes minutes.
 MOST_ATOMS = 1000
 
@@ -52,15 +54,15 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     name = dataset.files[0].name if dataset.files else "generated.csv"
     wanted = [columns.smiles or columns.reaction, columns.label, columns.id, columns.split]
     table = read_table(raw / name, [column for column in wanted if column])
-    table["row"] = np.arange(1, len(table) + 1)
-    ids = table[columns.id] if columns.id else dataset.name + "-" + table["row"].astype(str)
+    rows = pd.Series(np.arange(1, len(table) + 1))
+    ids = table[columns.id] if columns.id else dataset.name + "-" + rows.astype(str)
     _check_unique(ids, raw / name)
 
     parsed = parse_molecules(
         table[str(columns.smiles or columns.reaction)], columns.reaction is not None, workers
     )
     frame = pd.DataFrame(
-        {"id": ids, "row": table["row"], "published": _published_labels(table, dataset)}
+        {"id": ids, "row": rows, "published": _published_labels(table, dataset)}
     ).join(parsed)
     frame["label"], label_reasons = _labels(frame["published"], dataset)
     reasons = frame["reason"].where(frame["reason"] != "", label_reasons)
@@ -229,7 +231,8 @@ def _published_labels(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
 def _labels(published: pd.Series, dataset: Dataset) -> tuple[pd.Series, pd.Series]:
     """Class number per row (NaN where there is none) and the reason where a row has none."""
     reasons = pd.Series("", index=published.index)
-    reasons[published == ""] = "missing label"
+    declared = published.isin(list(dataset.classes or {}))
+    reasons[published.isin(MISSING) & ~declared] = "missing label"
     if not dataset.classes:
         return pd.Series(np.nan, index=published.index), reasons
     codes = {label: code for code, label in enumerate(dataset.classes)}

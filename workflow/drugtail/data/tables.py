@@ -31,7 +31,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     ------
     DrugtailError
         If the file is absent, empty, a web page, cut short, not UTF-8, has rows of the wrong
-        length, or lacks one of `columns`.
+        length, lacks one of `columns`, or has two of one name.
     """
     try:
         with path.open("rb") as raw:
@@ -54,6 +54,10 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         raise DrugtailError(f"{path}: is empty; delete it and fetch it again")
     header, *body = rows
     names = [name.strip() for name in header]
+    if repeated := [name for name in names if name and names.count(name) > 1]:
+        raise DrugtailError(
+            f"{path}: column {repeated[0]!r} stands twice in the header; rename or remove one"
+        )
     for number, row in enumerate(body, start=1):
         if len(row) != len(names):
             raise DrugtailError(

@@ -17,6 +17,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
 from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS
 from drugtail.features.packed import BONDS
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_parquet_pieces, write_json
 
@@ -42,7 +43,7 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
         ``atoms`` (packed graphs, see `drugtail.features.packed`) or ``morgan`` (packed bits of
         the Morgan fingerprint, radius 2, 2,048 bits: ``bits.npy``, uint8 [N, 256]).
     output
-        Folder; also gets ``features.json``.
+        Folder; also gets ``features.json`` (numbers, shapes, SHA-256 of every array).
     workers
         Processes. At most three chunks of 1,000 molecules are held for each, and arrays grow on
         disk. Their pages count as memory while the files are finished: 0.7 GB for a million.
@@ -53,13 +54,19 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     pieces = (
         piece["smiles"].tolist() for piece in read_parquet_pieces(molecules, ["smiles"], CHUNK)
     )
-    with atomic_directory(output) as folder:
+    with atomic_directory(output, marker="features.json") as folder:
         shapes = _append_all(folder, in_order(work, pieces, workers))
         if not shapes:
             raise DrugtailError(f"{molecules}: holds no molecule; run `drugtail prepare` again")
         write_json(
             folder / "features.json",
-            {"featurizer": featurizer, "molecules": shapes[counted][0], "arrays": shapes},
+            {
+                "featurizer": featurizer,
+                "molecules": shapes[counted][0],
+                "arrays": shapes,
+                # So that the digest of this file, an input of training, is one of the content.
+                "sha256": {name: file_digest(folder / f"{name}.npy") for name in shapes},
+            },
         )
 
 

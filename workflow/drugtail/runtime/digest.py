@@ -6,6 +6,7 @@ import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -63,7 +64,21 @@ def _parsed(module: str) -> tuple[str, frozenset[str]]:
             # `from drugtail.methods import losses` names a module, not an attribute.
             imported |= {f"{node.module}.{alias.name}" for alias in node.names}
     ours = {name for name in imported if name.startswith("drugtail.") and _is_module(name)}
-    return text_digest(ast.dump(stripped)), frozenset(ours)
+    return text_digest(_written(stripped)), frozenset(ours)
+
+
+def _written(node: Any) -> str:
+    """A syntax tree as text, the same in every version of Python.
+
+    Versions differ in fields that are mostly empty, and in whether `ast.dump` shows those.
+    """
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+        inside = ",".join(f"{name}={_written(value)}" for name, value in fields)
+        return f"{type(node).__name__}({inside})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_written, node))}]"
+    return repr(node)
 
 
 class _Behaviour(ast.NodeTransformer):

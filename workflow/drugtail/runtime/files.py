@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from drugtail.runtime.errors import DrugtailError
 
 METADATA_KEY = b"drugtail"
+# Endings of what is not finished yet, and of a folder while another takes its place.
+PART, ASIDE = ".part", ".aside"
 
 
 @contextmanager
@@ -40,17 +42,49 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; it replaces `path` if the body succeeds."""
+def atomic_directory(path: Path, marker: str) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; it replaces `path` if the body succeeds.
+
+    What was there is moved aside first: a process killed in between loses neither.
+
+    Parameters
+    ----------
+    path
+        The folder; a link to one stays a link.
+    marker
+        File by which such a folder is known, for example ``features.json``.
+
+    Raises
+    ------
+    DrugtailError
+        If `path` is no folder of that kind and holds something that the new one does not.
+    """
+    path = path.resolve()
     temporary = _temporary_name(path)
     temporary.mkdir()
     try:
         yield temporary
+        _refuse_foreign(path, temporary, marker)
+        aside = temporary.with_suffix(ASIDE)
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(aside)
         temporary.replace(path)
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_foreign(path: Path, replacement: Path, marker: str) -> None:
+    if not path.exists() or (path / marker).is_file():
+        return
+    if not path.is_dir():
+        raise DrugtailError(f"{path}: is a file; name a folder")
+    foreign = {one.name for one in path.iterdir()} - {one.name for one in replacement.iterdir()}
+    if foreign:
+        raise DrugtailError(
+            f"{path}: holds {sorted(foreign)[0]!r} and no {marker}, and would be replaced; name a "
+            "folder of its own for the output, or empty this one"
+        )
 
 
 @contextmanager
@@ -65,20 +99,24 @@ def temporary_directory(path: Path) -> Iterator[Path]:
 
 
 def _temporary_name(path: Path) -> Path:
-    """A name of our own beside `path`, after removing what killed processes left there.
+    """A name of our own beside `path`, after clearing up what killed processes left there.
 
     The name holds host and process, so that what a living process writes is not touched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(f"{glob.escape(prefix)}*.part"):
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
         process = left.name.removeprefix(prefix).split("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
-    return path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
+        if not process.isdigit() or psutil.pid_exists(int(process)):
+            continue
+        if left.suffix == ASIDE and not path.exists():
+            # Killed between the two moves.
+            left.replace(path)
+        elif left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+    return path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{PART}")
 
 
 def write_text(path: Path, text: str) -> None:

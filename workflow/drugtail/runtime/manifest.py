@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -29,10 +30,16 @@ class Manifest:
         self._wall = time.monotonic()
         self._cpu = time.process_time()
         self._started = datetime.now(UTC)
-        self._code = code_digest(*modules)
+        # Now: a training may take longer than the next commit.
+        self._code, self._commit = code_digest(*modules), git_commit()
 
     def finish(
-        self, *, settings: Mapping[str, Any], inputs: Mapping[str, Path], **extra: Any
+        self,
+        *,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Path],
+        earlier: Mapping[str, float] | None = None,
+        **extra: Any,
     ) -> dict[str, Any]:
         """Return the manifest as a JSON-able dictionary.
 
@@ -42,26 +49,29 @@ class Manifest:
             The resolved configuration of the stage.
         inputs
             Name and path of every file read; their SHA-256 are recorded.
+        earlier
+            ``wall`` and ``cpu`` seconds of processes that were cut off before this one.
         extra
             Further entries, for example the device.
         """
+        before = earlier or {"wall": 0.0, "cpu": 0.0}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "drugtail": __version__,
-            "command": " ".join(["drugtail", *sys.argv[1:]]),
+            "command": shlex.join(["drugtail", *sys.argv[1:]]),
             "settings": dict(settings),
             "inputs": {
                 name: {"path": str(path), "sha256": file_digest(path)}
                 for name, path in inputs.items()
             },
             "code_digest": self._code,
-            "git_commit": git_commit(),
+            "git_commit": self._commit,
             "python": platform.python_version(),
             "packages": _versions(),
             "host": describe_host(),
             "started": self._started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._wall, 3),
-            "cpu_seconds": round(time.process_time() - self._cpu, 3),
+            "wall_seconds": round(before["wall"] + time.monotonic() - self._wall, 3),
+            "cpu_seconds": round(before["cpu"] + time.process_time() - self._cpu, 3),
             # Linux counts in KiB, macOS in bytes.
             "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
             **extra,

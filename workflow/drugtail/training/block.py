@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from drugtail.training.problem import (
     read_problem,
 )
 from drugtail.training.record import SeedResult
+from drugtail.training.space import check_tuned
 
 if TYPE_CHECKING:
     from drugtail.methods.recipe import Recipe
@@ -93,7 +93,7 @@ def train_block(
     code
         File with parts of the user's that `recipe` was read with, if any (`drugtail.methods.own`).
     checkpoints
-        Folder for the state of unfinished seeds; removed when the block is finished.
+        Folder of this block for the state of unfinished seeds; removed when it is finished.
     checkpoint_seconds
         Time between two checkpoints; 0 writes one after every epoch.
     device
@@ -109,6 +109,9 @@ def train_block(
     manifest = Manifest(MODULES)
     torch.set_num_threads(threads)
     problem = read_problem(molecules, split)
+    if tuned is not None:
+        names = {"dataset": problem.dataset, "split": problem.split, "encoder": encoder.name}
+        check_tuned(tuned, names)
     arrays = _read_features(features, problem, recipe, encoder)
     inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
     if code is not None:
@@ -128,6 +131,7 @@ def train_block(
         + code_digest(*MODULES)
         + "".join(file_digest(path) for path in inputs.values())
     )
+    checkpoint = None
     if recipe.classifier is not None:
         place = torch.device("cpu")
         results = _fit_classical(problem, arrays, recipe, seeds, threads)
@@ -135,9 +139,9 @@ def train_block(
         assert encoder.kind != "fingerprint"
         place = resolve_device(device)
         name = f"seeds{seeds[0]}-{seeds[-1]}.pt"
+        checkpoint = Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds)
         results = train_seeds(
-            problem, GraphStore(arrays, place), recipe, encoder, training, seeds,
-            Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds),
+            problem, GraphStore(arrays, place), recipe, encoder, training, seeds, checkpoint,
             fixed=place.type == "cuda" if fixed is None else fixed,
         )  # fmt: skip
 
@@ -152,6 +156,8 @@ def train_block(
         "class_weights": recipe.class_weights.name,
         "seeds": list(seeds),
     }
+    # What is there of an earlier training is no whole block from here on.
+    (output / "status.json").unlink(missing_ok=True)
     _write_results(output, problem, recipe, encoder, header, dict(zip(seeds, results, strict=True)))
     peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
     write_json(
@@ -159,14 +165,15 @@ def train_block(
         manifest.finish(
             settings=settings,
             inputs=inputs if tuned is None else {**inputs, "tuned": tuned},
+            earlier=None if checkpoint is None else checkpoint.earlier,
             device=device_name(place),
             device_peak_memory_bytes=peak,
         ),
     )
     # Last, so that a block with status.json is a whole block.
     write_json(output / "status.json", _status(dict(zip(seeds, results, strict=True))))
-    if checkpoints is not None:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+    if checkpoint is not None:
+        checkpoint.discard()
 
 
 def _read_features(

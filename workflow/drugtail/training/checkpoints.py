@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import say
 
+MODEL_KEYS = {"encoder", "last_layer", "experts", "class_names", "weights"}
 DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 
 
@@ -28,12 +31,19 @@ class Checkpoint:
         not used.
     seconds
         Time between two writes; 0 writes after every epoch. It does not change results.
+
+    Attributes
+    ----------
+    earlier : dict
+        ``wall`` and ``cpu`` seconds that earlier processes spent on what `load` returned.
     """
 
     def __init__(self, path: Path | None, key: str, seconds: float) -> None:
         self.path = path
         self.key = key
         self.seconds = seconds
+        self.earlier = {"wall": 0.0, "cpu": 0.0}
+        self._began = _clocks()
 
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, on the CPU, or None if there is none that fits.
@@ -50,14 +60,24 @@ class Checkpoint:
         if saved["key"] != self.key:
             say(f"{self.path}: checkpoint of other settings, inputs or code; not used")
             return None
+        self.earlier = saved["spent"]
         state: dict[str, Any] = saved["state"]
         return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state atomically."""
         if self.path is not None:
+            now = _clocks()
+            spent = {name: self.earlier[name] + now[name] - self._began[name] for name in now}
             with atomic_path(self.path) as temporary:
-                torch.save({"key": self.key, "state": state}, temporary)
+                torch.save({"key": self.key, "spent": spent, "state": state}, temporary)
+
+    def discard(self) -> None:
+        """Remove the file, and its folder if nothing else is in it."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.parent.rmdir()
 
     def _read(self) -> dict[str, Any] | None:
         """The file's content, or None if it is not what `save` wrote."""
@@ -66,7 +86,12 @@ class Checkpoint:
             saved = _load_archive(self.path)
         except DAMAGE:
             return None
-        return saved if isinstance(saved, dict) and {"key", "state"} <= set(saved) else None
+        whole = isinstance(saved, dict) and {"key", "spent", "state"} <= set(saved)
+        return saved if whole else None
+
+
+def _clocks() -> dict[str, float]:
+    return {"wall": time.monotonic(), "cpu": time.process_time()}
 
 
 def load_model(path: Path) -> dict[str, Any]:
@@ -75,7 +100,7 @@ def load_model(path: Path) -> dict[str, Any]:
     Raises
     ------
     DrugtailError
-        If it is absent or damaged.
+        If it is absent, damaged or something else.
     """
     try:
         model: dict[str, Any] = _load_archive(path)
@@ -85,6 +110,8 @@ def load_model(path: Path) -> dict[str, Any]:
         raise DrugtailError(
             f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
         ) from None
+    if not isinstance(model, dict) or not set(model) >= MODEL_KEYS:
+        raise DrugtailError(f"{path}: is not a model; name the model.pt of a finished block")
     return model
 
 

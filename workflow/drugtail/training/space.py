@@ -134,6 +134,27 @@ def read_tuned(path: Path, method: str) -> dict[str, Any]:
     return changes
 
 
+def check_tuned(path: Path, names: Mapping[str, str]) -> None:
+    """Refuse a ``best.json`` that was chosen on other molecules, or for another encoder.
+
+    What is validated in one split is tested in another: its labels would have chosen the settings.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        What it must say, for example ``{"split": "random-0"}``.
+    """
+    best = read_json(path)
+    for key, name in names.items():
+        if best.get(key) != name:
+            raise DrugtailError(
+                f"{path}: was tuned on {key} {best.get(key)!r}, not {name!r}; run `drugtail tune` "
+                "there"
+            )
+
+
 def _setting(key: str, recipe: Recipe, training: Training, place: str) -> Any:
     """The value of a setting now; an error if there is no such setting."""
     in_training = key.startswith(TRAINING)

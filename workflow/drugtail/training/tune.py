@@ -179,6 +179,8 @@ def tune_block(
         write_json(journal, {"key": key, "trials": [asdict(trial) for trial in done]})
         say(f"{title}: {_line(done, number)}")
 
+    # What is there of an earlier tuning is no whole one from here on.
+    (output / "best.json").unlink(missing_ok=True)
     best = best_trial(done)
     header = {**names, "seeds": list(seeds)}
     write_parquet(output / "trials.parquet", _table(done, space), header)
