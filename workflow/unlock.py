@@ -24,8 +24,11 @@ def main() -> int:
             continue
         try:
             busy = process.cwd() == here
-        except psutil.Error:
+        except psutil.NoSuchProcess:
             continue
+        except psutil.AccessDenied:
+            # Somebody else's, and perhaps here.
+            busy = True
         if busy:
             print(
                 f"Another run is at work in this folder (process {process.info['pid']}); wait for "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -135,6 +136,20 @@ def test_another_device_trains_nothing_again(finished: Project) -> None:
         "snakemake", "--dry-run", "--configfile", "config/tiny.yaml", "--config", "device=cpu"
     ).stdout
     assert "Nothing to be done" in log
+
+
+def test_tables_of_earlier_blocks_are_not_published(changeable: Project) -> None:
+    block = changeable.folder / "results/runs/tiny/random-0/gcn/cross_entropy/seeds0-1"
+    status = read_json(block / "status.json")
+    status["seeds"]["0"]["seconds"] += 1
+    (block / "status.json").write_text(json.dumps(status))
+    command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
+    for more in ((), ("--partial",)):
+        refused = changeable.run(*command, *more, check=False)
+        assert refused.returncode == 1
+        assert "run tiny/random-0/gcn/cross_entropy/0 differs" in refused.stdout
+        assert "snakemake --configfile config/tiny.yaml page" in refused.stdout
+    assert not (changeable.folder / "published/tiny").exists()
 
 
 def test_unfinished_runs_are_not_published(changeable: Project) -> None:
@@ -313,7 +328,36 @@ def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable:
     assert "0 runs added, 4 renewed, 2 kept" in changeable.run(*track).stdout
 
 
+def test_a_deleted_experiment_is_named_and_how_to_get_it_back(changeable: Project) -> None:
+    store = f"sqlite:///{changeable.folder}/other.db"
+    blocks = sorted(str(p.parent) for p in changeable.folder.glob("results/runs/**/status.json"))
+    track = ("drugtail", "track", *blocks, "--benchmark", "tiny", "--uri", store)
+    changeable.run(*track)
+    client = mlflow.MlflowClient(store)
+    found = client.get_experiment_by_name("tiny")
+    client.delete_experiment(found.experiment_id)
+    refused = changeable.run(*track, check=False)
+    assert refused.returncode == 1
+    assert "'tiny' was deleted; restore it with `mlflow experiments restore" in refused.stdout
+    client.restore_experiment(found.experiment_id)
+    assert "6 kept" in changeable.run(*track).stdout
+
+
 # ------------------------------------------------------------------------------ bad input
+
+
+def test_names_with_spaces_and_quotes_reach_the_commands_whole(changeable: Project) -> None:
+    changeable.edit(
+        "config/tiny.yaml", "tables:",
+        "tracking: {experiment: Long tails}\nnotes: [\"it's\"]\ntables:",
+    )  # fmt: skip
+    changeable.edit(
+        "config/tiny.yaml", "methods: [", 'methods: [{name: "05", recipe: cross_entropy}, '
+    )
+    log = changeable.snakemake("--dry-run").stdout
+    assert "--experiment 'Long tails'" in log
+    # YAML's own quotes, without which it would be the number 5.
+    assert """--set 'method.name='"'"'05'"'"''""" in log
 
 
 @pytest.mark.parametrize(

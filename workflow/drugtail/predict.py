@@ -68,12 +68,13 @@ def predict(
     good = (parsed["reason"] == "").to_numpy()
     names = saved["class_names"]
     probabilities = np.full((len(parsed), len(names)), np.nan)
+    unsure = torch.zeros(int(good.sum()))
     if good.any():
         store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
         everything = torch.arange(len(store))[None]
         shape = validated(_Shape, {key: saved[key] for key in _Shape.model_fields}, model)
         network = Network(shape.encoder, len(names), [0], shape.last_layer, shape.experts)
-        mean, unsure = torch.zeros(len(store), len(names)), torch.zeros(len(store))
+        mean = torch.zeros(len(store), len(names))
         for state in weights.values():
             load_state_of(network, 0, state)
             said = predict_logits(network, store, everything)

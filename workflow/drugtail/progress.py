@@ -39,17 +39,40 @@ def _is_of_another(plan: Plan, block: PlannedBlock, results: Path) -> bool:
         if not best.is_file():
             return False
         tuned = read_tuned(best, block.method)
-    manifest = read_json(path)
+    network = plan.recipes[block.method].classifier is None
+    wanted = plan.block_settings(block.dataset, block.encoder, block.method, tuned)
+    return _settings_in(read_json(path), network) != wanted
+
+
+def _settings_in(manifest: dict[str, Any], network: bool) -> dict[str, Any]:
+    """What `Plan.block_settings` said of the training that wrote a manifest."""
     found = manifest["settings"]
-    trained: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "recipe": {key: v for key, v in found["recipe"].items() if key not in WITHOUT_EFFECT},
         "encoder": found["encoder"],
     }
-    if plan.recipes[block.method].classifier is None:
-        trained["training"] = found["training"]
+    if network:
+        settings["training"] = found["training"]
     if "code" in manifest["inputs"]:
-        trained["code"] = manifest["inputs"]["code"]["sha256"]
-    return trained != plan.block_settings(block.dataset, block.encoder, block.method, tuned)
+        settings["code"] = manifest["inputs"]["code"]["sha256"]
+    return settings
+
+
+def _is_tuned(plan: Plan, tuning: PlannedTuning, results: Path) -> bool:
+    """Whether what a tuning chose is there, of the settings and the code of today."""
+    folder = results / "tuning" / tuning.path
+    if not (folder / "best.json").is_file():
+        return False
+    manifest, recipe = read_json(folder / "manifest.json"), plan.recipes[tuning.method]
+    wanted = plan.block_settings(tuning.dataset, tuning.encoder, tuning.method)
+    space = {key: one.model_dump() for key, one in plan.space(tuning.method).items()}
+    return bool(
+        _settings_in(manifest, recipe.classifier is None) == wanted
+        and manifest["settings"]["space"] == space
+        and manifest["settings"]["seeds"] == list(parse_seeds(tuning.seeds))
+        and read_json(folder / "best.json")["trials"] == tuning.trials
+        and manifest["code_digest"] == code_digest("drugtail.training.tune")
+    )
 
 
 def _is_of_older_code(block: PlannedBlock, results: Path) -> bool:
@@ -69,7 +92,7 @@ def describe_plan(plan: Plan, results: Path) -> str:
     there = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
     others = blocks_of_others(plan, results)
     done = [b for b in there if b not in others and not _is_of_older_code(b, results)]
-    tuned = [t for t in tunings if (results / "tuning" / t.path / "best.json").is_file()]
+    tuned = [tuning for tuning in tunings if _is_tuned(plan, tuning, results)]
     rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
     rest += [b for b in blocks if b not in done]
     work, seconds, unknown = 0, 0.0, 0
@@ -135,6 +158,8 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
     """Training molecules x epochs per second of wall time, by encoder and method."""
     sums: dict[tuple[str, str], list[float]] = {}
     for path in (results / "runs").glob("*/*/*/*/seeds*/manifest.json"):
+        if not (path.parent / "status.json").is_file():
+            continue
         manifest, status = read_json(path), read_json(path.parent / "status.json")
         epochs = sum(run["epochs"] for run in status["seeds"].values())
         amount = _split_size(results, *path.parts[-6:-4]) * epochs

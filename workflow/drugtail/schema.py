@@ -227,7 +227,11 @@ class Tuning(Settings):
 class Tracking(Settings):
     """Import of finished blocks into MLflow."""
 
-    uri: str | None = Field(None, description="Server; null is SQLite under results/mlflow/.")
+    uri: str | None = Field(
+        None,
+        description="Server; null is that of MLFLOW_TRACKING_URI, or without it SQLite under "
+        "results/mlflow/.",
+    )
     experiment: str | None = Field(None, description="Experiment; null is the benchmark's name.")
 
 

@@ -10,7 +10,7 @@ from drugtail.config import Catalogue
 from drugtail.schema import Benchmark, parse_split
 from drugtail.plan import Plan
 from drugtail.progress import blocks_of_others
-from drugtail.runtime.digest import code_digest
+from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import TUNED_SUFFIX
 from drugtail.runtime.settings import validated
@@ -195,7 +195,7 @@ def get_method(wildcards):
 def get_assignments(wildcards):
     """What differs from the files, as --set options."""
     items = PLAN.assignments(wildcards.dataset, wildcards.method)
-    return " ".join(f"--set '{item}'" for item in items)
+    return shlex.join(word for item in items for word in ("--set", item))
 
 
 def get_mapped_embeddings():
@@ -233,8 +233,9 @@ def get_tracking_record():
 
 
 def get_tracking_uri():
-    """The MLflow store, for people."""
-    return BENCHMARK.tracking.uri or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
+    """The MLflow store, for people; the environment's server as `drugtail track` takes it."""
+    server = BENCHMARK.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    return server or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
 
 
 def get_warning():

@@ -21,8 +21,8 @@ rule fetch_dataset:
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "drugtail fetch --register {params.register} --output {params.folder} "
-        "2>&1 | tee {log}"
+        "drugtail fetch --register {params.register:q} --output {params.folder:q} "
+        "2>&1 | tee {log:q}"
 
 
 rule generate_dataset:
@@ -46,7 +46,7 @@ rule generate_dataset:
     message:
         "Generating the synthetic data set {wildcards.dataset}"
     shell:
-        "drugtail generate --register {params.register} --output {params.folder} 2>&1 | tee {log}"
+        "drugtail generate --register {params.register:q} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule prepare_dataset:
@@ -75,8 +75,8 @@ rule prepare_dataset:
     message:
         "Parsing and cleaning the molecules of {wildcards.dataset}"
     shell:
-        "drugtail prepare --register {params.register} --raw {params.raw} "
-        "--output {params.folder} --workers {threads} 2>&1 | tee {log}"
+        "drugtail prepare --register {params.register:q} --raw {params.raw:q} "
+        "--output {params.folder:q} --workers {threads} 2>&1 | tee {log:q}"
 
 
 rule split_dataset:
@@ -101,8 +101,8 @@ rule split_dataset:
     message:
         "Cutting {wildcards.dataset} into train, valid and test: {wildcards.split}"
     shell:
-        "drugtail split --molecules {input} --strategy {params.strategy} --seed {params.seed} "
-        "--output {params.stem} 2>&1 | tee {log}"
+        "drugtail split --molecules {input:q} --strategy {params.strategy:q} --seed {params.seed:q} "
+        "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule featurize_dataset:
@@ -123,5 +123,5 @@ rule featurize_dataset:
     message:
         "Featurizing {wildcards.dataset}: {wildcards.featurizer}"
     shell:
-        "drugtail featurize --molecules {input} --featurizer {wildcards.featurizer} "
-        "--output {output} --workers {threads} 2>&1 | tee {log}"
+        "drugtail featurize --molecules {input:q} --featurizer {wildcards.featurizer} "
+        "--output {output:q} --workers {threads} 2>&1 | tee {log:q}"

@@ -21,8 +21,8 @@ rule evaluate_block:
     message:
         "Evaluating {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}"
     shell:
-        "drugtail evaluate --predictions {input.predictions} --metrics {output.metrics} "
-        "--classes {output.classes} 2>&1 | tee {log}"
+        "drugtail evaluate --predictions {input.predictions:q} --metrics {output.metrics:q} "
+        "--classes {output.classes:q} 2>&1 | tee {log:q}"
 
 
 rule collect_metrics:
@@ -48,4 +48,4 @@ rule collect_metrics:
     message:
         "Collecting the metrics of {BENCHMARK.name}"
     shell:
-        "drugtail collect --output {params.folder} {params.blocks} 2>&1 | tee {log}"
+        "drugtail collect --output {params.folder:q} {params.blocks:q} 2>&1 | tee {log:q}"

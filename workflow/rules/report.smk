@@ -42,8 +42,8 @@ rule tabulate_results:
     message:
         "Writing the table {wildcards.table}"
     shell:
-        "drugtail tabulate --metrics {params.metrics} --table {params.table} --reference {params.reference} "
-        "--output {params.stem} 2>&1 | tee {log}"
+        "drugtail tabulate --metrics {params.metrics:q} --table {params.table:q} --reference {params.reference:q} "
+        "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule plot_figure:
@@ -67,7 +67,7 @@ rule plot_figure:
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "drugtail plot {wildcards.figure} {input} --output {params.stem} 2>&1 | tee {log}"
+        "drugtail plot {wildcards.figure} {input:q} --output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule build_page:
@@ -98,9 +98,10 @@ rule build_page:
             for word in (f"--{kind}", path)
         ],
         note_options=[word for note in PLAN.notes() for word in ("--note", note)],
-        template=get_code("drugtail.report.page"),
+        code=get_code("drugtail.report.page"),
+        template=file_digest(HOME / "workflow/drugtail/report/page.html"),
     message:
         "Building the page {output}"
     shell:
-        "drugtail page --runs {input.runs} --title {params.title:q} {params.note_options:q} "
-        "{params.options} --output {output} 2>&1 | tee {log}"
+        "drugtail page --runs {input.runs:q} --title {params.title:q} {params.note_options:q} "
+        "{params.options:q} --output {output:q} 2>&1 | tee {log:q}"

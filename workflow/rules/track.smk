@@ -19,10 +19,14 @@ rule track_runs:
         blocks=lambda w, input: [str(Path(path).parent) for path in input.status],
         name=BENCHMARK.name,
         results=RESULTS,
-        uri=f"--uri '{BENCHMARK.tracking.uri}'" if BENCHMARK.tracking.uri else "",
+        uri=(
+            f"--uri {shlex.quote(BENCHMARK.tracking.uri)}"
+            if BENCHMARK.tracking.uri
+            else ""
+        ),
         experiment=BENCHMARK.tracking.experiment or BENCHMARK.name,
     message:
         "Importing the runs of {BENCHMARK.name} into MLflow"
     shell:
-        "drugtail track {params.blocks} --benchmark {params.name} --results {params.results} "
-        "{params.uri} --experiment {params.experiment} --done {output} 2>&1 | tee {log}"
+        "drugtail track {params.blocks:q} --benchmark {params.name:q} --results {params.results:q} "
+        "{params.uri} --experiment {params.experiment:q} --done {output:q} 2>&1 | tee {log:q}"

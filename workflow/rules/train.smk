@@ -31,16 +31,18 @@ rule train_network:
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
         checkpoints=f"{RESULTS}/checkpoints/{BLOCK_NAME}",
-        tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
+        tuned=lambda w, input: (
+            f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
+        ),
         settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
         "Training {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
-        "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} {params.method} --encoder {params.encoder} "
-        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints} "
-        "--threads {threads} --output {params.folder} 2>&1 | tee {log}"
+        "drugtail train --molecules {input.molecules:q} --split {input.split:q} "
+        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
+        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints:q} "
+        "--threads {threads} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule train_classical:
@@ -70,13 +72,15 @@ rule train_classical:
         encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
         assignments=get_assignments,
         folder=subpath(output.status, parent=True),
-        tuned=lambda w, input: f"--tuned {input.tuned}" if input.tuned else "",
+        tuned=lambda w, input: (
+            f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
+        ),
         settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
         "Fitting {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
-        "drugtail train --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} {params.method} --encoder {params.encoder} "
+        "drugtail train --molecules {input.molecules:q} --split {input.split:q} "
+        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
         "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --device cpu --threads {threads} "
-        "--output {params.folder} 2>&1 | tee {log}"
+        "--output {params.folder:q} 2>&1 | tee {log:q}"

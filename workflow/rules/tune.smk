@@ -31,7 +31,7 @@ rule tune_method:
     message:
         "Tuning {wildcards.method} on {wildcards.dataset} {wildcards.split}"
     shell:
-        "drugtail tune --molecules {input.molecules} --split {input.split} "
-        "--features {input.features} {params.method} --encoder {params.encoder} "
-        "--seeds {params.seeds} --trials {params.trials} {params.assignments} "
-        "--threads {threads} --output {params.folder} 2>&1 | tee {log}"
+        "drugtail tune --molecules {input.molecules:q} --split {input.split:q} "
+        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
+        "--seeds {params.seeds:q} --trials {params.trials:q} {params.assignments} "
+        "--threads {threads} --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -84,7 +84,7 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
     _refuse_overlap(blocks)
     runs, classes, history = [], [], []
     for block in blocks:
-        states = _states(block)
+        states = block_states(block)
         if (block.folder / "status.json").is_file():
             metrics = read_parquet(block.folder / "metrics.parquet")
             states = states.merge(metrics, on=KEYS, how="left")
@@ -148,8 +148,8 @@ def check_complete(runs: Path) -> int:
     return len(frame)
 
 
-def _states(block: Block) -> pd.DataFrame:
-    """Status of every run of a block."""
+def block_states(block: Block) -> pd.DataFrame:
+    """What ``runs.parquet`` has of a block's runs but metrics and weights: keys, status, times."""
     path = block.folder / "status.json"
     found = read_json(path)["seeds"] if path.is_file() else {}
     rows = []

@@ -31,9 +31,9 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     """
     frame = read_parquet(predictions)
     header = read_parquet_metadata(predictions)
-    names = header["class_names"]
+    names = header.get("class_names", [])
     columns = [f"logit_{c}" for c in range(len(names))]
-    if not {"id", "part", "label", "seed", *columns} <= set(frame.columns):
+    if not names or not {"id", "part", "label", "seed", *columns} <= set(frame.columns):
         raise DrugtailError(f"{predictions}: is not a predictions file; train the block again")
     groups = class_groups(header["train_counts"])
     key = {name: header[name] for name in KEYS[:-1]}

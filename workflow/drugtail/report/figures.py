@@ -96,6 +96,9 @@ def plot_recall(classes: Path, output: Path) -> None:
     if frame.empty:
         raise DrugtailError(f"{classes}: has no finished run; there is nothing to draw")
     frame = frame[frame["part"] == "test"]
+    if frame.groupby("method")["encoder"].nunique().max() > 1:
+        # One encoder's recall is no other seed of another's.
+        frame = frame.assign(method=frame["method"] + " (" + frame["encoder"] + ")")
     methods = list(frame["method"].unique())
     panels = [(" ".join(map(str, name)), rows)
               for name, rows in frame.groupby(["dataset", "split"], sort=False)]  # fmt: skip

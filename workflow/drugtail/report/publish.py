@@ -6,12 +6,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from drugtail.evaluation.collect import check_complete, count_finished
+import pandas as pd
+
+from drugtail.evaluation.collect import (
+    block_states,
+    check_complete,
+    count_finished,
+    parse_block,
+)
+from drugtail.evaluation.evaluate import KEYS
 from drugtail.plan import Plan, PlannedBlock
 from drugtail.progress import blocks_of_others
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, read_json, write_json
+from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json
 from drugtail.runtime.names import TUNED
 
 # Of a block: what nobody needs to compute another metric from it or to train the others.
@@ -45,7 +53,8 @@ def publish(
     Raises
     ------
     DrugtailError
-        If a run is not finished, or another benchmark has replaced it since.
+        If a run is not finished, another benchmark has replaced it since, or the tables are older
+        than the blocks.
     """
     name = plan.benchmark.name
     results = Path(plan.benchmark.results)
@@ -58,13 +67,15 @@ def publish(
         )
     collected = results / "metrics" / name / "runs.parquet"
     number = count_finished(collected) if partial else check_complete(collected)
+    _check_current(plan, config, results, collected)
     planned = list(plan.blocks())
     missing = [b for b in planned if not (results / "runs" / b.path / "status.json").is_file()]
     finished = [block for block in planned if block not in missing]
-    with atomic_directory(output) as folder:
-        kinds = (("metrics", "*.parquet"), ("tables", "*.*"), ("figures", "*.svg"))
+    with atomic_directory(output, marker="manifest.json") as folder:
+        kinds = [("metrics", "*.parquet"), ("figures", "*.svg")]
+        kinds += [("tables", f"{table}.*") for table in plan.tables]
         for kind, pattern in kinds:
-            (folder / kind).mkdir()
+            (folder / kind).mkdir(exist_ok=True)
             for path in sorted((results / kind / name).glob(pattern)):
                 shutil.copy(path, folder / kind)
         shutil.copy(results / "page" / name / "index.html", folder)
@@ -82,6 +93,21 @@ def publish(
         if missing:
             manifest["missing"] = [block.path for block in missing]
         write_json(folder / "manifest.json", manifest)
+
+
+def _check_current(plan: Plan, config: Path, results: Path, collected: Path) -> None:
+    """Refuse tables of other runs than those that lie in the blocks now."""
+    blocks = [parse_block(results / "runs" / block.path) for block in plan.blocks()]
+    there = pd.concat([block_states(block) for block in blocks], ignore_index=True)
+    both = there.merge(read_parquet(collected, there.columns.tolist()), how="outer", indicator=True)
+    other = both[both["_merge"] != "both"]
+    if len(other):
+        row = other.iloc[0]
+        named = "/".join(str(row[key]) for key in KEYS)
+        raise DrugtailError(
+            f"{collected}: is not of the blocks that are there now (run {named} differs); run "
+            f"`snakemake --configfile {config} page` first"
+        )
 
 
 def _manifest(

@@ -11,7 +11,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking import MlflowClient
 
 from drugtail.evaluation.collect import Block, parse_block
@@ -68,16 +68,37 @@ def track_blocks(
     Raises
     ------
     DrugtailError
-        If the server does not answer.
+        If the server does not answer or refuses, or the experiment was deleted.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(uri)
     try:
-        experiment_id = _experiment(client, experiment, artifacts)
+        imported = _import_blocks(
+            MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
+            artifacts=artifacts,
+        )  # fmt: skip
     except mlflow.exceptions.MlflowException as error:
-        raise DrugtailError(f"{uri}: MLflow does not answer ({error.message})") from None
+        raise DrugtailError(
+            f"{uri}: MLflow does not answer, or refuses ({error.message}); what was imported "
+            "stays, and a second start goes on"
+        ) from None
+    say(
+        f"MLflow experiment {experiment!r}: {imported.added} runs added, {imported.renewed} "
+        f"renewed, {imported.kept} kept"
+    )
+    return imported
+
+
+def _import_blocks(
+    client: MlflowClient,
+    folders: Sequence[Path],
+    *,
+    experiment: str,
+    benchmark: str,
+    artifacts: Path | None,
+) -> Imported:
+    experiment_id = _experiment(client, experiment, artifacts)
     known = {run.data.tags[KEY]: run for run in _runs(client, experiment_id)}
     parent = _parent(client, experiment_id, benchmark, known)
     added = renewed = kept = 0
@@ -96,12 +117,16 @@ def track_blocks(
                 client.delete_run(old.info.run_id)
             _import_run(client, experiment_id, parent, block, int(seed), state, key, content)
             added, renewed = added + (old is None), renewed + (old is not None)
-    say(f"MLflow experiment {experiment!r}: {added} runs added, {renewed} renewed, {kept} kept")
     return Imported(added, renewed, kept)
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise DrugtailError(
+            f"MLflow experiment {name!r} was deleted; restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or give another name (tracking.experiment)"
+        )
     if found is not None:
         return str(found.experiment_id)
     location = artifacts.resolve().as_uri() if artifacts is not None else None
