@@ -274,6 +274,8 @@ def test_a_benchmark_with_gaps_is_published_with_its_blocks_and_goes_on_elsewher
     assert manifest["runs"] == 4
     assert missing not in manifest["blocks"]
     assert not list(published.glob("runs/**/model.pt"))
+    (drawn,) = published.glob("runs/**/embeddings.parquet")
+    assert drawn.parent.parent.name == "class_distance"
     block = "runs/tiny/random-0/gcn/class_distance/seeds0-1/predictions.parquet"
     assert file_digest(published / block) == file_digest(finished.folder / "results" / block)
 

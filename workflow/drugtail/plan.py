@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,18 @@ class Plan:
     def _epochs(self, dataset: str, method: str) -> int:
         classical = self.recipes[method].classifier is not None
         return 1 if classical else self.benchmark.training_for(dataset).epochs
+
+    def mapped(self, blocks: Iterable[PlannedBlock]) -> list[PlannedBlock]:
+        """Of some blocks those whose embeddings are drawn, one per data set.
+
+        It is the first network that re-clusters, or else the first network.
+        """
+        networks = [block for block in blocks if self.recipes[block.method].classifier is None]
+        networks.sort(key=lambda block: not self.recipes[block.method].needs_geometry)
+        first: dict[str, PlannedBlock] = {}
+        for block in networks:
+            first.setdefault(block.dataset, block)
+        return [first[name] for name in self.benchmark.datasets if name in first]
 
     def block_settings(
         self, dataset: str, encoder: str, method: str, tuned: Mapping[str, Any] | None = None

@@ -199,15 +199,11 @@ def get_assignments(wildcards):
 
 
 def get_mapped_embeddings():
-    """Embeddings to draw: a data set's first network that re-clusters, or else its first."""
-    blocks = [b for b in PLAN.blocks() if PLAN.recipes[b.method].classifier is None]
-    blocks.sort(key=lambda b: not PLAN.recipes[b.method].needs_geometry)
-    first = {}
-    for block in blocks:
-        path = f"{RESULTS}/runs/{block.path}"
-        if not BENCHMARK.partial or Path(path, "status.json").is_file():
-            first.setdefault(block.dataset, f"{path}/embeddings.parquet")
-    return [first[name] for name in BENCHMARK.datasets if name in first]
+    """Embeddings to draw; with `partial: true` of finished blocks."""
+    blocks = list(PLAN.blocks())
+    if BENCHMARK.partial:
+        blocks = [b for b in blocks if Path(RESULTS, "runs", b.path, "status.json").is_file()]
+    return [f"{RESULTS}/runs/{b.path}/embeddings.parquet" for b in PLAN.mapped(blocks)]
 
 
 def get_tables():

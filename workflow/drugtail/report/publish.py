@@ -23,7 +23,7 @@ from drugtail.runtime.files import atomic_directory, read_json, read_parquet, wr
 from drugtail.runtime.names import TUNED
 
 # Of a block: what nobody needs to compute another metric from it or to train the others.
-UNPUBLISHED = ("model.pt",)
+MODEL, EMBEDDINGS = "model.pt", "embeddings.parquet"
 
 
 def publish(
@@ -47,8 +47,9 @@ def publish(
         Publish a benchmark of which blocks are missing; the manifest names them as ``missing``.
         Otherwise every run must be finished.
     blocks
-        Copy the blocks as well, as ``runs/`` and without their models: other metrics and tests
-        can be computed from the predictions, and what is missing be trained beside them.
+        Copy the blocks as well, as ``runs/``, without their models and without the embeddings that
+        no figure shows: other metrics and tests can be computed from the predictions, and what is
+        missing be trained beside them.
 
     Raises
     ------
@@ -83,11 +84,13 @@ def publish(
         if (readme := output / "README.md").is_file():
             shutil.copy(readme, folder)
         if blocks:
+            drawn = plan.mapped(finished)
             for block in finished:
+                left_out = (MODEL,) if block in drawn else (MODEL, EMBEDDINGS)
                 shutil.copytree(
                     results / "runs" / block.path,
                     folder / "runs" / block.path,
-                    ignore=shutil.ignore_patterns(*UNPUBLISHED),
+                    ignore=shutil.ignore_patterns(*left_out),
                 )
         manifest = _manifest(plan, finished, config, results, number)
         if missing:
