@@ -251,10 +251,11 @@ def test_partial_tables_are_made_from_what_is_finished(
     project = new_project("partial")
     block = "results/runs/tiny/random-0/morgan/random_forest/seeds0-1/status.json"
     project.snakemake(block)
-    project.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1]\npartial: true")
-    log = project.snakemake("tables").stdout
+    log = project.snakemake("tables", "--config", "partial=true").stdout
     assert "Training" not in log
     assert "4 are missing" in log
+    refused = project.snakemake("tables", "--config", "partial=maybe", check=False).stdout
+    assert "key partial: Input should be a valid boolean, found 'maybe'" in refused
 
 
 def test_a_benchmark_with_gaps_is_published_with_its_blocks_and_goes_on_elsewhere(

@@ -27,7 +27,10 @@ CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
 try:
     CATALOGUE = Catalogue(CONFIG)
     FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
-    BENCHMARK = validated(Benchmark, dict(config), FILES)
+    # Snakemake leaves `true` and `false` of its option --config as text.
+    TRUTH = {"true": True, "false": False}
+    GIVEN = {k: TRUTH.get(v, v) if isinstance(v, str) else v for k, v in config.items()}
+    BENCHMARK = validated(Benchmark, GIVEN, FILES)
     PLAN = Plan(BENCHMARK, CATALOGUE)
 except DrugtailError as error:
     named = str(error).startswith(FILES)
