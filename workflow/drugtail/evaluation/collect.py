@@ -122,11 +122,6 @@ def _weight_ratio(measured: pd.DataFrame) -> pd.Series:
     return ratio
 
 
-def count_finished(runs: Path) -> int:
-    """Return the number of finished runs of a ``runs.parquet``."""
-    return int((read_parquet(runs, ["status"])["status"] == "finished").sum())
-
-
 def check_complete(runs: Path) -> int:
     """Return the number of runs, all of them finished.
 

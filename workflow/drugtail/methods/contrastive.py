@@ -170,8 +170,7 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     compared = torch.cat([others, every], dim=1)
     target = settings.target_weight * own.to(logits.dtype)
     weight = torch.cat([positive.to(logits.dtype), target], dim=1)
-    floor = torch.finfo(logits.dtype).min
-    log_share = logits - logits.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+    log_share = _log_share(logits, compared)
     per_anchor: Tensor = -(log_share * weight).sum(dim=1) / (positive.sum(dim=1) + 1)
     return per_anchor.mean()
 
@@ -208,8 +207,7 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     compared = torch.cat([torch.ones_like(own), others, present], dim=1)
     same = (labels[:, None] == key_labels).to(queries.dtype)
     weight = torch.cat([own.to(queries.dtype), settings.alpha * same], dim=1) * compared
-    floor = torch.finfo(logits.dtype).min
-    log_share = logits - logits.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+    log_share = _log_share(logits, compared)
     return (-(log_share * weight).sum(dim=1) / weight.sum(dim=1)).mean()
 
 
@@ -229,12 +227,11 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     Parameters and result as in `supervised`.
     """
     similarity, others = _pairs(batch.views)
-    logits = similarity / settings.temperature
-    log_sum = logits.masked_fill(~others, torch.finfo(logits.dtype).min).logsumexp(1, keepdim=True)
-    molecule = _equal(torch.arange(len(batch.views), device=logits.device))
+    log_share = _log_share(similarity / settings.temperature, others)
+    molecule = _equal(torch.arange(len(batch.views), device=log_share.device))
     positive = _equal(batch.labels) & ~molecule
-    contrast = -(logits - log_sum).where(positive, 0.0).sum(dim=1)
-    count = positive.to(logits.dtype).sum(dim=1)
+    contrast = -log_share.where(positive, 0.0).sum(dim=1)
+    count = positive.to(log_share.dtype).sum(dim=1)
     losses = batch.losses.T.flatten()
     shared: Tensor = (losses + settings.weight * contrast) / (1 + settings.weight * count)
     return shared.mean()
@@ -433,12 +430,16 @@ def _equal(names: Tensor) -> Tensor:
     return doubled[:, None] == doubled[None, :]
 
 
-def _mean_log_ratio(logits: Tensor, positive: Tensor, compared: Tensor) -> Tensor:
-    """Mean over anchors with positives of −mean over positives of log softmax over `compared`."""
+def _log_share(logits: Tensor, compared: Tensor) -> Tensor:
+    """Logits, [2B, n], less the log of the sum of exp over those they are `compared` with."""
     # A finite floor, not −inf: an anchor compared with nothing must not give NaN gradients.
     floor = torch.finfo(logits.dtype).min
-    log_sum = torch.logsumexp(logits.masked_fill(~compared, floor), dim=1, keepdim=True)
-    ratios = (logits - log_sum).where(positive, 0.0)
+    return logits - logits.masked_fill(~compared, floor).logsumexp(dim=1, keepdim=True)
+
+
+def _mean_log_ratio(logits: Tensor, positive: Tensor, compared: Tensor) -> Tensor:
+    """Mean over anchors with positives of −mean over positives of log softmax over `compared`."""
+    ratios = _log_share(logits, compared).where(positive, 0.0)
     count = positive.sum(dim=1)
     has_positive = count > 0
     per_anchor = -ratios.sum(dim=1) / count.clamp(min=1)

@@ -283,7 +283,7 @@ class _KPositive(ContrastiveSettings):
 
 
 class KPositiveContrastive(_KPositive):
-    """No more than so many positives for each molecule (KCL; Kang et al., ICLR 2021)."""
+    """At most k + 1 positives for each molecule (KCL; Kang et al., ICLR 2021)."""
 
     name: Literal["k_positive"]
 

@@ -8,12 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from drugtail.evaluation.collect import (
-    block_states,
-    check_complete,
-    count_finished,
-    parse_block,
-)
+from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.plan import Plan, PlannedBlock
 from drugtail.progress import blocks_of_others
@@ -67,8 +62,9 @@ def publish(
             "folder one each (results)"
         )
     collected = results / "metrics" / name / "runs.parquet"
-    number = count_finished(collected) if partial else check_complete(collected)
-    _check_current(plan, config, results, collected)
+    if not partial:
+        check_complete(collected)
+    number = _count_finished(plan, config, results, collected)
     planned = list(plan.blocks())
     missing = [b for b in planned if not (results / "runs" / b.path / "status.json").is_file()]
     finished = [block for block in planned if block not in missing]
@@ -98,8 +94,8 @@ def publish(
         write_json(folder / "manifest.json", manifest)
 
 
-def _check_current(plan: Plan, config: Path, results: Path, collected: Path) -> None:
-    """Refuse tables of other runs than those that lie in the blocks now."""
+def _count_finished(plan: Plan, config: Path, results: Path, collected: Path) -> int:
+    """Number of finished runs; an error if the tables are of other runs than lie there now."""
     blocks = [parse_block(results / "runs" / block.path) for block in plan.blocks()]
     there = pd.concat([block_states(block) for block in blocks], ignore_index=True)
     both = there.merge(read_parquet(collected, there.columns.tolist()), how="outer", indicator=True)
@@ -111,6 +107,7 @@ def _check_current(plan: Plan, config: Path, results: Path, collected: Path) -> 
             f"{collected}: is not of the blocks that are there now (run {named} differs); run "
             f"`snakemake --configfile {config} page` first"
         )
+    return int((there["status"] == "finished").sum())
 
 
 def _manifest(

@@ -61,17 +61,19 @@ def atomic_directory(path: Path, marker: str) -> Iterator[Path]:
     """
     path = path.resolve()
     temporary = _temporary_name(path)
+    aside = temporary.with_suffix(ASIDE)
     temporary.mkdir()
     try:
         yield temporary
         _refuse_foreign(path, temporary, marker)
-        aside = temporary.with_suffix(ASIDE)
         if path.exists():
             path.replace(aside)
         temporary.replace(path)
-        shutil.rmtree(aside, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if aside.exists() and not path.exists():
+            aside.replace(path)
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_foreign(path: Path, replacement: Path, marker: str) -> None:
