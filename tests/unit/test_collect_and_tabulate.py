@@ -337,6 +337,18 @@ def test_an_improvement_is_printed_with_its_sign(tmp_path: Path) -> None:
     assert written.rows[0][-1] == "+5.0"
 
 
+@pytest.mark.parametrize("order", [None, "balanced_accuracy"])
+def test_of_the_reference_alone_there_is_a_table_without_rows(
+    tmp_path: Path, order: str | None
+) -> None:
+    rows = [run("cross_entropy", seed, 0.5) for seed in range(3)]
+    written = Written(tmp_path, rows, table(difference=True, order=order))
+    assert written.rows == []
+    assert written.csv.empty
+    assert f"{METRIC}_mean" in written.csv
+    assert "no method beside the reference" in written.md
+
+
 def test_differences_keep_data_sets_and_splits_apart() -> None:
     rows = [
         {**run(method, 0, value), "dataset": dataset, "split": split}

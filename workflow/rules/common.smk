@@ -205,7 +205,9 @@ def get_mapped_embeddings():
     """Embeddings to draw; with `partial: true` of finished blocks."""
     blocks = list(PLAN.blocks())
     if BENCHMARK.partial:
-        blocks = [b for b in blocks if Path(RESULTS, "runs", b.path, "status.json").is_file()]
+        blocks = [
+            b for b in blocks if Path(RESULTS, "runs", b.path, "status.json").is_file()
+        ]
     return [f"{RESULTS}/runs/{b.path}/embeddings.parquet" for b in PLAN.mapped(blocks)]
 
 

@@ -31,6 +31,7 @@ TUNED_NOTE = (
 )
 OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
+COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
 COMPARISON_NOTES = [
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % interval "
     "(Student's t, from the variances over seeds within each data set and split); p of Wilcoxon's "
@@ -170,7 +171,7 @@ def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
         group.sort_values(column, ascending=False, kind="stable")
         for _, group in summary.groupby(["dataset", "split"], sort=False)
     ]
-    return pd.concat(groups, ignore_index=True)
+    return pd.concat(groups, ignore_index=True) if groups else summary
 
 
 def _write(
@@ -209,7 +210,9 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             row[f"{column}_mean"] = values.mean() if len(values) else np.nan
             row[f"{column}_std"] = values.std(ddof=1) if len(values) > 1 else np.nan
         rows.append(row)
-    return pd.DataFrame(rows)
+    named = [f"{column}_{kind}" for column in columns for kind in ("mean", "std")]
+    # Named for the case that there is no row: of differences, with the reference method alone.
+    return pd.DataFrame(rows, columns=[*ROW, *COUNTS, "weights_constant", *named])
 
 
 def _weights_constant(finished: pd.DataFrame) -> bool:
@@ -283,6 +286,8 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
     notes = ["Mean ± standard deviation over the runs (seeds)."]
     if table.difference:
         notes = ["Mean ± standard deviation of the differences, paired by seed."]
+        if summary.empty:
+            notes.append("There is no method beside the reference.")
     gaps = summary[summary["runs"] < summary["expected"]]
     if len(gaps):
         notes.append(
