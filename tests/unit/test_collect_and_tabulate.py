@@ -337,16 +337,24 @@ def test_an_improvement_is_printed_with_its_sign(tmp_path: Path) -> None:
     assert written.rows[0][-1] == "+5.0"
 
 
-@pytest.mark.parametrize("order", [None, "balanced_accuracy"])
-def test_of_the_reference_alone_there_is_a_table_without_rows(
-    tmp_path: Path, order: str | None
+@pytest.mark.parametrize(
+    ("definition", "column"),
+    [
+        ({"difference": True}, f"{METRIC}_mean"),
+        ({"difference": True, "order": "balanced_accuracy"}, f"{METRIC}_mean"),
+        ({"kind": "comparison", "method": "cross_entropy"}, "p_holm"),
+    ],
+)
+def test_with_nothing_to_compare_a_table_has_no_rows_and_says_why(
+    tmp_path: Path, definition: dict[str, Any], column: str
 ) -> None:
     rows = [run("cross_entropy", seed, 0.5) for seed in range(3)]
-    written = Written(tmp_path, rows, table(difference=True, order=order))
+    written = Written(tmp_path, rows, table(**definition))
     assert written.rows == []
+    assert len(written.head) > 3
     assert written.csv.empty
-    assert f"{METRIC}_mean" in written.csv
-    assert "no method beside the reference" in written.md
+    assert column in written.csv
+    assert "no method beside" in written.md
 
 
 def test_differences_keep_data_sets_and_splits_apart() -> None:

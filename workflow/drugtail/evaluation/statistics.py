@@ -15,6 +15,7 @@ LEVEL = 0.95
 # Numbers of a piece of bootstrap samples, 256 KiB.
 PIECE = 2**15
 PAIR = ["dataset", "split", "seed"]
+COMPARED = ["against", "metric", "pairs", "difference", "low", "high", "wins", "losses", "p"]
 
 
 def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -46,6 +47,7 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
     several = runs.duplicated([*PAIR, "method"]).any()
     pair = [*PAIR, "encoder"] if several else PAIR
     wide = runs.pivot_table(index=pair, columns="method", values=list(columns), sort=False)
+    names = [f"on_{name}" for name in runs["dataset"].unique()]
     rows = []
     for other in runs["method"].unique():
         if other == method:
@@ -73,10 +75,10 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
                     "losses": int((values < 0).sum()),
                     "p": signed_rank(values),
                 }
-                | {f"on_{name}": by_dataset.get(name, np.nan) for name in runs["dataset"].unique()}
+                | {name: by_dataset.get(name.removeprefix("on_"), np.nan) for name in names}
             )
-    table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p"].to_numpy(dtype=float)) if len(table) else []
+    table = pd.DataFrame(rows, columns=[*COMPARED, *names])
+    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
     return table
 
 

@@ -108,6 +108,7 @@ def tabulate(
         }
         notes = [
             *COMPARISON_NOTES,
+            *([f"There is no method beside {table.method}."] if found.empty else []),
             *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
             *([CONSTANT_NOTE] if constant else []),
             *settings_notes,
@@ -313,6 +314,10 @@ def _printed_comparison(
 ) -> pd.DataFrame:
     """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
     shown = {column_of(table, column.metric): column for column in table.columns}
+    columns = map(str, found.columns)
+    datasets = [name.removeprefix("on_") for name in columns if name.startswith("on_")]
+    several = datasets if len(datasets) > 1 else []
+    names = ["Against", "Metric", "Pairs", "Difference", *several, "Won", "Lost", "p", "p (Holm)"]
     rows = []
     for row in found.to_dict("records"):
         column = shown[row["metric"]]
@@ -335,17 +340,17 @@ def _printed_comparison(
                 "p (Holm)": _p(row["p_holm"]),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=names)
 
 
 def _by_dataset(row: dict[Any, Any], column: TableColumn, marked: set[str]) -> dict[str, str]:
-    """Mean difference on each data set, if there are several; with the mark of constant weights."""
+    """Mean difference on each data set, with the mark of constant weights."""
     cells = {}
     for name in (name for name in row if name.startswith("on_")):
         dataset, value = name.removeprefix("on_"), row[name] * column.scale
         shown = UNDEFINED if np.isnan(value) else f"{value:+.{column.digits}f}"
         cells[dataset] = f"{shown} {CONSTANT}" if dataset in marked else shown
-    return cells if len(cells) > 1 else {}
+    return cells
 
 
 def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
