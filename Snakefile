@@ -18,9 +18,12 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
 
+# Blocks are named beside what is made of them: going by the age of files alone, Snakemake makes
+# none that is missing if tables of the others lie there already.
 rule all:
     default_target: True
     input:
+        get_blocks("metrics.parquet"),
         get_tables(),
         get_page(),
         get_tracking_record(),
@@ -39,16 +42,19 @@ rule train:
 
 rule tables:
     input:
+        get_blocks("metrics.parquet"),
         get_tables(),
 
 
 rule page:
     input:
+        get_blocks("metrics.parquet"),
         get_page(),
 
 
 rule track:
     input:
+        get_blocks("metrics.parquet"),
         get_tracking_record(),
 
 
