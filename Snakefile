@@ -18,8 +18,8 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
 
-# Blocks are named beside what is made of them: going by the age of files alone, Snakemake makes
-# none that is missing if tables of the others lie there already.
+# What lies between is named beside what is made of it: going by the age of files alone, Snakemake
+# makes no missing block if there are tables of the others, and no missing figure if there is a page.
 rule all:
     default_target: True
     input:
@@ -49,6 +49,7 @@ rule tables:
 rule page:
     input:
         get_blocks("metrics.parquet"),
+        get_tables(),
         get_page(),
 
 
