@@ -152,6 +152,19 @@ def test_tables_of_earlier_blocks_are_not_published(changeable: Project) -> None
     assert not (changeable.folder / "published/tiny").exists()
 
 
+def test_a_missing_figure_is_not_published_and_drawn_for_the_page(changeable: Project) -> None:
+    figure = "figures/tiny/class_sizes.svg"
+    (changeable.folder / "results" / figure).unlink()
+    command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
+    refused = changeable.run(*command, check=False)
+    assert refused.returncode == 1
+    assert f"results/{figure}: is missing; run `snakemake --configfile" in refused.stdout
+    assert not (changeable.folder / "published/tiny").exists()
+    changeable.snakemake("page", "--rerun-triggers", "mtime")
+    changeable.run(*command)
+    assert (changeable.folder / "published/tiny/figures/class_sizes.svg").is_file()
+
+
 def test_unfinished_runs_are_not_published(changeable: Project) -> None:
     path = changeable.folder / "results/metrics/tiny/runs.parquet"
     runs = pd.read_parquet(path)

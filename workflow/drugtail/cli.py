@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from drugtail import __version__
+from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
@@ -354,12 +355,7 @@ def tabulate(
 
 @app.command()
 def plot(
-    figure: Annotated[
-        str,
-        typer.Argument(
-            help="class_sizes, recall_by_class_size, class_history, embedding_map, identifiability"
-        ),
-    ],
+    figure: Annotated[str, typer.Argument(help=", ".join(PLOTS))],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
     inputs: Annotated[list[Path] | None, typer.Argument(help="Its input files.")] = None,
 ) -> None:
@@ -382,10 +378,7 @@ def plot(
     elif figure == "identifiability":
         figures.plot_identifiability(inputs[0], inputs[1], output)
     else:
-        raise DrugtailError(
-            f"{figure!r} is not a figure; use class_sizes, recall_by_class_size, class_history, "
-            "embedding_map or identifiability"
-        )
+        raise DrugtailError(f"{figure!r} is not a figure; use one of {', '.join(PLOTS)}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from drugtail.config import Catalogue
 from drugtail.schema import Benchmark, parse_split
 from drugtail.plan import Plan
 from drugtail.progress import blocks_of_others
+from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import TUNED_SUFFIX
@@ -50,13 +51,6 @@ FIGURES = f"{RESULTS}/figures/{BENCHMARK.name}"
 BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}{{settings}}/seeds{{seeds}}"
 BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}{settings}/seeds{seeds}"
 TUNING = f"{RESULTS}/tuning/{{dataset}}/{{split}}/{{encoder}}/{{method}}"
-PLOTS = [
-    "class_sizes",
-    "recall_by_class_size",
-    "class_history",
-    "embedding_map",
-    "identifiability",
-]
 
 
 wildcard_constraints:
@@ -82,12 +76,19 @@ def get_names(keep):
     )
 
 
+def get_planned():
+    """The blocks of the benchmark; with `partial: true` the finished ones."""
+    return [
+        block
+        for block in PLAN.blocks()
+        if not BENCHMARK.partial
+        or Path(RESULTS, "runs", block.path, "status.json").is_file()
+    ]
+
+
 def get_blocks(file):
-    """A file of every block; with `partial: true` of the finished ones."""
-    blocks = [f"{RESULTS}/runs/{block.path}" for block in PLAN.blocks()]
-    if BENCHMARK.partial:
-        blocks = [path for path in blocks if Path(path, "status.json").is_file()]
-    return [f"{path}/{file}" for path in blocks]
+    """A file of every block."""
+    return [f"{RESULTS}/runs/{block.path}/{file}" for block in get_planned()]
 
 
 def get_tunings():
@@ -202,13 +203,9 @@ def get_assignments(wildcards):
 
 
 def get_mapped_embeddings():
-    """Embeddings to draw; with `partial: true` of finished blocks."""
-    blocks = list(PLAN.blocks())
-    if BENCHMARK.partial:
-        blocks = [
-            b for b in blocks if Path(RESULTS, "runs", b.path, "status.json").is_file()
-        ]
-    return [f"{RESULTS}/runs/{b.path}/embeddings.parquet" for b in PLAN.mapped(blocks)]
+    """Embeddings to draw."""
+    mapped = PLAN.mapped(get_planned())
+    return [f"{RESULTS}/runs/{block.path}/embeddings.parquet" for block in mapped]
 
 
 def get_tables():

@@ -47,7 +47,7 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
     several = runs.duplicated([*PAIR, "method"]).any()
     pair = [*PAIR, "encoder"] if several else PAIR
     wide = runs.pivot_table(index=pair, columns="method", values=list(columns), sort=False)
-    names = [f"on_{name}" for name in runs["dataset"].unique()]
+    datasets = runs["dataset"].unique()
     rows = []
     for other in runs["method"].unique():
         if other == method:
@@ -75,9 +75,9 @@ def compare_methods(runs: pd.DataFrame, method: str, columns: Sequence[str]) -> 
                     "losses": int((values < 0).sum()),
                     "p": signed_rank(values),
                 }
-                | {name: by_dataset.get(name.removeprefix("on_"), np.nan) for name in names}
+                | {f"on_{name}": by_dataset.get(name, np.nan) for name in datasets}
             )
-    table = pd.DataFrame(rows, columns=[*COMPARED, *names])
+    table = pd.DataFrame(rows, columns=[*COMPARED, *(f"on_{name}" for name in datasets)])
     table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
     return table
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from drugtail.report.plots import PLOTS
 from drugtail.runtime.files import read_json, read_parquet, write_text
 from drugtail.runtime.names import TUNED
 
@@ -83,22 +84,7 @@ def _table(path: Path) -> dict[str, Any]:
 def _figure(path: Path) -> dict[str, str]:
     """A figure as a data address: an image element keeps its styles apart from the page's."""
     data = base64.b64encode(path.read_bytes()).decode()
-    captions = {
-        "class_sizes": "Training molecules per class.",
-        "recall_by_class_size": "Test recall of each class against its training size, mean over "
-        "seeds: as lines with standard deviations, each method shifted sideways a little, or, of "
-        "many methods, as a map with training molecules in brackets.",
-        "class_history": "What each re-clustering measured: distance of each class's centroid to "
-        "the nearest other one, sub-clusters, class weight, separability (mean silhouette of "
-        "validation molecules) and recall on validation molecules; mean over seeds.",
-        "embedding_map": "Embeddings of training molecules at a few epochs of one run, in two "
-        "principal components of their own each; at most 150 molecules of a class, tail classes "
-        "named.",
-        "identifiability": "Test recall of each class against its size and against its "
-        "separability in the embedding that made the predictions; mean over seeds, with rank "
-        "correlation over classes and its 95 % interval.",
-    }
-    caption = captions.get(path.stem, path.stem)
+    caption = PLOTS.get(path.stem, path.stem)
     return {"source": f"data:image/svg+xml;base64,{data}", "caption": caption}
 
 

@@ -12,6 +12,7 @@ from drugtail.evaluation.collect import block_states, check_complete, parse_bloc
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.plan import Plan, PlannedBlock
 from drugtail.progress import blocks_of_others
+from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json
@@ -19,6 +20,8 @@ from drugtail.runtime.names import TUNED
 
 # Of a block: what nobody needs to compute another metric from it or to train the others.
 MODEL, EMBEDDINGS = "model.pt", "embeddings.parquet"
+# Forms of a table.
+KINDS = ("csv", "md", "tex")
 
 
 def publish(
@@ -49,8 +52,8 @@ def publish(
     Raises
     ------
     DrugtailError
-        If a run is not finished, another benchmark has replaced it since, or the tables are older
-        than the blocks.
+        If a run is not finished, another benchmark has replaced it since, the tables are older
+        than the blocks, or a table or figure is missing.
     """
     name = plan.benchmark.name
     results = Path(plan.benchmark.results)
@@ -65,17 +68,23 @@ def publish(
     if not partial:
         check_complete(collected)
     number = _count_finished(plan, config, results, collected)
+    shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
+    shown += [results / "figures" / name / f"{plot}.svg" for plot in PLOTS]
+    page = results / "page" / name / "index.html"
+    for path in (*shown, page):
+        if not path.is_file():
+            raise DrugtailError(
+                f"{path}: is missing; run `snakemake --configfile {config} page` first"
+            )
     planned = list(plan.blocks())
     missing = [b for b in planned if not (results / "runs" / b.path / "status.json").is_file()]
     finished = [block for block in planned if block not in missing]
     with atomic_directory(output, marker="manifest.json") as folder:
-        kinds = [("metrics", "*.parquet"), ("figures", "*.svg")]
-        kinds += [("tables", f"{table}.*") for table in plan.tables]
-        for kind, pattern in kinds:
-            (folder / kind).mkdir(exist_ok=True)
-            for path in sorted((results / kind / name).glob(pattern)):
-                shutil.copy(path, folder / kind)
-        shutil.copy(results / "page" / name / "index.html", folder)
+        for path in (*collected.parent.glob("*.parquet"), *shown):
+            kind = folder / path.relative_to(results).parts[0]
+            kind.mkdir(exist_ok=True)
+            shutil.copy(path, kind)
+        shutil.copy(page, folder)
         shutil.copy(config, folder)
         if (readme := output / "README.md").is_file():
             shutil.copy(readme, folder)

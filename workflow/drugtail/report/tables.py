@@ -333,7 +333,7 @@ def _printed_comparison(
                 "Metric": column.title,
                 "Pairs": str(row["pairs"]),
                 "Difference": f"{difference} [{low}, {high}]",
-                **_by_dataset(row, column, marked),
+                **{name: _on(name, row, column, marked) for name in several},
                 "Won": str(row["wins"]),
                 "Lost": str(row["losses"]),
                 "p": _p(row["p"]),
@@ -343,14 +343,11 @@ def _printed_comparison(
     return pd.DataFrame(rows, columns=names)
 
 
-def _by_dataset(row: dict[Any, Any], column: TableColumn, marked: set[str]) -> dict[str, str]:
-    """Mean difference on each data set, with the mark of constant weights."""
-    cells = {}
-    for name in (name for name in row if name.startswith("on_")):
-        dataset, value = name.removeprefix("on_"), row[name] * column.scale
-        shown = UNDEFINED if np.isnan(value) else f"{value:+.{column.digits}f}"
-        cells[dataset] = f"{shown} {CONSTANT}" if dataset in marked else shown
-    return cells
+def _on(dataset: str, row: dict[Any, Any], column: TableColumn, marked: set[str]) -> str:
+    """Mean difference on a data set, with the mark of constant weights."""
+    value = row[f"on_{dataset}"] * column.scale
+    shown = UNDEFINED if np.isnan(value) else f"{value:+.{column.digits}f}"
+    return f"{shown} {CONSTANT}" if dataset in marked else shown
 
 
 def _printed_identifiability(found: pd.DataFrame) -> pd.DataFrame:
