@@ -101,9 +101,9 @@ def test_class_instance_equals_its_formula() -> None:
     one, total = batch(), 0.0
     for i, v in VIEWS:
         z = one.views[i, v]
-        others = [(j, w) for j, w in VIEWS if (j, w) != (i, v)]
+        others = [(j, w) for j, w in VIEWS if j != i]
         below = sum(math.exp(dot(z, one.views[j, w]) / 0.1) for j, w in others)
-        positives = [(j, w) for j, w in others if LABELS[j] == LABELS[i] and j != i]
+        positives = [(j, w) for j, w in others if LABELS[j] == LABELS[i]]
         contrast = sum(math.log(below) - dot(z, one.views[j, w]) / 0.1 for j, w in positives)
         k = len(positives)
         total += (one.losses[i, v].item() + 0.7 * contrast) / (1 + 0.7 * k)

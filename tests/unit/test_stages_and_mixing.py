@@ -27,6 +27,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.settings import merged
 from drugtail.schema import GraphEncoder, Training
 from drugtail.training.engine import Run
+from drugtail.training.epochs import last_change_epoch
 from drugtail.training.problem import read_problem
 from drugtail.training.stages import enter_second_stage
 
@@ -390,3 +391,40 @@ def test_bbn_shifts_from_the_first_branch_to_the_second(files: Any) -> None:
     drawn = run._draw(run.recipe.mixing.sampler, "partners")
     counts = torch.bincount(run.objective.labels[drawn].flatten(), minlength=3)
     assert counts[2] > counts[1] > counts[0]
+
+
+def test_the_second_branch_of_bbn_is_not_decayed_to_nothing_while_its_loss_hardly_counts(
+    files: Any,
+) -> None:
+    run = make_run(files, "bbn", epochs=300)
+    last = [head.last.weight for head in run.network.heads]
+    before = [weight.abs().mean().item() for weight in last]
+    for _ in range(25):
+        run.train_epoch()
+    for weight, was in zip(last, before, strict=True):
+        assert weight.abs().mean().item() > 0.7 * was
+
+
+LATE = [
+    name for name in CATALOGUE.names("methods") if last_change_epoch(CATALOGUE.recipe(name), 300)
+]
+
+
+def test_the_methods_with_a_late_part_are_known() -> None:
+    assert {"ldam_drw", "deferred_resampling", "influence_balanced", "tsc", "ride", "tlc"} == {
+        *LATE
+    }
+    assert last_change_epoch(CATALOGUE.recipe("ldam_drw"), 300) == 240
+    assert last_change_epoch(CATALOGUE.recipe("ldam_drw"), 2) is None, "no epoch is that late"
+
+
+@pytest.mark.parametrize("method", LATE)
+def test_an_epoch_before_the_last_part_sets_in_cannot_be_chosen(files: Any, method: str) -> None:
+    run = make_run(files, method, epochs=5)
+    change = run.last_change
+    assert change is not None
+    for _ in range(change):
+        run.train_epoch()
+    for seed in run.seeds:
+        seed.best_score = 1.0  # Nothing later can be better.
+    assert all(result.best_epoch >= change for result in finish(run))

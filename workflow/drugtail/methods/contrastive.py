@@ -3,7 +3,9 @@
 Most of them were made for images, with a projection head behind a residual network. Here, as in the
 proposed method, the embeddings themselves are compared, L2-normalised and without a projection
 head, and all of them are trained together with a classification loss where the original trains the
-encoder first: one comparison, the same epochs for all.
+encoder first: one comparison, the same epochs for all. So `sbcl`, `kcl` and `tsc` have no
+classifier trained on balanced samples afterwards, as the originals have, and nothing else that
+moves recall to rare classes.
 """
 
 from __future__ import annotations
@@ -216,9 +218,11 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     """(L_ce + λ Σ_p L_p) / (1 + λ k) per molecule with k positives in the batch (CIBL).
 
     L_p is the contrastive loss of one positive, of the k other views of the class besides the
-    molecule's own other one: the more of its class a batch holds, the more contrast and the less
-    cross-entropy. λ, ``settings.weight``, moves performance from head to tail. It contains the
-    classification loss.
+    molecule's own other one, each against them and the views of other classes: the more of its
+    class a batch holds, the more contrast and the less cross-entropy. Of n molecules of a class in
+    the batch k is 2 (n − 1). λ, ``settings.weight``, moves performance from head to tail. It
+    contains the classification loss. A molecule's own other view is neither drawn near nor pushed
+    away.
 
     After the abstract of Lavoie and Waslander, "Class Instance Balanced Learning for Long-Tailed
     Classification" (arXiv:2307.05322). The exact weighting of the paper could not be consulted;
@@ -227,8 +231,8 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     Parameters and result as in `supervised`.
     """
     similarity, others = _pairs(batch.views)
-    log_share = _log_share(similarity / settings.temperature, others)
-    molecule = _equal(torch.arange(len(batch.views), device=log_share.device))
+    molecule = _equal(torch.arange(len(batch.views), device=similarity.device))
+    log_share = _log_share(similarity / settings.temperature, others & ~molecule)
     positive = _equal(batch.labels) & ~molecule
     contrast = -log_share.where(positive, 0.0).sum(dim=1)
     count = positive.to(log_share.dtype).sum(dim=1)

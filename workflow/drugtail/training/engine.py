@@ -24,7 +24,12 @@ from drugtail.runtime.logging import Pace, say
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.capture import Captured
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.epochs import check_epochs, refresh_epochs, second_stage_epoch
+from drugtail.training.epochs import (
+    check_epochs,
+    last_change_epoch,
+    refresh_epochs,
+    second_stage_epoch,
+)
 from drugtail.training.objective import Objective, Pool
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
 from drugtail.training.record import (
@@ -34,7 +39,12 @@ from drugtail.training.record import (
     mapped_epochs,
     recall_per_class,
 )
-from drugtail.training.stages import apply_posthoc, enter_second_stage, trained_parameters
+from drugtail.training.stages import (
+    apply_posthoc,
+    decay_groups,
+    enter_second_stage,
+    trained_parameters,
+)
 
 if TYPE_CHECKING:
     from drugtail.methods.parts import Sampler
@@ -139,6 +149,7 @@ class Run:
         self.epoch = 0
         # The epoch before which the second stage begins.
         self.second_start = second_stage_epoch(recipe, training.epochs)
+        self.last_change = last_change_epoch(recipe, training.epochs)
         self.optimizer = self.new_optimizer()
         self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
         self.mapped = mapped_epochs(self.refreshes)
@@ -163,10 +174,9 @@ class Run:
         """An optimiser of what is trained at this stage."""
         rate, on_gpu = self.training.learning_rate, self.store.device.type == "cuda"
         return torch.optim.Adam(
-            trained_parameters(self),
+            decay_groups(self, trained_parameters(self)),
             # A replayed step reads the learning rate from the device.
             lr=torch.tensor(rate, device=self.store.device) if on_gpu else rate,
-            weight_decay=self.training.weight_decay,
             fused=True,
             capturable=on_gpu,
         )
@@ -187,6 +197,10 @@ class Run:
         started = time.monotonic()
         if self.epoch == self.second_start:
             enter_second_stage(self)
+        if self.epoch == self.last_change:
+            # An earlier network knows nothing of what the method is named after.
+            for _, seed in self.active():
+                seed.forget_best()
         self.objective.begin_epoch(self.epoch / self.training.epochs)
         refreshed = self._refresh(started) if self.epoch in self.refreshes else {}
         # A second stage begins anew.

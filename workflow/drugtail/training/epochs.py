@@ -32,6 +32,20 @@ def second_stage_epoch(recipe: Recipe, epochs: int) -> int:
     return max(1, min(round(recipe.second_stage.start * epochs), epochs - 1))
 
 
+def last_change_epoch(recipe: Recipe, epochs: int) -> int | None:
+    """Epoch, counted from 0, before which the last part of a recipe with a ``start`` sets in.
+
+    The sampler, the class weights, the loss and the contrastive term may have one, a share of the
+    epochs. None if no part has, or if the training is too short for it.
+    """
+    parts = (recipe.sampler, recipe.class_weights, recipe.loss, recipe.contrastive)
+    start = max(getattr(part, "start", 0.0) for part in parts)
+    if start == 0:
+        return None
+    # The same comparison as where the parts set in.
+    return next((epoch for epoch in range(epochs) if epoch / epochs >= start), None)
+
+
 def check_epochs(recipe: Recipe, training: Training) -> None:
     """Refuse a training that is too short for the method.
 

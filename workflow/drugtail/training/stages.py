@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,27 @@ def trained_parameters(run: Run) -> list[nn.Parameter]:
     for parameter in chosen:
         parameter.requires_grad_(True)
     return chosen
+
+
+def decay_groups(run: Run, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """The parameters with their weight decay, as an optimiser takes them.
+
+    The second branch of `bbn` has none: its loss counts (t/T)², next to nothing at first. Adam
+    takes steps of full size however small a gradient is, so that the decay alone would make all
+    its weights zero within a few epochs; plain gradient descent, as in the paper, would not.
+    """
+    mixing = run.recipe.mixing
+    branch: set[nn.Parameter] = set()
+    if mixing is not None and mixing.name == "bilateral":
+        branch = set(run.network.heads[1].parameters())
+    groups = [
+        {
+            "params": [p for p in parameters if p not in branch],
+            "weight_decay": run.training.weight_decay,
+        },
+        {"params": [p for p in parameters if p in branch], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def enter_second_stage(run: Run) -> None:
