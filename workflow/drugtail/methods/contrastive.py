@@ -230,10 +230,11 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     bonds dropped, since a crop of a molecule, unlike that of a picture, is another molecule.
     Parameters and result as in `supervised`.
     """
-    similarity, others = _pairs(batch.views)
-    molecule = _equal(torch.arange(len(batch.views), device=similarity.device))
-    log_share = _log_share(similarity / settings.temperature, others & ~molecule)
-    positive = _equal(batch.labels) & ~molecule
+    similarity, _ = _pairs(batch.views)
+    # Views of other molecules.
+    others = ~_equal(torch.arange(len(batch.views), device=similarity.device))
+    log_share = _log_share(similarity / settings.temperature, others)
+    positive = _equal(batch.labels) & others
     contrast = -log_share.where(positive, 0.0).sum(dim=1)
     count = positive.to(log_share.dtype).sum(dim=1)
     losses = batch.losses.T.flatten()

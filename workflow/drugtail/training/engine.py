@@ -39,12 +39,7 @@ from drugtail.training.record import (
     mapped_epochs,
     recall_per_class,
 )
-from drugtail.training.stages import (
-    apply_posthoc,
-    decay_groups,
-    enter_second_stage,
-    trained_parameters,
-)
+from drugtail.training.stages import apply_posthoc, enter_second_stage, parameter_groups
 
 if TYPE_CHECKING:
     from drugtail.methods.parts import Sampler
@@ -149,6 +144,7 @@ class Run:
         self.epoch = 0
         # The epoch before which the second stage begins.
         self.second_start = second_stage_epoch(recipe, training.epochs)
+        # The epoch before which the last part sets in that is not there from the first.
         self.last_change = last_change_epoch(recipe, training.epochs)
         self.optimizer = self.new_optimizer()
         self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
@@ -174,7 +170,7 @@ class Run:
         """An optimiser of what is trained at this stage."""
         rate, on_gpu = self.training.learning_rate, self.store.device.type == "cuda"
         return torch.optim.Adam(
-            decay_groups(self, trained_parameters(self)),
+            parameter_groups(self),
             # A replayed step reads the learning rate from the device.
             lr=torch.tensor(rate, device=self.store.device) if on_gpu else rate,
             fused=True,

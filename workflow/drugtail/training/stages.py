@@ -39,25 +39,23 @@ def trained_parameters(run: Run) -> list[nn.Parameter]:
     return chosen
 
 
-def decay_groups(run: Run, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """The parameters with their weight decay, as an optimiser takes them.
+def parameter_groups(run: Run) -> list[dict[str, Any]]:
+    """`trained_parameters` with their weight decay, as a PyTorch optimiser takes them.
 
     The second branch of `bbn` has none: its loss counts (t/T)², next to nothing at first. Adam
     takes steps of full size however small a gradient is, so that the decay alone would make all
-    its weights zero within a few epochs; plain gradient descent, as in the paper, would not.
+    its weights zero within a few epochs; stochastic gradient descent, with which Zhou et al. (CVPR
+    2020) train, would not.
     """
+    parameters, decay = trained_parameters(run), run.training.weight_decay
     mixing = run.recipe.mixing
-    branch: set[nn.Parameter] = set()
-    if mixing is not None and mixing.name == "bilateral":
-        branch = set(run.network.heads[1].parameters())
-    groups = [
-        {
-            "params": [p for p in parameters if p not in branch],
-            "weight_decay": run.training.weight_decay,
-        },
-        {"params": [p for p in parameters if p in branch], "weight_decay": 0.0},
+    if mixing is None or mixing.name != "bilateral":
+        return [{"params": parameters, "weight_decay": decay}]
+    second = set(run.network.heads[1].parameters())
+    return [
+        {"params": [p for p in parameters if p not in second], "weight_decay": decay},
+        {"params": list(run.network.heads[1].parameters()), "weight_decay": 0.0},
     ]
-    return [group for group in groups if group["params"]]
 
 
 def enter_second_stage(run: Run) -> None:
