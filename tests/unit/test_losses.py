@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drugtail.methods.experts import combine_by_evidence, evidence_level, trust
+from drugtail.methods.experts import combine_by_evidence, trust
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.parts import (
     ClassDependentTemperature,
@@ -235,16 +235,12 @@ def test_trustworthy_experts_equal_their_formula() -> None:
 
 def test_trust_and_its_combination_equal_a_naive_computation() -> None:
     experts = outcome(seed=3).experts
-    level = evidence_level(experts)
-    found, (logits, uncertainty) = trust(experts), combine_by_evidence(experts, level)
-    every = [naive_trust(experts[:, i].tolist()) for i in range(9)]
-    mean = [sum(math.exp(weights[m] / 0.2) for weights, _ in every) / 9 for m in range(3)]
-    assert level.exp().tolist() == pytest.approx(mean)
-    for i, (weights, uncertainties) in enumerate(every):
+    found, (logits, uncertainty) = trust(experts), combine_by_evidence(experts)
+    for i in range(9):
+        weights, uncertainties = naive_trust(experts[:, i].tolist())
         assert found.weight[:, i].tolist() == pytest.approx(weights)
         assert found.uncertainty[:, i].tolist() == pytest.approx(uncertainties)
-        relative = [math.exp(w / 0.2) / m for w, m in zip(weights, mean, strict=True)]
-        share = [r / sum(relative) for r in relative]
+        share = softmax([w / 0.2 for w in weights])
         wanted = [sum(a * e for a, e in zip(share, column, strict=True)) for column in
                   experts[:, i].T.tolist()]  # fmt: skip
         assert logits[i].tolist() == pytest.approx(wanted)
@@ -254,26 +250,20 @@ def test_trust_and_its_combination_equal_a_naive_computation() -> None:
 def test_an_expert_without_any_evidence_is_wholly_uncertain_and_a_sure_one_hardly() -> None:
     nothing = torch.full((3, 1, 4), -200.0)
     sure = torch.tensor([[30.0, -30.0, -30.0, -30.0]]).expand(3, 1, 4)
-    level = torch.zeros(3)
-    assert combine_by_evidence(nothing, level)[1].item() == pytest.approx(1)
-    assert 0 < combine_by_evidence(sure, level)[1].item() < 1e-9
+    assert combine_by_evidence(nothing)[1].item() == pytest.approx(1)
+    assert 0 < combine_by_evidence(sure)[1].item() < 1e-9
     # Experts that contradict each other as much as can be.
     torn = torch.stack([sure[0], sure[0].flip(1), sure[0]])
-    level = evidence_level(torn)
-    assert all(t.isfinite().all() for t in (*combine_by_evidence(torn, level), trust(torn).weight))
+    assert all(t.isfinite().all() for t in (*combine_by_evidence(torn), trust(torn).weight))
 
 
-def test_of_sure_experts_each_has_an_equal_share_and_an_unsure_one_leaves_it_to_the_next() -> None:
-    """The weight of the first is 1 and of the others next to 0; it must not decide alone."""
-    sure = 30 * torch.eye(4).expand(3, 4, 4) * torch.tensor([1.0, 0.9, 0.8])[:, None, None]
-    unsure = torch.full((3, 1, 4), -9.0)
-    experts = torch.cat([sure, unsure], dim=1)
-    level = evidence_level(sure)
-    logits, _ = combine_by_evidence(experts, level)
-    torch.testing.assert_close(logits[:4], sure.mean(dim=0), rtol=1e-3, atol=1e-3)
-    weight = trust(experts).weight[:, 4]
-    share = (weight / 0.2 - level).softmax(dim=0)
-    assert share[1] > 10 * share[0]
+def test_a_sure_first_expert_decides_and_an_unsure_one_counts_like_the_others() -> None:
+    """The later ones know only what the first was unsure of: where it is sure they are noise."""
+    first = torch.tensor([[20.0, -30.0, -30.0, -30.0], [-9.0, -10.0, -11.0, -12.0]])
+    later = torch.tensor([[-30.0, 30.0, -30.0, -30.0], [-9.0, -6.0, -9.0, -9.0]])
+    logits, _ = combine_by_evidence(torch.stack([first, later, later]))
+    assert logits.argmax(dim=1).tolist() == [0, 1]
+    torch.testing.assert_close(logits[1], (first[1] + 2 * later[1]) / 3, rtol=0, atol=0.01)
 
 
 def naive_trust(experts: list[list[float]]) -> tuple[list[float], list[float]]:

@@ -131,34 +131,21 @@ def trust(experts: Tensor) -> Trust:
     return Trust(torch.stack(weights, dim=-2), uncertainty)
 
 
-def evidence_level(experts: Tensor) -> Tensor:
-    """Log of the mean of exp(w / 0.2) over molecules, [..., E], from logits [..., E, B, C]."""
-    weight = trust(experts).weight / WEIGHT_TEMPERATURE
-    return weight.logsumexp(dim=-1) - math.log(weight.shape[-1])
+def combine_by_evidence(experts: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of the experts of TLC averaged by softmax(w / 0.2), and the uncertainty of the mean.
 
+    Where the first expert is sure, its w is 1 and the others' next to 0: it decides alone, as the
+    others never learned such molecules. Where it is not, all count alike.
 
-def first_level(experts: int) -> Tensor:
-    """`evidence_level` of experts that are sure of every molecule, [E]."""
-    level = torch.zeros(experts)
-    level[0] = 1 / WEIGHT_TEMPERATURE
-    return level
-
-
-def combine_by_evidence(experts: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits of the experts of TLC averaged by exp(w / 0.2), and the uncertainty of the mean.
-
-    The first expert's w is 1 and a later one's next to 0 for all molecules but those that the
-    experts before are unsure of: each expert's exp(w / 0.2) is therefore taken relative to its mean
-    over molecules, as in the authors' code, or the first would decide alone. There it is the mean
-    over the batch; here it is `level`, so that a prediction does not hang on what else is asked.
-    The authors report the w of an expert after the last as the uncertainty.
+    Changed here: the authors' code divides each expert's exp(w / 0.2) by its sum over the batch,
+    not over the experts. Of a molecule that the first expert is sure of, all have equal shares
+    then, those that know only the hard molecules as well; and a prediction hangs on what else is
+    asked. The authors report the w of an expert after the last as the uncertainty.
 
     Parameters
     ----------
     experts
         Logits of every expert, [..., E, B, C].
-    level
-        `evidence_level` of training molecules, [..., E].
 
     Returns
     -------
@@ -167,8 +154,7 @@ def combine_by_evidence(experts: Tensor, level: Tensor) -> tuple[Tensor, Tensor]
     uncertainty : Tensor
         u = C / S of these logits, in (0, 1], [..., B].
     """
-    weight = trust(experts).weight / WEIGHT_TEMPERATURE
-    share = (weight - level[..., None]).softmax(dim=-2)
+    share = (trust(experts).weight / WEIGHT_TEMPERATURE).softmax(dim=-2)
     logits = (share[..., None] * experts).sum(dim=-3)
     uncertainty = experts.shape[-1] * (-F.softplus(logits).logsumexp(dim=-1)).exp()
     return logits, uncertainty

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from drugtail.features.atoms import FEATURES
 from drugtail.features.packed import Batch
-from drugtail.methods.experts import combine_by_evidence, evidence_level, first_level
+from drugtail.methods.experts import combine_by_evidence
 from drugtail.models.classifiers import Head
 from drugtail.models.encoders import GCN
 from drugtail.models.stacked import stack
@@ -19,9 +19,6 @@ from drugtail.models.stacked import stack
 if TYPE_CHECKING:
     from drugtail.methods.parts import Experts, LastLayer
     from drugtail.schema import GraphEncoder
-
-# Of a running mean, as in batch normalisation.
-MOMENTUM = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,6 @@ class Network(nn.Module):
 
     # Added to the logits at prediction, [S, C].
     shift: Tensor
-    # Where experts are combined by evidence: running `evidence_level` of the training, [S, E].
-    level: Tensor
 
     def __init__(
         self,
@@ -97,8 +92,6 @@ class Network(nn.Module):
         # Learned by a second stage, if at all.
         self.scale = nn.Parameter(torch.ones(len(made), classes), requires_grad=False)
         self.register_buffer("shift", torch.zeros(len(made), classes))
-        if self.by_evidence:
-            self.register_buffer("level", first_level(len(self.heads)).repeat(len(made), 1))
 
     @property
     def head(self) -> Head:
@@ -115,9 +108,7 @@ class Network(nn.Module):
         experts = torch.stack([logits for _, logits in each], dim=1)
         uncertainty = None
         if self.by_evidence:
-            if self.training:
-                self.level.lerp_(evidence_level(experts.detach()).to(self.level.dtype), MOMENTUM)
-            logits, uncertainty = combine_by_evidence(experts, self.level)
+            logits, uncertainty = combine_by_evidence(experts)
         else:
             logits = experts.mean(dim=1)
         return Output(embedding, each[0][0], experts, self._adjusted(logits), uncertainty)
