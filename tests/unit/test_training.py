@@ -889,7 +889,10 @@ def test_mixed_precision_runs_and_stays_close(files: Any, tmp_path: Path, method
     full = results(train(files.inputs(), method, tmp_path / "a"))["history"]
     mixed = training(mixed_precision=True)
     half = results(train(files.inputs(), method, tmp_path / "b", settings=mixed))["history"]
-    assert half["loss"].tolist() == pytest.approx(full["loss"].tolist(), rel=0.1)
+    # Sub-clusters that are drawn again after three epochs can be others, and the loss with them.
+    for name, epochs in (("loss", 3), ("classification_loss", 6), ("valid_loss", 6)):
+        wanted = full[name][:epochs].tolist()
+        assert half[name][:epochs].tolist() == pytest.approx(wanted, rel=0.05, nan_ok=True)
     assert not half["loss"].equals(full["loss"])
 
 
