@@ -327,9 +327,7 @@ def test_a_method_that_says_its_uncertainty_gives_it_with_every_prediction(files
     assert finish(make_run(files, "ride", epochs=2))[0].uncertainty == {}
 
 
-def test_experts_combined_by_evidence_are_so_at_prediction_whatever_else_is_asked(
-    files: Any,
-) -> None:
+def test_evidence_combines_the_experts_of_each_molecule_by_itself(files: Any) -> None:
     run = make_run(files, "tlc", epochs=2)
     finish(run)
     said = run.predict(run.parts["train"])
