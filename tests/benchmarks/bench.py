@@ -154,7 +154,7 @@ def our_epoch(
     if recipe.needs_geometry:
         x = torch.randn(len(labels), ENCODER.width, generator=generator)
         for seed in range(seeds):
-            objective.refresh_geometry(seed, x, x[:9], labels[:9], seed=0)
+            objective.classes.refresh(seed, x, x[:9], labels[:9], seed=0)
 
     def run() -> None:
         order = torch.stack([torch.randperm(len(labels)) for _ in range(seeds)])

@@ -14,7 +14,7 @@ from test_stacked import CATALOGUE, CLOCK, ENCODER, MOMENTS, NETWORKS, double_ru
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.schema import Training
 from drugtail.training.engine import Run
-from drugtail.training.objective import Pool
+from drugtail.training.pool import Pool
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.stages import enter_second_stage
 
@@ -116,7 +116,7 @@ def use_networks_of(run: Run, second: Run) -> None:
 
 def use_geometry_of(run: Run, second: Run) -> None:
     """Clusterings are drawn by class: give the relabelled training that of the other one."""
-    for index, geometry in enumerate(run.objective.geometry):
+    for index, geometry in enumerate(run.objective.classes.geometry):
         assert geometry is not None
         renamed = {
             f.name: getattr(geometry, f.name)[ORDER]
@@ -124,7 +124,7 @@ def use_geometry_of(run: Run, second: Run) -> None:
             if f.name != "subclusters"
         }
         renamed["nearest_class"] = NEW[renamed["nearest_class"]]
-        second.objective._use(index, dataclasses.replace(geometry, **renamed))
+        second.objective.classes.use(index, dataclasses.replace(geometry, **renamed))
 
 
 def use_pool_of(run: Run, second: Run) -> None:
@@ -156,7 +156,7 @@ def test_relabelling_the_classes_permutes_the_result(
         embeddings, valid = run.embed(run.parts["train"]), run.embed(run.parts["valid"])
         labels = run.labels[run.parts["valid"]]
         for index in range(len(SEEDS)):
-            run.objective.refresh_geometry(index, embeddings[index], valid[index], labels, index)
+            run.objective.classes.refresh(index, embeddings[index], valid[index], labels, index)
         use_geometry_of(run, second)
     if late and recipe.second_stage is not None:
         enter_second_stage(run)

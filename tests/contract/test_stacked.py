@@ -23,8 +23,9 @@ from drugtail.methods.recipe import Recipe
 from drugtail.models import encoders
 from drugtail.schema import GraphEncoder, Training
 from drugtail.training.checkpoints import Checkpoint
+from drugtail.training.class_state import ClassState
 from drugtail.training.engine import Run, batches
-from drugtail.training.objective import Pool
+from drugtail.training.pool import Pool
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.record import SeedResult
 
@@ -225,7 +226,7 @@ def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
 ) -> None:
     run = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
     run.train_epoch()
-    pieces = batches(run.objective.labels, 24)
+    pieces = batches(run.objective.classes.labels, 24)
     assert set(run.sizes) == {len(piece) for piece in pieces}
     assert len(run.sizes) == 2
     checkpoint = Checkpoint(tmp_path / "seeds.pt", "key", 0)
@@ -262,6 +263,8 @@ def elsewhere(thing: Any) -> Any:
             setattr(moved, name, value.to("meta"))
         if isinstance(value, Pool):
             setattr(moved, name, value.to(torch.device("meta")))
+        if isinstance(value, ClassState):
+            setattr(moved, name, elsewhere(value))
         if isinstance(value, torch.device):
             setattr(moved, name, torch.device("meta"))
     return moved
@@ -307,7 +310,7 @@ def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
 ) -> None:
     run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, seeds, True)
     generator = torch.Generator().manual_seed(4)
-    molecules, grown = len(run.objective.labels), -1
+    molecules, grown = len(run.objective.classes.labels), -1
     sizes: dict[int, Any] = {}
     for _ in range(400):
         drawn = [torch.randperm(molecules, generator=generator) for _ in seeds]

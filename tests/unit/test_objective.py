@@ -41,7 +41,7 @@ def make_run(files: Any, method: str, epochs: int = 10) -> Run:
 def drawn_and_losses(run: Run, progress: float, twice: bool = False) -> tuple[Tensor, Tensor]:
     """A batch of either seed, [S, B], or [S, 2 B], and its loss, [S]."""
     size = 20
-    order = torch.stack([torch.randperm(len(run.objective.labels)) for _ in SEEDS])
+    order = torch.stack([torch.randperm(len(run.objective.classes.labels)) for _ in SEEDS])
     drawn = order[:, : 2 * size if twice else size]
     run.objective.begin_epoch(progress)
     losses = run.objective(run.network, run.companion, run.store, drawn, 3, KEYS)
@@ -65,7 +65,11 @@ def test_mixed_embeddings_go_with_the_labels_of_the_same_two_molecules(
 ) -> None:
     run = make_run(files, method)
     drawn, found = drawn_and_losses(run, 0.3)
-    z, labels, counts = embeddings(run, drawn), run.objective.labels[drawn], run.objective.counts
+    z, labels, counts = (
+        embeddings(run, drawn),
+        run.objective.classes.labels[drawn],
+        run.objective.classes.counts,
+    )
     partners, shares = [], []
     for s in range(len(SEEDS)):
         draws = Draws(mix(KEYS[s] + MIXING_STREAM))
@@ -98,7 +102,7 @@ def test_two_branches_count_by_the_time_each_with_molecules_of_its_own(
     run = make_run(files, "bbn")
     drawn, found = drawn_and_losses(run, progress, twice=True)
     first, second = embeddings(run, drawn).chunk(2, dim=1)
-    own, other = run.objective.labels[drawn].chunk(2, dim=1)
+    own, other = run.objective.classes.labels[drawn].chunk(2, dim=1)
     share = 1 - progress**2
     one, two = run.network.heads[0](first)[1], run.network.heads[1](second)[1]
     logits = share * one + (1 - share) * two
@@ -119,7 +123,7 @@ def test_margins_have_the_scale_of_the_cosine_layer_and_deferred_weights_come_la
     drawn, found = drawn_and_losses(run, progress)
     logits = run.network.classify(embeddings(run, drawn)).logits
     assert logits.abs().max() > 3, "30 times a cosine"
-    counts, labels = run.objective.counts.double(), run.objective.labels[drawn]
+    counts, labels = run.objective.classes.counts.double(), run.objective.classes.labels[drawn]
     margin = 0.5 * counts**-0.25 / (counts**-0.25).max()
     weights = balanced(1 / (1 - 0.9999**counts)) if weighted else torch.ones(3).double()
     for s in range(len(SEEDS)):
@@ -142,7 +146,7 @@ def test_influence_counts_in_the_second_half_by_what_the_last_layer_got(
     logits = run.network.classify(embeddings(run, drawn)).logits
     handle.remove()
     (features,) = got
-    counts, labels = run.objective.counts.double(), run.objective.labels[drawn]
+    counts, labels = run.objective.classes.counts.double(), run.objective.classes.labels[drawn]
     weights = balanced(1 / counts)
     for s in range(len(SEEDS)):
         total = 0.0
@@ -159,9 +163,11 @@ def shares_of_classes(run: Run, epoch: int) -> tuple[Tensor, Tensor]:
     """Of either seed's draws of an epoch, [S, C], and how often each molecule is drawn, [S, N]."""
     run.epoch = epoch
     drawn = run._draw(run._sampler(), "order")
-    labels = run.objective.labels[drawn]
+    labels = run.objective.classes.labels[drawn]
     classes = torch.stack([(labels == c).double().mean(dim=1) for c in range(3)], dim=1)
-    often = torch.stack([torch.bincount(row, minlength=len(run.objective.labels)) for row in drawn])
+    often = torch.stack(
+        [torch.bincount(row, minlength=len(run.objective.classes.labels)) for row in drawn]
+    )
     return classes, often
 
 
@@ -178,7 +184,7 @@ def test_deferred_resampling_draws_every_molecule_once_and_in_the_last_fifth_cla
 
 def test_progressive_sampling_moves_from_the_classes_as_they_are_to_all_alike(files: Any) -> None:
     run = make_run(files, "progressive_sampling", epochs=100)
-    counts = run.objective.counts.double()
+    counts = run.objective.classes.counts.double()
     for first in (0, 50, 90):
         mean = torch.stack([shares_of_classes(run, first + e)[0] for e in range(10)]).mean((0, 1))
         time = (first + 4.5) / 100

@@ -192,7 +192,7 @@ def test_retraining_alone_starts_from_a_new_last_layer_and_both_draw_classes_ali
     first = state_of(run.new_network("retraining"), 0)["heads.0.last.weight"]
     assert torch.equal(fresh, first) == (method == "crt")
     drawn = run._draw(run._sampler(), "order")
-    labels = run.objective.labels[drawn]
+    labels = run.objective.classes.labels[drawn]
     # 49, 21 and 7 molecules: class-balanced draws show the last class in about a third.
     assert 0.2 < (labels == 2).float().mean() < 0.47
 
@@ -267,7 +267,7 @@ def test_the_second_phase_learns_from_the_first_what_thinned_classes_held(files:
 
 def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(files: Any) -> None:
     run = make_run(files, "dive")
-    assert (run.objective.weights != 1).any(), "the teacher's are class-balanced"
+    assert (run.objective.classes.weights != 1).any(), "the teacher's are class-balanced"
     for _ in range(4):
         run.train_epoch()
     run.network.train()
@@ -276,7 +276,7 @@ def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(fil
     run.losses.zero_()
     run.update(drawn, torch.tensor([0, 1]))
     logits = before(run.store.batch(run.parts["train"][drawn]), run.store.type_features).logits
-    counts, labels = run.objective.counts, run.objective.labels[:24]
+    counts, labels = run.objective.classes.counts, run.objective.classes.labels[:24]
     pool = run.objective.pool
     assert pool.teacher is not None
     for index in range(2):
@@ -292,7 +292,7 @@ def test_a_posthoc_method_is_cross_entropy_with_another_last_layer(files: Any, m
     results, others = finish(run), finish(plain)
     for result, other in zip(results, others, strict=True):
         assert [r["loss"] for r in result.history] == [r["loss"] for r in other.history]
-    counts = run.objective.counts.double()
+    counts = run.objective.classes.counts.double()
     if method == "logit_adjustment_posthoc":
         # Every validation, and so the choice of the epoch, is by adjusted logits.
         for index, one in enumerate(results):
@@ -386,7 +386,7 @@ def test_bbn_shifts_from_the_first_branch_to_the_second(files: Any) -> None:
     # The second branch's molecules are drawn in reverse: the smallest class, most often.
     assert run.recipe.mixing is not None
     drawn = run._draw(run.recipe.mixing.sampler, "partners")
-    counts = torch.bincount(run.objective.labels[drawn].flatten(), minlength=3)
+    counts = torch.bincount(run.objective.classes.labels[drawn].flatten(), minlength=3)
     assert counts[2] > counts[1] > counts[0]
 
 

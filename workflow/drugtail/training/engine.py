@@ -30,7 +30,8 @@ from drugtail.training.epochs import (
     refresh_epochs,
     second_stage_epoch,
 )
-from drugtail.training.objective import Objective, Pool
+from drugtail.training.objective import Objective
+from drugtail.training.pool import Pool
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
 from drugtail.training.record import (
     SeedRecord,
@@ -140,7 +141,7 @@ class Run:
             len(seeds),
         )
         if recipe.posthoc is not None and recipe.posthoc.name == "logit_adjustment":
-            self.network.shift += log_prior_shift(self.objective.counts, recipe.posthoc.tau)
+            self.network.shift += log_prior_shift(self.objective.classes.counts, recipe.posthoc.tau)
         self.epoch = 0
         # The epoch before which the second stage begins.
         self.second_start = second_stage_epoch(recipe, training.epochs)
@@ -243,16 +244,14 @@ class Run:
                 seed.diverged = True
                 seed.note_epoch(self.epoch, {}, self._share_of_time(started))
                 continue
-            self.objective.refresh_geometry(
+            geometry = self.objective.classes.refresh(
                 index,
                 embeddings[index],
                 valid[index],
                 self.labels[self.parts[VALID]],
                 self.stream_seed("clustering", seed.number, self.epoch),
             )
-            geometry = self.objective.geometry[index]
-            assert geometry is not None
-            rows[index] = self.objective.class_rows(index, "refresh", self.epoch, geometry)
+            rows[index] = self.objective.classes.rows(index, "refresh", self.epoch, geometry)
             seed.classes += rows[index]
             if self.epoch in self.mapped:
                 seed.embeddings.append(
@@ -365,7 +364,9 @@ class Run:
         self, moment: str, epoch: int, embeddings: Tensor, geometry: Geometry
     ) -> dict[str, Any]:
         seed = derive_seed("map", self.problem.dataset, self.problem.split)
-        return mapped_embeddings(moment, epoch, embeddings, self.objective.labels, geometry, seed)
+        return mapped_embeddings(
+            moment, epoch, embeddings, self.labels[self.parts[TRAIN]], geometry, seed
+        )
 
     # ------------------------------------------------------------------------ evaluation
 
@@ -418,7 +419,7 @@ class Run:
             "network": self.network.state_dict(),
             "companion": self.companion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "objective": [self.objective.state(index) for index in range(len(self.seeds))],
+            "objective": [self.objective.classes.state(i) for i in range(len(self.seeds))],
             "seeds": [vars(seed) for seed in self.seeds],
             "sizes": {length: list(size) for length, size in self.sizes.items()},
             # What the second stage works on follows from networks that are no more.
@@ -445,13 +446,13 @@ class Run:
         kept_sizes = state["sizes"] if self.fixed else {}
         self.sizes = {length: Size(*size) for length, size in kept_sizes.items()}
         for index, geometry in enumerate(state["objective"]):
-            self.objective.restore(index, geometry)
+            self.objective.classes.restore(index, geometry)
 
     # ----------------------------------------------------------------------- second stage
 
     def use_second_stage(self, pool: Pool) -> None:
         """Go on with the second stage of the recipe, on other molecules or features."""
-        self.objective.pool, self.objective.second_stage = pool, True
+        self.objective.enter_second_stage(pool)
         self.optimizer = self.new_optimizer()
         self.sizes, self.step = {}, self.new_step()
 
@@ -513,15 +514,15 @@ class Run:
     ) -> None:
         """Measure the classes once more, with the weights that were chosen."""
         assert seed.best_epoch is not None
-        geometry = self.objective.measure_geometry(
+        geometry = self.objective.classes.measure(
             embeddings,
             valid,
             self.labels[self.parts[VALID]],
             self.stream_seed("clustering", seed.number),
         )
-        rows = self.objective.class_rows(index, "chosen", seed.best_epoch, geometry)
+        rows = self.objective.classes.rows(index, "chosen", seed.best_epoch, geometry)
         recalls = recall_per_class(logits, self.labels[self.parts[VALID]])
-        in_force = self.objective.weights_at(seed.best_epoch / self.training.epochs)
+        in_force = self.objective.classes.weights_at(seed.best_epoch / self.training.epochs)
         for row, recall, weight in zip(rows, recalls, in_force, strict=True):
             row["valid_recall"] = recall
             if self.recipe.needs_geometry:

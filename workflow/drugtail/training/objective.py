@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,16 +13,15 @@ from torch.nn import functional as F
 from drugtail.features.packed import Batch, GraphStore, Size
 from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
 from drugtail.methods.distillation import distillation
-from drugtail.methods.geometry import Geometry, class_temperatures, take_geometry
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.mixing import MIXING, bilateral_share
-from drugtail.methods.targets import assign_points, spread_points
 from drugtail.methods.views import VIEWS
-from drugtail.methods.weights import CLASS_WEIGHTS
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.runtime.draws import Draws, mix
+from drugtail.training.class_state import ClassState
 from drugtail.training.epochs import warmup_epochs
+from drugtail.training.pool import Pool
 
 if TYPE_CHECKING:
     from drugtail.methods.parts import Distillation
@@ -48,54 +47,10 @@ class Losses:
     contrastive: Tensor
 
 
-@dataclass(frozen=True)
-class Pool:
-    """What epochs are drawn from: P molecules of each of S seeds.
-
-    Attributes
-    ----------
-    molecules : Tensor
-        Positions in the store, int64 [S, P].
-    labels : Tensor
-        Their classes, int64 [S, P].
-    partner_labels, share : Tensor or None
-        Of molecules of two classes: the other one, int64 [S, P], and how much is of `labels`,
-        [S, P].
-    teacher, taught : Tensor or None
-        Logits of another network, [S, P, C], and which molecules are learned from them, bool
-        [S, P].
-    features : Tensor or None
-        What the last layer gets, if all before it is frozen, [S, P, H].
-    """
-
-    molecules: Tensor
-    labels: Tensor
-    partner_labels: Tensor | None = None
-    share: Tensor | None = None
-    teacher: Tensor | None = None
-    taught: Tensor | None = None
-    features: Tensor | None = None
-
-    def take(self, drawn: Tensor) -> Pool:
-        """The drawn ones alone, int64 [S, B]."""
-        seed = torch.arange(len(drawn), device=drawn.device)[:, None]
-        return Pool(**{name: tensor[seed, drawn] for name, tensor in self.state().items()})
-
-    def state(self) -> dict[str, Tensor]:
-        """Its tensors by name."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: tensor for name, tensor in found.items() if tensor is not None}
-
-    def to(self, device: torch.device) -> Pool:
-        """The same on another device."""
-        return Pool(**{name: tensor.to(device) for name, tensor in self.state().items()})
-
-
 class Objective:
-    """The loss of a recipe for S seeds, with the geometry and weights of the last re-clustering.
+    """The loss of a recipe for S seeds.
 
-    Its parts are written for one seed and mapped over the seeds by ``torch.vmap``. What they read
-    is kept in tensors that are overwritten and never replaced, as a captured step needs it.
+    Its parts are written for one seed and mapped over the seeds by ``torch.vmap``.
 
     Parameters
     ----------
@@ -123,16 +78,10 @@ class Objective:
         seeds: int = 1,
     ) -> None:
         self.recipe = recipe
-        self.labels = labels
-        self.counts = torch.bincount(labels, minlength=classes)
+        self.classes = ClassState(recipe, labels, classes, seeds)
         self.pool = Pool(molecules.expand(seeds, -1), labels.expand(seeds, -1))
         self.second_stage = False
         self.progress = torch.zeros((), device=labels.device)
-        self.geometry: list[Geometry | None] = [None] * seeds
-        self.weights = self._weights(None, 0.0).repeat(seeds, 1)
-        self.subclusters = labels.repeat(seeds, 1)
-        self.temperatures = torch.ones_like(self.weights)
-        self.targets: Tensor | None = None
         self.draws_to_targets = False
         self.warmup = warmup_epochs(recipe, schedule_scale)
 
@@ -144,8 +93,12 @@ class Objective:
         term = self.recipe.contrastive
         if term is not None and "targets" in term.needs:
             self.draws_to_targets = progress >= getattr(term, "start", 0.0)
-        for index, geometry in enumerate(self.geometry):
-            self.weights[index] = self._weights(geometry, progress)
+        self.classes.begin_epoch(progress)
+
+    def enter_second_stage(self, pool: Pool) -> None:
+        """Go on with the second stage of the recipe, on other molecules or features."""
+        self.pool, self.second_stage = pool, True
+        self.classes.weighting = self._student().class_weights
 
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
@@ -154,7 +107,7 @@ class Objective:
     def phase(self, epoch: int) -> tuple[bool, ...]:
         """What a step of this epoch consists of; steps of one phase run the same operations."""
         return (
-            self.trains_classifier(epoch), self._clustered(), self.draws_to_targets,
+            self.trains_classifier(epoch), self.classes.clustered, self.draws_to_targets,
             self.second_stage,
         )  # fmt: skip
 
@@ -237,12 +190,12 @@ class Objective:
             keys,
             views=_by_view(views),
             labels=taken.labels,
-            subclusters=self.subclusters.gather(1, drawn),
+            subclusters=self.classes.subclusters.gather(1, drawn),
             logits=_by_view(_single(output.logits)),
             losses=_by_view(losses),
-            temperatures=self.temperatures,
+            temperatures=self.classes.temperatures,
             centres=None if centres is None else F.normalize(centres, dim=2),
-            targets=self.targets if self.draws_to_targets else None,
+            targets=self.classes.targets if self.draws_to_targets else None,
             keys=None if slow is None else _by_view(slow),
             queue=companion.queue,
             queue_labels=companion.queue_labels,
@@ -260,12 +213,12 @@ class Objective:
         """Losses of embeddings mixed with others of the batch, [S, B]."""
         settings = self.recipe.mixing
         assert settings is not None
-        mixing = MIXING[settings.name]
+        mixing, counts = MIXING[settings.name], self.classes.counts
 
         def of_one_seed(key: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             draws = Draws(mix(key + MIXING_STREAM))
             partner = draws.uniform(len(labels)).argsort()
-            shares = mixing(settings, self.counts[labels], self.counts[labels[partner]], draws)
+            shares = mixing(settings, counts[labels], counts[labels[partner]], draws)
             return partner, *shares
 
         partner, share, label_share = torch.vmap(of_one_seed)(keys, taken.labels)
@@ -329,7 +282,7 @@ class Objective:
             key: Tensor,
         ) -> Tensor:  # fmt: skip
             batch = Outcome(
-                logits=logits, labels=labels, counts=self.counts, features=features,
+                logits=logits, labels=labels, counts=self.classes.counts, features=features,
                 experts=experts, scale=scale, progress=self.progress,
                 draws=Draws(mix(key + LOSS_STREAM)),
             )  # fmt: skip
@@ -337,7 +290,7 @@ class Objective:
 
         return torch.vmap(of_one_seed)(
             _single(output.logits), _single(output.features), _single(output.experts), labels,
-            self.weights, keys,
+            self.classes.weights, keys,
         )  # fmt: skip
 
     def _view(self, batch: Batch, keys: Tensor) -> Tensor:
@@ -355,11 +308,11 @@ class Objective:
         assert settings is not None
         term: Callable[[Any, ViewBatch], Tensor] = CONTRASTIVE[settings.name]
         given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        clustered = self._clustered()
+        state = self.classes
 
         def of_one_seed(key: Tensor, given: dict[str, Tensor]) -> Tensor:
             draws = Draws(mix(key + CONTRASTIVE_STREAM))
-            batch = ViewBatch(**given, counts=self.counts, draws=draws, clustered=clustered)
+            batch = ViewBatch(**given, counts=state.counts, draws=draws, clustered=state.clustered)
             return term(settings, batch)
 
         weight = 1.0 if settings.whole else settings.weight
@@ -371,118 +324,6 @@ class Objective:
         if self.second_stage and stage is not None and stage.name == "distillation":
             return stage
         return self.recipe
-
-    def weights_at(self, progress: float) -> list[float]:
-        """Weights of the classes that follow from their sizes, at a share of the epochs, [C]."""
-        weights: list[float] = self._weights(None, progress).tolist()
-        return weights
-
-    def _weights(self, geometry: Geometry | None, progress: float) -> Tensor:
-        settings = self._student().class_weights
-        if progress < getattr(settings, "start", 0.0):
-            return torch.ones(len(self.counts), device=self.counts.device)
-        return CLASS_WEIGHTS[settings.name](settings, self.counts, geometry)
-
-    # ---------------------------------------------------------------------------- geometry
-
-    def refresh_geometry(
-        self, index: int, embeddings: Tensor, valid: Tensor, valid_labels: Tensor, seed: int
-    ) -> None:
-        """Cluster the training set of one of the seeds, the `index`-th, and renew its weights.
-
-        The other parameters are those of `measure_geometry`.
-        """
-        self._use(index, self.measure_geometry(embeddings, valid, valid_labels, seed))
-
-    def measure_geometry(
-        self, embeddings: Tensor, valid: Tensor, valid_labels: Tensor, seed: int
-    ) -> Geometry:
-        """Cluster the training set, with the recipe's clustering or else the default one.
-
-        Parameters
-        ----------
-        embeddings
-            Of the training molecules, not normalised, [N, D].
-        valid, valid_labels
-            Embeddings of the validation molecules, [V, D], and their classes, int64 [V].
-        seed
-            Seed of the clustering.
-        """
-        settings: dict[str, Any] = {}
-        part = self.recipe.subclusters
-        if part is not None and part.name == "whole_classes":
-            settings = {"minimum_size": None}
-        elif part is not None:
-            oversampled = part.counted == "oversampled"
-            settings = {
-                "sizes": self.counts.max().expand_as(self.counts) if oversampled else None,
-                "minimum_size": part.minimum_size,
-                "balanced": part.name == "balanced_kmeans",
-                "rounds": part.rounds,
-                "tolerance": part.tolerance,
-            }
-        return take_geometry(
-            F.normalize(embeddings, dim=1),
-            self.labels,
-            F.normalize(valid, dim=1),
-            valid_labels,
-            seed=seed,
-            **settings,
-        )
-
-    def state(self, index: int) -> dict[str, Any]:
-        """What a checkpoint must hold of one seed to continue: tensors only."""
-        geometry = self.geometry[index]
-        return (
-            {}
-            if geometry is None
-            else {f.name: getattr(geometry, f.name) for f in fields(geometry)}
-        )
-
-    def restore(self, index: int, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        if state:
-            device = self.labels.device
-            self._use(index, Geometry(**{name: t.to(device) for name, t in state.items()}))
-
-    def class_rows(
-        self, index: int, moment: str, epoch: int, geometry: Geometry | None
-    ) -> list[dict[str, Any]]:
-        """One row per class: size, weight and, with a geometry, distances and separability."""
-        columns: dict[str, Tensor] = {"n": self.counts, "weight": self.weights[index]}
-        if geometry is not None:
-            columns |= {
-                "nearest_class": geometry.nearest_class,
-                "class_distance": geometry.class_distance,
-                "subclusters": geometry.subcluster_count,
-                "subcluster_distance": geometry.subcluster_distance,
-                "separability": geometry.separability,
-                "valid_separability": geometry.valid_separability,
-            }
-        values = {name: column.tolist() for name, column in columns.items()}
-        return [
-            {"moment": moment, "epoch": epoch, "label": c}
-            | {name: value[c] for name, value in values.items()}
-            for c in range(len(self.counts))
-        ]
-
-    def _clustered(self) -> bool:
-        return any(geometry is not None for geometry in self.geometry)
-
-    def _use(self, index: int, geometry: Geometry) -> None:
-        self.geometry[index] = geometry
-        self.weights[index] = self._weights(geometry, float(self.progress))
-        self.subclusters[index] = geometry.subclusters
-        settings = self.recipe.contrastive
-        if settings is None:
-            return
-        self.temperatures[index] = class_temperatures(geometry, settings.temperature)
-        if "targets" in settings.needs:
-            if self.targets is None:
-                points = spread_points(*geometry.centroids.shape).to(geometry.centroids.device)
-                self.targets = points.repeat(len(self.geometry), 1, 1)
-            # In whatever order they are: it is the same points for ever.
-            self.targets[index] = assign_points(self.targets[index], geometry.centroids)
 
 
 def _alone(losses: Tensor) -> Losses:

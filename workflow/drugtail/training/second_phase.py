@@ -27,7 +27,7 @@ from torch import Tensor
 
 from drugtail.methods.grafting import best_part, contrast, find_parts, join, select
 from drugtail.methods.losses import is_own
-from drugtail.training.objective import Pool
+from drugtail.training.pool import Pool
 from drugtail.training.problem import TRAIN
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ PIECE = 512
 def begin_second_phase(run: Run, settings: TwoPhase) -> None:
     """Choose and make the molecules of the second phase for every seed, and go on with them."""
     train = run.parts[TRAIN]
-    labels = run.objective.labels.cpu().numpy()
+    labels = run.objective.classes.labels.cpu().numpy()
     said = run.predict(train)
     features = said.features.cpu().numpy()
     activation, counts = atom_activations(run, train)
@@ -70,13 +70,13 @@ def begin_second_phase(run: Run, settings: TwoPhase) -> None:
         share[possible] = held / new["atom_counts"]
         grafted.append(new)
         pools.append((kept, source, background, possible, share))
-    _use(run, pools, grafted, thinned=run.objective.counts > size)
+    _use(run, pools, grafted, thinned=run.objective.classes.counts > size)
 
 
 def _use(
     run: Run, pools: list[Any], grafted: list[dict[str, NDArray[Any]]], thinned: Tensor
 ) -> None:
-    train, labels = run.parts[TRAIN].cpu(), run.objective.labels.cpu()
+    train, labels = run.parts[TRAIN].cpu(), run.objective.classes.labels.cpu()
     number = len(run.store)
     rows = []
     for (kept, source, background, possible, share), new in zip(pools, grafted, strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from drugtail.methods.posthoc import nearest_class_mean, tau_normalised
 from drugtail.models.stacked import Linear, load_state_of
-from drugtail.training.objective import Pool
+from drugtail.training.pool import Pool
 from drugtail.training.problem import TRAIN, VALID
 from drugtail.training.second_phase import begin_second_phase
 
