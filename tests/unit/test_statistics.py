@@ -105,6 +105,22 @@ def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
     assert "plain (gcn)" not in (tmp_path / "recall.svg").read_text()
 
 
+def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "a", "split": "random-0", "encoder": "gcn", "method": f"a_method_of_name_{i}",
+         "seed": seed, "part": "test", "label": label, "label_name": str(label),
+         "n_train": 100 // (label + 1), "group": "head", "recall": 0.5 + i / 100}
+        for i in range(10) for seed in range(2) for label in range(4)
+    ]  # fmt: skip
+    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', (tmp_path / "recall.svg").read_text())
+    assert size is not None
+    width, height = (float(number) / 72 for number in size.groups())
+    assert width < 5
+    assert 3.2 < height < 5
+
+
 def paired_runs() -> pd.DataFrame:
     rows = []
     for dataset in ("a", "b"):

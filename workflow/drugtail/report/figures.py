@@ -38,6 +38,9 @@ FEW = 8
 RECALLS = -0.05, 1.05
 # As many lines as there are colours to tell them apart.
 MOST_LINES = 10
+# Panels side by side, and inches of a line of a legend below them.
+MOST_COLUMNS = 3
+LEGEND_LINE = 0.2
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -133,7 +136,11 @@ def _recall_lines(panels: Sequence[tuple[str, pd.DataFrame]], methods: Sequence[
         axis.set_ylabel("test recall")
         axis.set_title(name)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
+    # As wide as the panels, and no taller at their cost.
+    columns = min(len(labels), 2 * min(len(panels), MOST_COLUMNS))
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -388,7 +395,7 @@ def _empty(text: str) -> Figure:
 
 
 def _panels(number: int, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(number, 3)
+    columns = min(number, MOST_COLUMNS)
     rows = -(-number // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(4.2 * columns, height * rows), squeeze=False, layout="constrained"
