@@ -510,8 +510,9 @@ class LearnedScales(_OnFrozenFeatures):
     """One learned scale for each class's logit, all else frozen (LWS; Kang et al., ICLR 2020).
 
     The authors learn scales with plain gradient descent at a rate of 0.2. Here Adam moves a scale
-    by about the learning rate in a step: by up to 1.8 in the 60 epochs that 300 leave on 5,000
-    molecules, but hardly in a shortened training.
+    by about the learning rate in a step. In the 60 epochs that 300 leave, in which the learning
+    rate begins anew, that is up to 1.8 on 5,000 molecules, but hardly anything in a shortened
+    training.
     """
 
     name: Literal["learned_scales"]

@@ -63,7 +63,7 @@ def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") ->
 def _explain(model: type[Settings], item: Any) -> str:
     """One line for one pydantic error."""
     location = [str(part) for part in item["loc"]]
-    key = ".".join(_follow(model, location)[1]) or "(whole file)"
+    key = ".".join(_follow(model, location)[1])
     if item["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
         hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
@@ -77,7 +77,7 @@ def _explain(model: type[Settings], item: Any) -> str:
     if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
         # YAML takes a number with an exponent but without a point for text.
         found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
-    return f"key {key}: {message}{found}"
+    return f"key {key}: {message}{found}" if key else f"{message}{found}"
 
 
 def _explain_choice(model: type[Settings], location: list[str], key: str, item: Any) -> str:
