@@ -25,6 +25,8 @@ from torch import Tensor
 import drugtail
 from drugtail.config import Catalogue
 from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.methods.contrastive import CONTRASTIVE
+from drugtail.methods.losses import LOSSES
 from drugtail.methods.recipe import Recipe
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network
@@ -39,6 +41,7 @@ from drugtail.runtime.files import (
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.settings import merged
 from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
+from drugtail.training import objective as objective_module
 from drugtail.training.block import train_block
 from drugtail.training.checkpoints import Checkpoint, load_model
 from drugtail.training.engine import Run, batches, predict, train_seeds
@@ -664,6 +667,26 @@ def test_a_classification_loss_is_the_weighted_mean_its_formula_gives(
     assert found.total.item() == pytest.approx(wanted.item(), rel=1e-5)
     assert found.classification.item() == found.total.item()
     assert found.contrastive.item() == 0
+
+
+def test_a_loss_that_is_a_mean_is_refused(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = LOSSES["cross_entropy"]
+    changed = {"cross_entropy": lambda *inputs: loss(*inputs).mean()}
+    monkeypatch.setattr(objective_module, "LOSSES", changed)
+    step = Step(files, "cross_entropy")
+    with pytest.raises(DrugtailError, match=r"loss 'cross_entropy'.* \[\] .*must give \[30\]"):
+        step.losses(torch.arange(30), epoch=0)
+
+
+def test_a_contrastive_term_that_is_no_mean_is_refused(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    term = CONTRASTIVE["supervised"]
+    changed = {"supervised": lambda *inputs: term(*inputs).expand(30)}
+    monkeypatch.setattr(objective_module, "CONTRASTIVE", changed)
+    step = Step(files, "supcon")
+    with pytest.raises(DrugtailError, match=r"term 'supervised'.* \[30\] .*must give \[\]"):
+        step.losses(torch.arange(30), epoch=0)
 
 
 @pytest.mark.parametrize(

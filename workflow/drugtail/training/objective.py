@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from drugtail.methods.views import VIEWS
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.runtime.draws import Draws, mix
+from drugtail.runtime.errors import DrugtailError
 from drugtail.training.class_state import ClassState
 from drugtail.training.epochs import warmup_epochs
 from drugtail.training.pool import Pool
@@ -286,7 +287,9 @@ class Objective:
                 experts=experts, scale=scale, progress=self.progress,
                 draws=Draws(mix(key + LOSS_STREAM)),
             )  # fmt: skip
-            return weights[labels] * loss(settings, batch)
+            losses = loss(settings, batch)
+            _check_shape(f"loss {settings.name!r}", losses, labels.shape, "one for each molecule")
+            return weights[labels] * losses
 
         return torch.vmap(of_one_seed)(
             _single(output.logits), _single(output.features), _single(output.experts), labels,
@@ -313,7 +316,9 @@ class Objective:
         def of_one_seed(key: Tensor, given: dict[str, Tensor]) -> Tensor:
             draws = Draws(mix(key + CONTRASTIVE_STREAM))
             batch = ViewBatch(**given, counts=state.counts, draws=draws, clustered=state.clustered)
-            return term(settings, batch)
+            found = term(settings, batch)
+            _check_shape(f"contrastive term {settings.name!r}", found, (), "their mean")
+            return found
 
         weight = 1.0 if settings.whole else settings.weight
         return weight * torch.vmap(of_one_seed)(seeds, given)
@@ -330,6 +335,15 @@ def _alone(losses: Tensor) -> Losses:
     """Losses of a recipe without a contrastive term, from those of the molecules, [S, B]."""
     classification = losses.mean(dim=1)
     return Losses(classification, classification, torch.zeros_like(classification))
+
+
+def _check_shape(part: str, found: Tensor, wanted: Sequence[int], meaning: str) -> None:
+    """Refuse what would be broadcast to a loss that means something else."""
+    if found.shape != torch.Size(wanted):
+        raise DrugtailError(
+            f"{part}: gives numbers of shape {list(found.shape)} for a batch; it must give "
+            f"{list(wanted)}, {meaning}"
+        )
 
 
 def _by_view(x: Tensor) -> Tensor:
