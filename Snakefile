@@ -71,7 +71,7 @@ rule strict:
     message:
         "Refusing gaps: every run of {BENCHMARK.name} must be finished"
     shell:
-        "drugtail check --runs {input.runs} 2>&1 | tee {log}"
+        "drugtail check --runs {input.runs:q} 2>&1 | tee {log:q}"
 
 
 onstart:

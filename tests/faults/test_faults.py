@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib.util
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +18,27 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from project import Project
+from project import PROJECT, Project
 
 from drugtail.runtime.files import atomic_path
 
+SPEC = importlib.util.spec_from_file_location("unlock", PROJECT / "workflow/unlock.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+unlock = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(unlock)
+
 
 def start(project: Project) -> subprocess.Popen[str]:
-    """Start the tiny benchmark as `make` does."""
-    line = "python workflow/unlock.py && snakemake --cores 2 --configfile config/tiny.yaml"
+    """Start the tiny benchmark with `make run`, in the environment of this test."""
+    venv = project.folder / ".venv"
+    if not venv.exists():
+        venv.symlink_to(sys.prefix)
+        shutil.copy(project.folder / "config/tiny.yaml", project.folder / "config/config.yaml")
     with (project.folder / "run.log").open("a") as log:
         return subprocess.Popen(
-            ["bash", "-c", line],
+            # The packages are those of this test: nothing is to be installed.
+            ["make", "--old-file", ".venv/installed", "run"],
             cwd=project.folder,
             env=project.environment,
             text=True,
@@ -35,11 +48,11 @@ def start(project: Project) -> subprocess.Popen[str]:
         )
 
 
-def snakemake_of(shell: subprocess.Popen[str]) -> psutil.Process:
-    """The Snakemake process itself; the shell may have become it."""
-    process = psutil.Process(shell.pid)
-    found = [p for p in (process, *process.children()) if "bin/snakemake" in " ".join(p.cmdline())]
-    return found[-1]
+def snakemake_of(make: subprocess.Popen[str]) -> psutil.Process:
+    """The Snakemake process itself, below make and its shell."""
+    below = psutil.Process(make.pid).children(recursive=True)
+    (found,) = [p for p in below if p.cmdline()[1:2] and p.cmdline()[1].endswith("bin/snakemake")]
+    return found
 
 
 def wait_for(project: Project, pattern: str, process: subprocess.Popen[str]) -> None:
@@ -88,6 +101,7 @@ def test_jobs_that_outlive_a_killed_snakemake_do_no_harm(
     process.wait()
     process = start(project)
     assert process.wait() == 0, (project.folder / "run.log").read_text()
+    assert "its jobs are still at work (process" in (project.folder / "run.log").read_text()
     pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
 
 
@@ -98,10 +112,56 @@ def test_a_second_start_beside_a_running_one_is_refused(
     first = start(project)
     wait_for(project, ".snakemake/locks/*", first)
     second = project.run("python", "workflow/unlock.py", check=False)
+    elsewhere = new_project("elsewhere")
+    (elsewhere.folder / ".snakemake/locks").mkdir(parents=True)
+    (elsewhere.folder / ".snakemake/locks/0.input.lock").write_text("")
+    third = elsewhere.run("python", "workflow/unlock.py", check=False)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     assert second.returncode == 1
-    assert "Another run is at work in this folder" in second.stdout
+    assert "Another run is at work in this folder (process" in second.stdout
+    assert third.returncode == 0, "a run in another folder is none in this one"
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        (["/usr/bin/python3.11", "/a b/.venv/bin/snakemake", "--cores", "2"], "snakemake"),
+        ([".venv/bin/python", "-m", "snakemake"], "snakemake"),
+        (["python", "-X", "dev", "-W", "ignore", "-m", "drugtail.cli", "train"], "drugtail"),
+        (["python3", "-u", ".venv/bin/drugtail", "train"], "drugtail"),
+        (["snakemake", "all"], "snakemake"),
+        (["/bin/sh", "-c", "python workflow/unlock.py && .venv/bin/snakemake"], "sh"),
+        (["tail", "-f", ".venv/bin/snakemake"], "tail"),
+        (["python", "-c", "import time", "snakemake"], "-c"),
+        (["python"], "python"),
+        ([], ""),
+    ],
+)
+def test_a_process_is_what_it_runs_not_what_its_words_mention(
+    command: list[str], program: str
+) -> None:
+    assert unlock.program_of(command) == program
+
+
+def test_a_snakemake_of_another_user_does_not_count(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        assert unlock.processes_here("snakemake") == []
+        return
+    script = tmp_path / "snakemake"
+    script.write_text("import time\ntime.sleep(60)\n")
+    tmp_path.chmod(0o755)
+    with contextlib.chdir(tmp_path):
+        mine = subprocess.Popen([sys.executable, str(script)])
+        theirs = subprocess.Popen(["sleep", "60"], executable="/bin/sleep", user=65534)
+        try:
+            found = {process.pid for process in unlock.processes_here("snakemake")}
+            assert found == {mine.pid}
+            assert theirs.pid not in {process.pid for process in unlock.processes_here("sleep")}
+        finally:
+            for process in (mine, theirs):
+                process.kill()
+                process.wait()
 
 
 def test_only_what_was_cut_runs_again(new_project: Callable[[str], Project]) -> None:

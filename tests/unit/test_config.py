@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -501,3 +502,28 @@ def test_two_files_of_one_name_are_refused_when_it_is_asked_for(tmp_path: Path) 
         (tmp_path / "methods" / family / "twin.yaml").write_text("name: twin\n")
     with pytest.raises(DrugtailError, match=r"'twin' is the name of .*baseline.* and of .*mixing"):
         Catalogue(tmp_path).recipe("twin")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x.csv", "/tmp/x.csv", "a/b.csv", "..", ".hidden", "a\\b", "a\nb", "{x}.csv", ""]
+)
+def test_a_raw_file_cannot_lie_outside_its_folder(tmp_path: Path, name: str) -> None:
+    value = copy.deepcopy(DATASET)
+    value["files"][0]["name"] = name
+    assert "files.0.name: found" in refusal(read_dataset, written(tmp_path, value))
+
+
+def test_a_raw_file_is_named_once_and_not_as_the_record_of_fetching(tmp_path: Path) -> None:
+    value = copy.deepcopy(DATASET)
+    value["files"] *= 2
+    assert "files: 'a.csv' is named twice" in refusal(read_dataset, written(tmp_path, value))
+    value["files"] = [value["files"][0] | {"name": "fetch.json"}]
+    assert "write another name" in refusal(read_dataset, written(tmp_path, value))
+
+
+@pytest.mark.parametrize("folder", ["", "a{b}", "a\nb", "a\x00b"])
+def test_a_results_folder_is_one_that_snakemake_takes_as_it_stands(
+    tmp_path: Path, folder: str
+) -> None:
+    message = refusal(read_benchmark, written(tmp_path, BENCHMARK | {"results": folder}))
+    assert "key results: found" in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import mlflow
 import pandas as pd
 import pytest
+import yaml
 from project import Project
 
 from drugtail.runtime.digest import file_digest
@@ -239,6 +241,26 @@ def test_deleting_the_results_and_running_again_gives_the_same_metrics(
 
 def test_strict_is_content_with_a_whole_benchmark(finished: Project) -> None:
     assert "all 6 runs are finished" in finished.snakemake("strict").stdout
+
+
+def test_names_are_words_and_no_commands(new_project: Callable[[str], Project]) -> None:
+    """Every rule of a benchmark runs with a folder, heading and notes that a shell would obey."""
+    project = new_project("hostile")
+    config = project.folder / "config/tiny.yaml"
+    hostile = """it's "{wildcards}"; touch pwned $(touch pwned) `touch pwned` {0} & | > x"""
+    results = "my results; touch pwned $(touch pwned) && 'x'"
+    values = yaml.safe_load(config.read_text()) | {
+        "title": hostile, "notes": [hostile], "results": results,
+        "tracking": {"experiment": "{e}; touch pwned"},
+    }  # fmt: skip
+    config.write_text(yaml.safe_dump(values))
+    before = {path.name for path in project.folder.iterdir()}
+    log = project.snakemake("strict").stdout
+    assert "all 6 runs are finished" in log
+    page = html.unescape((project.folder / results / "page/tiny/index.html").read_text())
+    assert page.count(hostile) == 3, "the heading, the title of the window and the note"
+    after = {path.name for path in project.folder.iterdir()}
+    assert after - before <= {results, ".snakemake"}
 
 
 def test_a_diverged_run_is_a_gap_that_tables_mark_and_strict_refuses(changeable: Project) -> None:

@@ -6,9 +6,9 @@ Recipes are in `drugtail.methods.recipe`. Nothing is read here; `drugtail.config
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from drugtail.runtime.names import TUNED_SUFFIX
 from drugtail.runtime.settings import Settings
@@ -18,6 +18,24 @@ SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
 SEEDS = re.compile(r"(\d+)-(\d+)")
 
 # ------------------------------------------------------------------------------ data sets
+
+
+def _file_name(value: str) -> str:
+    """Refuse a name that leads to another folder, or hides the file."""
+    if value.startswith(".") or not value.isprintable() or set(value) & set("/\\{}"):
+        raise ValueError(
+            f"found {value!r}; write a file name without folders, not beginning with a point"
+        )
+    if value in ("", "fetch.json"):
+        raise ValueError(f"found {value!r}; write another name (fetch.json is the record's)")
+    return value
+
+
+def _folder(value: str) -> str:
+    """Refuse what Snakemake takes for a wildcard, and what no terminal shows."""
+    if not value or not value.isprintable() or set(value) & set("{}"):
+        raise ValueError(f"found {value!r}; write the path of a folder, without braces")
+    return value
 
 
 class Source(Settings):
@@ -38,7 +56,9 @@ class Source(Settings):
 class RawFile(Settings):
     """A file of the published data."""
 
-    name: str = Field(description="Name under results/data/{dataset}/raw/.")
+    name: Annotated[str, AfterValidator(_file_name)] = Field(
+        description="Name under results/data/{dataset}/raw/, without folders."
+    )
     mirror: str | None = Field(None, description="Its path inside a local mirror folder.")
     sources: list[Source] = Field(min_length=1, description="Where to get it, in order.")
     columns: list[str] = Field(description="Columns that must be there.")
@@ -120,7 +140,11 @@ class Dataset(Settings):
             raise ValueError("give either files or generator")
         if self.official is not None and self.columns.reaction is None:
             raise ValueError("official needs columns.reaction: parts are matched by reaction")
-        known = {file.name for file in self.files}
+        names = [file.name for file in self.files]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"files: {name!r} is named twice; give every file its own name")
+        known = set(names)
         for part in ("valid", "test"):
             if self.official is not None and getattr(self.official, part) not in known:
                 raise ValueError(f"official.{part} is not among the files")
@@ -241,7 +265,9 @@ class Benchmark(Settings):
     name: str = Field(pattern=NAME, description="Names the tables, figures and the experiment.")
     title: str = Field(description="Heading of the page.")
     notes: list[str] = Field([], description="What readers must know, for example reductions.")
-    results: str = Field("results", description="Folder for everything produced.")
+    results: Annotated[str, AfterValidator(_folder)] = Field(
+        "results", description="Folder for everything produced."
+    )
     mirror: str | None = Field(None, description="Folder tried before any address.")
     datasets: list[str] = Field(min_length=1, description="Names of registered data sets.")
     splits: list[str] = Field(

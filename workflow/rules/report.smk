@@ -89,15 +89,18 @@ rule build_page:
         mem_mb=1000,
         runtime=10,
     params:
-        title=BENCHMARK.title,
-        notes=PLAN.notes(),
+        # Functions, since Snakemake takes braces in a plain text for wildcards.
+        title=lambda w: BENCHMARK.title,
+        notes=lambda w: PLAN.notes(),
         options=lambda w, input: [
             word
             for kind in ("table", "figure", "dataset", "split", "tuning")
             for path in input.get(f"{kind}s")
             for word in (f"--{kind}", path)
         ],
-        note_options=[word for note in PLAN.notes() for word in ("--note", note)],
+        note_options=lambda w: [
+            word for note in PLAN.notes() for word in ("--note", note)
+        ],
         code=get_code("drugtail.report.page"),
         template=file_digest(HOME / "workflow/drugtail/report/page.html"),
     message:

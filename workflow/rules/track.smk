@@ -19,12 +19,12 @@ rule track_runs:
         blocks=lambda w, input: [str(Path(path).parent) for path in input.status],
         name=BENCHMARK.name,
         results=RESULTS,
-        uri=(
+        uri=lambda w: (
             f"--uri {shlex.quote(BENCHMARK.tracking.uri)}"
             if BENCHMARK.tracking.uri
             else ""
         ),
-        experiment=BENCHMARK.tracking.experiment or BENCHMARK.name,
+        experiment=lambda w: BENCHMARK.tracking.experiment or BENCHMARK.name,
     message:
         "Importing the runs of {BENCHMARK.name} into MLflow"
     shell:
