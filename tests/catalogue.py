@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from drugtail.config import Catalogue, read_recipe
-from drugtail.methods.recipe import Recipe
+from drugtail.config.catalogue import Catalogue, read_recipe
+from drugtail.config.recipe import Recipe
+from drugtail.plugins import recipe_model
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 
@@ -20,7 +21,11 @@ class CheckedCatalogue(Catalogue):
     def __init__(self) -> None:
         super().__init__(CONFIG)
         recipe, code = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_CODE")
-        own = [read_recipe(Path(recipe), code=Path(code) if code else None)] if recipe else []
+        own = (
+            [read_recipe(Path(recipe), model=recipe_model(Path(code) if code else None))]
+            if recipe
+            else []
+        )
         self.own: dict[str, Recipe] = {one.name: one for one in own}
 
     def names(self, kind: str) -> list[str]:

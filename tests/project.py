@@ -31,7 +31,10 @@ name: tiny
 title: Tiny benchmark
 datasets: [tiny]
 splits: [random-0]
-methods: [cross_entropy, class_distance, {name: random_forest, settings: {classifier.trees: 10}}]
+methods:
+  - cross_entropy
+  - class_distance
+  - {name: random_forest, settings: {classifier.n_estimators: 10}}
 seeds: [0-1]
 training: {epochs: 4, schedule_scale: 0.1, batch_size: 16}
 tables: [head_tail, trade_off]

@@ -29,19 +29,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from torch_geometric.loader import DataLoader
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.encoder import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import CHUNK, morgan_bits, pack_atoms
 from drugtail.features.packed import GraphStore
-from drugtail.methods.geometry import take_geometry
+from drugtail.geometry.class_geometry import cluster_classes, take_geometry
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network
 from drugtail.runtime.draws import step_keys
 from drugtail.runtime.files import read_parquet, write_json, write_text
 from drugtail.runtime.manifest import describe_host, git_commit
-from drugtail.schema import GraphEncoder
-from drugtail.training.engine import batches
 from drugtail.training.objective import Objective
+from drugtail.training.pool import batches
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from reference import PlainNetwork, separate_graphs
@@ -237,7 +237,7 @@ def training() -> list[Figure]:
     for method, epoch in (("cross_entropy", 0), ("class_distance", 10)):
         one = our_epoch(store, labels, method, epoch)
         block = our_epoch(store, labels, method, epoch, SEEDS)
-        atoms = our_epoch(store, labels, method, epoch, SEEDS, fixed=True)
+        atoms = our_epoch(store, labels, method, epoch, SEEDS, static_shapes=True)
         work |= {
             f"{method}, one seed, 1 thread": rate(one, 1),
             f"{method}, {SEEDS} seeds, 1 thread": rate(block, 1, SEEDS),
@@ -260,7 +260,7 @@ def clustering() -> list[Figure]:
         generator = torch.Generator().manual_seed(0)
         x = normalize(torch.randn(len(labels), 128, generator=generator), dim=1)
         work[name] = lambda x=x, labels=labels: seconds(
-            lambda: take_geometry(x, labels, x[:500], labels[:500])
+            lambda: take_geometry(x, labels, x[:500], labels[:500], cluster_classes(x, labels))
         )
     return in_turns(work, "s")
 
@@ -277,9 +277,9 @@ def starting() -> list[Figure]:
         folder = Path(name)
         register = "config/datasets/demo.yaml"
         molecules, split = folder / "molecules.parquet", folder / "random-0"
-        drugtail("generate", "--register", register, "--output", folder / "raw")
+        drugtail("generate", "--dataset", register, "--output", folder / "raw")
         drugtail(
-            "prepare", "--register", register, "--raw", folder / "raw", "--output", folder
+            "prepare", "--dataset", register, "--raw", folder / "raw", "--output", folder
         )  # fmt: skip
         drugtail(
             "split", "--molecules", molecules, "--strategy", "random", "--seed", 0,

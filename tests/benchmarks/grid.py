@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
 from drugtail.runtime.files import write_json, write_text
 from drugtail.runtime.manifest import describe_host, git_commit
 
@@ -45,7 +45,7 @@ VARIED: dict[str, tuple[str, Callable[[int], float]]] = {
     "cost_sensitive": ("class_weights.gamma", lambda i: 1 / (1 + i)),
     "class_distance": ("subclusters.minimum_size", lambda i: 10 + i),
     "class_separability": ("class_weights.temperature", lambda i: 0.25 + i / 100),
-    "random_forest": ("classifier.trees", lambda i: 100 + i),
+    "random_forest": ("classifier.n_estimators", lambda i: 100 + i),
 }
 # The method that gets other weights in the end.
 CHANGED = "cross_entropy"

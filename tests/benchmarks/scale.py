@@ -187,7 +187,7 @@ def write_predictions(folder: Path, size: int, classes: int) -> None:
     frame = pd.DataFrame(
         {
             "id": np.arange(size).astype(str),
-            "part": np.where(np.arange(size) < size // 3, "valid", "test"),
+            "subset": np.where(np.arange(size) < size // 3, "valid", "test"),
             "label": labels,
             "seed": 0,
         }
@@ -251,7 +251,7 @@ def drawn_metrics(
     measured = ["recall", "precision", "f1", "balanced_f1", "auroc", "auprc"]
     both = [
         pd.DataFrame(
-            {**key, "seed": seed, "part": part, **per_class, "label_name": "", "n": sizes}
+            {**key, "seed": seed, "subset": part, **per_class, "label_name": "", "n": sizes}
             | {name: generator.random(classes) for name in measured}
         )
         for seed in range(SEEDS)
@@ -322,13 +322,15 @@ def clustering(folder: Path) -> Callable[[], object]:
     import torch
     from torch.nn.functional import normalize
 
-    from drugtail.methods.geometry import take_geometry
+    from drugtail.geometry.class_geometry import cluster_classes, take_geometry
 
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
     generator = torch.Generator().manual_seed(0)
     x = normalize(torch.randn(len(labels), 128, generator=generator), dim=1)
     held_out = len(labels) // 10
-    return lambda: take_geometry(x, labels, x[:held_out], labels[:held_out])
+    return lambda: take_geometry(
+        x, labels, x[:held_out], labels[:held_out], cluster_classes(x, labels)
+    )
 
 
 def evaluating(folder: Path) -> Callable[[], object]:
@@ -336,7 +338,7 @@ def evaluating(folder: Path) -> Callable[[], object]:
     from drugtail.evaluation.evaluate import evaluate_block
 
     return lambda: evaluate_block(
-        folder / "predictions.parquet", folder / "metrics.parquet", folder / "classes.parquet"
+        folder / "predictions.parquet", folder / "metrics.parquet", folder / "class_metrics.parquet"
     )
 
 
@@ -350,7 +352,7 @@ def collecting(folder: Path) -> Callable[[], object]:
 
 def tabulated(folder: Path, *tables: str) -> Callable[[], object]:
     """Writing tables of the catalogue."""
-    from drugtail.config import Catalogue
+    from drugtail.config.catalogue import Catalogue
     from drugtail.report.tables import tabulate
 
     catalogue = Catalogue(PROJECT / "config")

@@ -14,12 +14,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.dataset import Dataset
 from drugtail.data.fetch import fetch_dataset
 from drugtail.data.prepare import canonical_reaction, prepare_dataset
 from drugtail.data.split import split_dataset
 from drugtail.runtime.files import read_json, read_parquet
-from drugtail.schema import Dataset
 
 ROOT = Path(__file__).parents[2]
 MIRROR = Path(os.environ.get("DRUGTAIL_MIRROR") or ROOT.parent / "shared" / "data")

@@ -11,12 +11,12 @@ import pytest
 import torch
 from test_stacked import CATALOGUE, CLOCK, ENCODER, MOMENTS, NETWORKS, double_run, trained
 
+from drugtail.config.training import Training
 from drugtail.features.packed import GraphStore, load_arrays
-from drugtail.schema import Training
-from drugtail.training.engine import Run
 from drugtail.training.pool import Pool
 from drugtail.training.problem import Problem, read_problem
-from drugtail.training.stages import enter_second_stage
+from drugtail.training.second_stage import enter_second_stage
+from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
 TRAINING = Training(epochs=5, batch_size=24, schedule_scale=0.2)
@@ -30,11 +30,11 @@ def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
     return read_problem(files.molecules, files.split), store
 
 
-def new_run(inputs: tuple[Problem, GraphStore], method: str) -> Run:
-    return Run(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, False)
+def new_run(inputs: tuple[Problem, GraphStore], method: str) -> SeedBatch:
+    return SeedBatch(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, False)
 
 
-def at_moment(run: Run, moment: str) -> Run:
+def at_moment(run: SeedBatch, moment: str) -> SeedBatch:
     for _ in range(2 if moment == "later" else 0):
         run.train_epoch()
     while moment == "second" and not run.objective.second_stage:
@@ -79,7 +79,10 @@ def test_a_training_that_is_saved_and_restored_continues_exactly(
     second = new_run(inputs, method)
     second.restore(torch.load(file, weights_only=True))
     for mine, theirs in zip(trained(second), whole, strict=True):
-        for found, wanted in ((mine.history, theirs.history), (mine.classes, theirs.classes)):
+        for found, wanted in (
+            (mine.history, theirs.history),
+            (mine.class_history, theirs.class_history),
+        ):
             frames = [pd.DataFrame(rows) for rows in (found, wanted)]
             pd.testing.assert_frame_equal(
                 *(f.drop(columns=CLOCK, errors="ignore") for f in frames), check_exact=True
@@ -93,19 +96,19 @@ ORDER = torch.tensor([2, 0, 1])
 NEW = ORDER.argsort()
 
 
-def relabelled(run: Run, problem: Problem, store: GraphStore) -> Run:
+def relabelled(run: SeedBatch, problem: Problem, store: GraphStore) -> SeedBatch:
     """The same training with other numbers for the classes: class ORDER[c] is called c."""
     other = dataclasses.replace(
         problem,
         labels=NEW.numpy()[problem.labels],
         class_names=[problem.class_names[c] for c in ORDER.tolist()],
     )
-    second = double_run(other, store, run.recipe, SEEDS, fixed=False)
+    second = double_run(other, store, run.recipe, SEEDS, static_shapes=False)
     use_networks_of(run, second)
     return second
 
 
-def use_networks_of(run: Run, second: Run) -> None:
+def use_networks_of(run: SeedBatch, second: SeedBatch) -> None:
     """Initial weights are drawn by class: give the relabelled training those of the other one."""
     for mine, theirs in ((run.network, second.network), (run.companion, second.companion)):
         target = theirs.state_dict()
@@ -114,7 +117,7 @@ def use_networks_of(run: Run, second: Run) -> None:
             target[name].copy_(tensor[:, ORDER] if by_class else tensor)
 
 
-def use_geometry_of(run: Run, second: Run) -> None:
+def use_geometry_of(run: SeedBatch, second: SeedBatch) -> None:
     """Clusterings are drawn by class: give the relabelled training that of the other one."""
     for index, geometry in enumerate(run.objective.classes.geometry):
         assert geometry is not None
@@ -127,7 +130,7 @@ def use_geometry_of(run: Run, second: Run) -> None:
         second.objective.classes.use(index, dataclasses.replace(geometry, **renamed))
 
 
-def use_pool_of(run: Run, second: Run) -> None:
+def use_pool_of(run: SeedBatch, second: SeedBatch) -> None:
     """Molecules are thinned and grafted by class: give the relabelled training those."""
     renamed = {
         name: NEW[tensor] if name.endswith("labels") else tensor
@@ -147,14 +150,14 @@ def test_relabelling_the_classes_permutes_the_result(
     """In double precision, with the same molecules in the same order, which is drawn by class."""
     problem, store = inputs
     recipe = CATALOGUE.recipe(method)
-    run = double_run(problem, store, recipe, SEEDS, fixed=False)
+    run = double_run(problem, store, recipe, SEEDS, static_shapes=False)
     second = relabelled(run, problem, store)
     for one in (run, second):
         one.epoch = 4 if late else 0
         one.objective.begin_epoch(one.epoch / TRAINING.epochs)
     if late and recipe.needs_geometry:
-        embeddings, valid = run.embed(run.parts["train"]), run.embed(run.parts["valid"])
-        labels = run.labels[run.parts["valid"]]
+        embeddings, valid = run.embed(run.subsets["train"]), run.embed(run.subsets["valid"])
+        labels = run.labels[run.subsets["valid"]]
         for index in range(len(SEEDS)):
             run.objective.classes.refresh(index, embeddings[index], valid[index], labels, index)
         use_geometry_of(run, second)
@@ -171,7 +174,7 @@ def test_relabelling_the_classes_permutes_the_result(
             one.losses.zero_()
             one.update(drawn, torch.tensor(SEEDS) + step)
         torch.testing.assert_close(second.losses, run.losses, rtol=1e-5, atol=1e-6)
-    said, other = (one.predict(one.parts["test"]).logits for one in (run, second))
+    said, other = (one.predict(one.subsets["test"]).logits for one in (run, second))
     torch.testing.assert_close(other, said[:, :, ORDER], rtol=1e-4, atol=1e-4)
 
 
@@ -181,7 +184,7 @@ def test_the_labels_of_test_molecules_change_nothing(
 ) -> None:
     problem, store = inputs
     labels = problem.labels.copy()
-    test = problem.parts["test"]
+    test = problem.subsets["test"]
     labels[test] = (labels[test] + 1) % problem.classes
     other = dataclasses.replace(problem, labels=labels)
     for mine, theirs in zip(

@@ -11,11 +11,12 @@ import pytest
 import torch
 from catalogue import CheckedCatalogue
 
-from drugtail.methods.recipe import Recipe
+from drugtail.config.base import merged
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.training import Training
 from drugtail.runtime.files import read_parquet
-from drugtail.runtime.settings import merged
-from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
-from drugtail.training.block import train_block
+from drugtail.training.block import Block, train_block
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
@@ -31,7 +32,12 @@ SIZES = {2: (60, 3), 3: (60, 20, 3), 12: (50, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4,
 SHORT = Training(epochs=2, batch_size=32, schedule_scale=0.01)
 # Settings of classical parts for few molecules: less work, leaves that so few can fill, and columns
 # so few that seeds do not find the same split of so easy a set.
-SMALL = {"trees": 10, "bags": 2, "rounds": 5, "minimum_leaf": 1, "column_fraction": 0.1}
+SMALL = {
+    "n_estimators": 10,
+    "adaboost_n_estimators": 5,
+    "min_child_samples": 1,
+    "colsample_bytree": 0.1,
+}
 # SMOTE between the copies of a single molecule gives the same molecule: nothing is random.
 SEEDS_ARE_EQUAL = {("smote_logistic", 2)}
 
@@ -53,16 +59,15 @@ def train(
 ) -> Path:
     recipe = recipe_of(method)
     graph = recipe.classifier is None
-    train_block(
+    block = Block(
         **files.inputs("atoms" if graph else "morgan"),
         recipe=recipe,
         encoder=GRAPH if graph else MORGAN,
         training=training,
         seeds=seeds,
-        output=output,
         device=device,
-        threads=1,
     )
+    train_block(block, output)
     return output
 
 
@@ -100,7 +105,7 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
     status = json.loads((first / "status.json").read_text())
     assert {run["status"] for run in status["seeds"].values()} == {"finished"}
 
-    table = read_parquet(first / "classes.parquet")
+    table = read_parquet(first / "class_history.parquet")
     assert table["n"].min() == 1, "the hard case is among them"
     assert sorted(table["label"].unique()) == list(range(classes))
     if recipe_of(method).classifier is None:
@@ -111,7 +116,7 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
         assert len(weights) >= 2
         assert weights.to_numpy() == pytest.approx(1, rel=1e-5)
 
-    expected = read_parquet(files.split)["part"].isin(["valid", "test"]).sum()
+    expected = read_parquet(files.split)["subset"].isin(["valid", "test"]).sum()
     for seed in (0, 1):
         assert logits(first, seed).shape == (expected, classes)
         assert np.isfinite(logits(first, seed)).all()

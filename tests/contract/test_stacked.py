@@ -17,17 +17,18 @@ from catalogue import CheckedCatalogue
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from drugtail.config.encoder import GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.training import Training
 from drugtail.features.packed import GraphStore, Size, load_arrays
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.recipe import Recipe
 from drugtail.models import encoders
-from drugtail.schema import GraphEncoder, Training
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.class_state import ClassState
-from drugtail.training.engine import Run, batches
-from drugtail.training.pool import Pool
+from drugtail.training.pool import Pool, batches
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.record import SeedResult
+from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
@@ -66,17 +67,17 @@ def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
 
 def double_run(
     problem: Problem, store: GraphStore, recipe: Recipe, seeds: Sequence[int], *, fixed: bool
-) -> Run:
+) -> SeedBatch:
     """A training in double precision: what then differs is more than rounding."""
     double = copy.copy(store)
     double.type_features, double.norm = store.type_features.double(), store.norm.double()
-    run = Run(problem, double, recipe, ENCODER, TRAINING, seeds, fixed)
+    run = SeedBatch(problem, double, recipe, ENCODER, TRAINING, seeds, fixed)
     run.network.double()
     run.companion.double()
     return run
 
 
-def trained(run: Run) -> list[SeedResult]:
+def trained(run: SeedBatch) -> list[SeedResult]:
     while run.epoch < TRAINING.epochs:
         run.train_epoch()
     return run.results()
@@ -87,12 +88,15 @@ def test_seeds_together_are_each_seed_alone_in_exact_and_in_fixed_shapes(
     inputs: tuple[Problem, GraphStore], method: str
 ) -> None:
     recipe = CATALOGUE.recipe(method)
-    alone = [trained(double_run(*inputs, recipe, [s], fixed=False))[0] for s in SEEDS]
+    alone = [trained(double_run(*inputs, recipe, [s], static_shapes=False))[0] for s in SEEDS]
     for fixed in (False, True):
-        together = trained(double_run(*inputs, recipe, SEEDS, fixed=fixed))
+        together = trained(double_run(*inputs, recipe, SEEDS, static_shapes=fixed))
         for mine, theirs in zip(together, alone, strict=True):
             assert mine.best_epoch == theirs.best_epoch
-            for found, wanted in ((mine.history, theirs.history), (mine.classes, theirs.classes)):
+            for found, wanted in (
+                (mine.history, theirs.history),
+                (mine.class_history, theirs.class_history),
+            ):
                 frames = [pd.DataFrame(rows) for rows in (found, wanted)]
                 frames = [f.drop(columns=CLOCK, errors="ignore") for f in frames]
                 pd.testing.assert_frame_equal(*frames, rtol=1e-5, atol=1e-7)
@@ -102,9 +106,9 @@ def test_seeds_together_are_each_seed_alone_in_exact_and_in_fixed_shapes(
     assert abs(first - second) > 1e-3, "the seeds themselves differ by far more"
 
 
-def run_at(moment: str, inputs: tuple[Problem, GraphStore], method: str) -> Run:
+def run_at(moment: str, inputs: tuple[Problem, GraphStore], method: str) -> SeedBatch:
     """A training before its first epoch, two epochs later, or in its second stage."""
-    run = Run(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, True)
+    run = SeedBatch(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, True)
     if moment == "later":
         run.train_epoch()
         run.train_epoch()
@@ -141,7 +145,7 @@ class Trace(TorchDispatchMode):
         return result
 
 
-def trace_of_updates(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
+def trace_of_updates(run: SeedBatch, monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
     """Traces of batches of one length, after the sizes are settled."""
     # As on a GPU.
     monkeypatch.setattr(encoders, "_product", encoders.sum_of_rows)
@@ -191,7 +195,7 @@ def test_a_loss_that_breaks_the_rules_is_refused_at_once(
     inputs: tuple[Problem, GraphStore], loss: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LOSSES._found, "cross_entropy", loss)
-    run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], False)
+    run = SeedBatch(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], False)
     with pytest.raises(RuntimeError, match="vmap"):
         run.train_epoch()
 
@@ -224,14 +228,14 @@ def test_the_trace_notices_what_waits_and_what_is_added_in_disorder() -> None:
 def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
     inputs: tuple[Problem, GraphStore], tmp_path: Path
 ) -> None:
-    run = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
+    run = SeedBatch(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
     run.train_epoch()
     pieces = batches(run.objective.classes.labels, 24)
     assert set(run.sizes) == {len(piece) for piece in pieces}
     assert len(run.sizes) == 2
     checkpoint = Checkpoint(tmp_path / "seeds.pt", "key", 0)
     checkpoint.save(run.state())
-    again = Run(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
+    again = SeedBatch(*inputs, CATALOGUE.recipe("class_distance"), ENCODER, TRAINING, SEEDS, True)
     again.restore(checkpoint.load())
     assert again.sizes == run.sizes
 
@@ -242,14 +246,14 @@ def test_a_checkpoint_of_the_other_kind_of_shapes_is_continued(
 ) -> None:
     """As one of a GPU on a CPU, and the other way round."""
     recipe = CATALOGUE.recipe("class_distance")
-    first = double_run(*inputs, recipe, SEEDS, fixed=not fixed)
+    first = double_run(*inputs, recipe, SEEDS, static_shapes=not fixed)
     for _ in range(2):
         first.train_epoch()
     # Too small for the batches to come, as the first ones may be.
     first.sizes = {length: Size(1, 1) for length in first.sizes}
-    second = double_run(*inputs, recipe, SEEDS, fixed=fixed)
+    second = double_run(*inputs, recipe, SEEDS, static_shapes=fixed)
     second.restore(first.state())
-    whole = double_run(*inputs, recipe, SEEDS, fixed=False)
+    whole = double_run(*inputs, recipe, SEEDS, static_shapes=False)
     for mine, theirs in zip(trained(second), trained(whole), strict=True):
         losses = [[row["loss"] for row in result.history] for result in (mine, theirs)]
         np.testing.assert_allclose(*losses, rtol=1e-5)
@@ -308,7 +312,7 @@ def test_losses_and_gradients_are_computed_on_the_device_without_a_value_from_it
 def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
     inputs: tuple[Problem, GraphStore], seeds: tuple[int, ...]
 ) -> None:
-    run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, seeds, True)
+    run = SeedBatch(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, seeds, True)
     generator = torch.Generator().manual_seed(4)
     molecules, grown = len(run.objective.classes.labels), -1
     sizes: dict[int, Any] = {}
@@ -319,7 +323,7 @@ def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
         grown, sizes = grown + (sizes != run.sizes), dict(run.sizes)
         for piece in pieces:
             size = sizes[piece.shape[1]]
-            batch = run.store.batch(run.parts["train"][piece], size)
+            batch = run.store.batch(run.subsets["train"][piece], size)
             assert batch.row.shape == (len(seeds), size.entries)
             assert (batch.row_start[:, -1] == size.entries).all()
     assert 0 < grown < 10
@@ -328,12 +332,12 @@ def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
 def test_a_graph_that_fits_exactly_still_gets_an_atom_for_the_entries_that_fill_it_up(
     inputs: tuple[Problem, GraphStore],
 ) -> None:
-    run = Run(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], True)
+    run = SeedBatch(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], True)
     piece = torch.arange(24)[None]
-    needed = run.store.size_of(run.parts["train"][piece])
+    needed = run.store.size_of(run.subsets["train"][piece])
     run.sizes[24] = Size(needed.atoms, needed.entries + 4)
     run.make_room([piece])
     assert run.sizes[24].atoms > needed.atoms
     assert run.sizes[24].entries >= needed.entries + 4, "what was held is kept"
-    batch = run.store.batch(run.parts["train"][piece], run.sizes[24])
+    batch = run.store.batch(run.subsets["train"][piece], run.sizes[24])
     assert (batch.row_start[:, -1] == run.sizes[24].entries).all()

@@ -223,7 +223,7 @@ def test_a_write_that_fails_is_one_line_and_leaves_nothing(
     register = finished.folder / "config/datasets/demo.yaml"
     molecules = finished.folder / "results/data/tiny/molecules.parquet"
     arguments = {
-        "generate": ["--register", str(register)],
+        "generate": ["--dataset", str(register)],
         "featurize": ["--molecules", str(molecules), "--featurizer", "atoms"],
     }[stage]
     failed = drugtail(stage, *arguments, "--output", str(output), limit=2000)

@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 import drugtail
+from drugtail.config.components.classical import Classifier
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities, smote
-from drugtail.methods.parts import Classifier
 
 # Among others: an optimiser that did not converge.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
@@ -29,12 +29,13 @@ pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 Data = tuple[NDArray[np.float32], NDArray[np.int64]]
 SEED = 5
 SMALL: dict[str, dict[str, Any]] = {
-    "random_forest": {"trees": 12, "class_weight": "balanced"},
-    "balanced_random_forest": {"trees": 12},
-    "easy_ensemble": {"bags": 3, "rounds": 4, "depth": 2},
-    "smote_logistic": {"neighbours": 3, "inverse_penalty": 0.5, "tolerance": 1e-5},
+    "random_forest": {"n_estimators": 12, "class_weight": "balanced"},
+    "balanced_random_forest": {"n_estimators": 12},
+    "easy_ensemble": {"n_estimators": 3, "adaboost_n_estimators": 4, "max_depth": 2},
+    "smote_logistic": {"k_neighbors": 3, "C": 0.5, "tol": 1e-5},
     "lightgbm": {
-        "trees": 6, "learning_rate": 0.2, "leaves": 5, "minimum_leaf": 4, "column_fraction": 0.3,
+        "n_estimators": 6, "learning_rate": 0.2, "num_leaves": 5, "min_child_samples": 4,
+        "colsample_bytree": 0.3,
         "class_weight": None,
     },
 }  # fmt: skip
@@ -128,7 +129,7 @@ def test_logistic_regression_does_not_depend_on_the_threads_of_the_machine() -> 
     script = """
 import numpy as np
 from drugtail.methods.classical import CLASSIFIERS, fit
-from drugtail.methods.parts import SmoteLogistic
+from drugtail.config.components.classical import SmoteLogistic
 generator = np.random.default_rng(0)
 y = np.repeat(np.arange(12), np.arange(40, 4, -3))
 x = (generator.random((len(y), 2048)) < 0.1).astype(np.float32)
@@ -182,7 +183,7 @@ def test_lightgbm_gives_all_molecules_one_prediction_where_leaves_cannot_be_fill
     same = predictions(part("lightgbm"), data, 2)
     assert np.isfinite(same).all()
     assert (same == same[0]).all()
-    assert not (predictions(part("lightgbm", minimum_leaf=1), data, 2) == same[0]).all()
+    assert not (predictions(part("lightgbm", min_child_samples=1), data, 2) == same[0]).all()
 
 
 def test_log_probabilities_of_a_class_never_seen_are_those_of_one_in_a_million() -> None:
@@ -239,7 +240,7 @@ import sys
 sys.modules[{module!r}] = None
 from pydantic import TypeAdapter
 from drugtail.methods.classical import CLASSIFIERS
-from drugtail.methods.parts import Classifier
+from drugtail.config.components.classical import Classifier
 from drugtail.runtime.errors import DrugtailError
 settings = TypeAdapter(Classifier).validate_python({{"name": {name!r}}})
 try:

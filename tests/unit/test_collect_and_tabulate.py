@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drugtail.config.table import Table
 from drugtail.evaluation.collect import collect_blocks, parse_block
 from drugtail.evaluation.evaluate import evaluate_block
 from drugtail.report.tables import paired_difference, summarise, tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, write_json, write_parquet
-from drugtail.schema import Table
 
 METRIC = "test_balanced_accuracy"
 
@@ -46,8 +46,8 @@ def block(
             frame = pd.DataFrame(rng.normal(size=(30, 2)), columns=["logit_0", "logit_1"])
             labels = np.arange(30) % 3 // 2
             ids = [f"{part}{i}" for i in range(30)]
-            frames.append(frame.assign(id=ids, part=part, label=labels, seed=seed))
-    columns = ["id", "part", "label", "seed", "logit_0", "logit_1"]
+            frames.append(frame.assign(id=ids, subset=part, label=labels, seed=seed))
+    columns = ["id", "subset", "label", "seed", "logit_0", "logit_1"]
     predictions = pd.concat(frames) if frames else pd.DataFrame(columns=columns)
     header = {**keys, "class_names": ["no", "yes"], "train_counts": [80, 20]}
     write_parquet(folder / "predictions.parquet", predictions, header)
@@ -59,7 +59,7 @@ def block(
         for c in (0, 1)
     ]
     header |= {"class_weights": "uniform"}
-    write_parquet(folder / "classes.parquet", pd.DataFrame(history), header)
+    write_parquet(folder / "class_history.parquet", pd.DataFrame(history), header)
     write_json(folder / "status.json", {"status": "finished", "seeds": status})
     return folder
 
@@ -98,9 +98,9 @@ def test_every_run_becomes_a_row_with_its_metrics(tmp_path: Path) -> None:
     for folder, rows in zip(folders, ([0, 1], [2, 3], [4]), strict=True):
         metrics = read_parquet(folder / "metrics.parquet")
         assert runs.loc[rows, METRIC].tolist() == metrics[METRIC].tolist()
-    classes = read_parquet(tmp_path / "metrics" / "classes.parquet")
+    classes = read_parquet(tmp_path / "metrics" / "class_metrics.parquet")
     assert len(classes) == 5 * 2 * 2
-    assert not classes.duplicated(["method", "seed", "part", "label"]).any()
+    assert not classes.duplicated(["method", "seed", "subset", "label"]).any()
     history = read_parquet(tmp_path / "metrics" / "class_history.parquet")
     assert history.groupby(["method", "seed"]).size().tolist() == [2] * 5
 
@@ -133,7 +133,7 @@ def test_nothing_but_failures_still_makes_the_tables(tmp_path: Path) -> None:
     folders = [block(tmp_path, diverged=(0, 1)), block(tmp_path, "focal", finished=False)]
     runs = collected(tmp_path, *folders)
     assert runs["status"].tolist() == ["diverged"] * 2 + ["missing"] * 2
-    assert read_parquet(tmp_path / "metrics" / "classes.parquet").empty
+    assert read_parquet(tmp_path / "metrics" / "class_metrics.parquet").empty
 
 
 @pytest.mark.parametrize(("one", "two", "seed"), [("0-2", "2-4", 2), ("0-5", "3-3", 3)])
@@ -307,7 +307,7 @@ def test_the_time_of_training_stands_in_a_table_as_it_is(tmp_path: Path) -> None
 
 def test_validation_tables_read_validation_metrics(tmp_path: Path) -> None:
     rows = [run("focal", 0, 0.5, valid_balanced_accuracy=0.25)]
-    assert Written(tmp_path, rows, table(part="valid")).rows[0][-1] == "25.0"
+    assert Written(tmp_path, rows, table(subset="valid")).rows[0][-1] == "25.0"
 
 
 def test_encoders_get_a_column_where_they_differ(tmp_path: Path) -> None:

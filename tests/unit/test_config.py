@@ -12,7 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drugtail.config import (
+from drugtail.benchmark.plan import Plan
+from drugtail.config.base import merged
+from drugtail.config.benchmark import Benchmark, parse_seeds, parse_split
+from drugtail.config.catalogue import (
     Catalogue,
     parse_assignments,
     read_benchmark,
@@ -21,12 +24,10 @@ from drugtail.config import (
     read_recipe,
     read_yaml,
 )
+from drugtail.config.training import Training
 from drugtail.evaluation.metrics import metric_names
-from drugtail.plan import Plan
 from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.settings import merged
-from drugtail.schema import Benchmark, Training, parse_seeds, parse_split
 
 CONFIG = Path(__file__).parents[2] / "config"
 CATALOGUE = Catalogue(CONFIG)
@@ -216,11 +217,14 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_methods_may_be_names_or_names_with_settings(tmp_path: Path) -> None:
-    methods = ["cross_entropy", {"name": "random_forest", "settings": {"classifier.trees": 9}}]
+    methods = [
+        "cross_entropy",
+        {"name": "random_forest", "settings": {"classifier.n_estimators": 9}},
+    ]
     found = read_benchmark(written(tmp_path, {**BENCHMARK, "methods": methods})).methods
     assert [(method.name, method.settings) for method in found] == [
         ("cross_entropy", {}),
-        ("random_forest", {"classifier.trees": 9}),
+        ("random_forest", {"classifier.n_estimators": 9}),
     ]
 
 
@@ -274,7 +278,8 @@ def test_training_differs_only_for_the_data_set_that_says_so(tmp_path: Path) -> 
         ({"class_weights": {"name": "class_distance"}}, "class_distance also needs: subclusters"),
         ({"classifier": {"name": "random_forest"}, "loss": {"name": "cross_entropy"}},
          "a classical classifier takes no loss"),
-        ({"classifier": {"name": "random_forest", "trees": 0}}, "classifier.trees: .*found 0"),
+        ({"classifier": {"name": "random_forest", "n_estimators": 0}},
+         "classifier.n_estimators: .*found 0"),
         ({**GEOMETRY, "views": {"name": "edge_drop", "rates": [0.1]}}, "views.rates: .*at least 2"),
     ],
 )  # fmt: skip
@@ -312,9 +317,12 @@ def test_a_change_may_add_a_whole_part() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"classifier.tree": 5}, "classifier.tree: unknown key; allowed here: class_weight, name"),
-        ({"classifier.trees": "5"}, "classifier.trees: .*found '5'"),
-        ({"classifier.trees.depth": 5}, "'trees' has no settings of its own"),
+        (
+            {"classifier.tree": 5},
+            "classifier.tree: unknown key; allowed here: class_weight, n_estimators, name",
+        ),
+        ({"classifier.n_estimators": "5"}, "classifier.n_estimators: .*found '5'"),
+        ({"classifier.n_estimators.depth": 5}, "'n_estimators' has no settings of its own"),
         ({"loss.name": "balanced_softmax"}, "a classical classifier takes no loss"),
     ],
 )
@@ -327,9 +335,10 @@ def test_a_faulty_change_is_refused_with_file_and_key(changes: dict, says: str) 
 
 
 def test_assignments_on_the_command_line_are_yaml() -> None:
-    items = ["classifier.trees=100", "partial=true", "a=0.5", "b=[1, 2]", "c=x=y", "d=null"]
+    items = ["classifier.n_estimators=100", "partial=true", "a=0.5", "b=[1, 2]", "c=x=y", "d=null"]
     assert parse_assignments(items) == {
-        "classifier.trees": 100, "partial": True, "a": 0.5, "b": [1, 2], "c": "x=y", "d": None,
+        "classifier.n_estimators": 100,
+        "partial": True, "a": 0.5, "b": [1, 2], "c": "x=y", "d": None,
     }  # fmt: skip
 
 
@@ -457,10 +466,10 @@ PAPER: dict[str, Any] = {
         ),
         ("_no_reweighting", {"class_weights": {"name": "uniform"}}),
         (
-            "_as_published",
+            "_official_code",
             {
                 "sampler": {"name": "class_balanced"},
-                "contrastive": {**PAPER["contrastive"], "variant": "as_published"},
+                "contrastive": {**PAPER["contrastive"], "variant": "official_code"},
                 "subclusters": {
                     **PAPER["subclusters"], "name": "kmeans", "counted": "oversampled",
                 },

@@ -9,7 +9,7 @@ from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from drugtail.methods.contrastive import subcluster_contrastive, supervised_contrastive
+from drugtail.methods.contrastive_losses import subcluster_contrastive, supervised_contrastive
 
 Loss = Callable[[Tensor], Tensor]
 LABELS = [0, 0, 0, 0, 1, 1, 1, 3, 3, 2]
@@ -296,7 +296,7 @@ def naive_as_published(
     return within * temperature / 0.07 + beta * between
 
 
-def as_published(
+def official_code(
     views: Tensor, labels: list[int], subclusters: list[int], **changes: float
 ) -> Tensor:
     settings = {"temperature": 0.1, "beta": BETA, **changes}
@@ -305,7 +305,7 @@ def as_published(
         torch.tensor(labels),
         torch.tensor(subclusters),
         class_temperature=torch.tensor(CLASS_TEMPERATURE, dtype=views.dtype),
-        variant="as_published",
+        variant="official_code",
         **settings,
     )
 
@@ -318,22 +318,22 @@ def test_the_variant_as_published_equals_its_formula(
     labels, subclusters = case
     views = random_views(len(labels), seed)
     wanted = naive_as_published(views, labels, subclusters, 0.1, CLASS_TEMPERATURE, BETA)
-    found = as_published(views, labels, subclusters)
+    found = official_code(views, labels, subclusters)
     assert found.item() == pytest.approx(wanted, rel=1e-10, abs=1e-12)
 
 
 def test_the_variants_differ_also_where_every_class_is_one_sub_cluster() -> None:
     views = random_views(len(LABELS))
     paper = subcluster_loss(views, LABELS, LABELS).item()
-    without_second = as_published(views, LABELS, LABELS, beta=0.0).item()
+    without_second = official_code(views, LABELS, LABELS, beta=0.0).item()
     assert without_second == pytest.approx(paper * 0.1 / 0.07)
-    assert as_published(views, LABELS, LABELS).item() > without_second
+    assert official_code(views, LABELS, LABELS).item() > without_second
 
 
 def test_gradients_of_the_variant_as_published_are_right() -> None:
     views = random_views(6).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda v: as_published(v, [0, 0, 0, 1, 1, 2], [0, 0, 1, 2, 3, 4], temperature=0.3), views
+        lambda v: official_code(v, [0, 0, 0, 1, 1, 2], [0, 0, 1, 2, 3, 4], temperature=0.3), views
     )
 
 
@@ -348,7 +348,7 @@ def test_degenerate_batches_of_the_variant_as_published_have_the_right_finite_va
     if identical:
         views = views[:1, :1].expand(len(labels), 2, -1).clone()
     narrow = views.float().requires_grad_()
-    loss = as_published(narrow, labels, subclusters, temperature=temperature)
+    loss = official_code(narrow, labels, subclusters, temperature=temperature)
     if temperature == 0.1:
         wanted = naive_as_published(views, labels, subclusters, 0.1, CLASS_TEMPERATURE, BETA)
         assert loss.item() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
@@ -367,7 +367,7 @@ def test_a_temperature_that_is_not_above_zero_is_refused(temperature: float) -> 
 
 def test_an_unknown_variant_is_refused() -> None:
     views = random_views(2)
-    with pytest.raises(ValueError, match="paper or as_published"):
+    with pytest.raises(ValueError, match="paper or official_code"):
         subcluster_contrastive(
             views, torch.tensor([0, 1]), torch.tensor([0, 1]), temperature=0.1,
             class_temperature=torch.ones(2), beta=0.25, variant="published",

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from drugtail.methods.contrastive import (
-    CONTRASTIVE,
-    ViewBatch,
-    balanced_contrastive,
-    supervised_contrastive,
-)
-from drugtail.methods.parts import (
+from drugtail.config.components.contrastive import (
     BalancedContrastive,
     ClassInstanceContrastive,
     KPositiveContrastive,
@@ -23,7 +17,9 @@ from drugtail.methods.parts import (
     SupervisedContrastive,
     TargetedContrastive,
 )
-from drugtail.methods.targets import assign_points, spread_points
+from drugtail.geometry.targets import assign_points, spread_points
+from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
+from drugtail.methods.contrastive_losses import balanced_contrastive, supervised_contrastive
 from drugtail.runtime.draws import Draws
 
 LABELS = [0, 0, 0, 0, 1, 1, 2, 0, 3]

@@ -15,10 +15,11 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
+from drugtail.config.components.views import EdgeDrop
+from drugtail.config.encoder import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore, Size
-from drugtail.methods.parts import EdgeDrop
 from drugtail.methods.views import edge_drop
 from drugtail.models import encoders
 from drugtail.models.environments import (
@@ -30,8 +31,7 @@ from drugtail.models.environments import (
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, stack
 from drugtail.runtime.draws import Draws, step_keys
-from drugtail.schema import GraphEncoder
-from drugtail.training.engine import batches
+from drugtail.training.pool import batches
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "OCC", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",

@@ -13,19 +13,21 @@ import numpy as np
 import pytest
 import yaml
 
-from drugtail.config import Catalogue, read_recipe
-from drugtail.methods import own
+from drugtail import plugins
+from drugtail.benchmark.plan import Plan
+from drugtail.config.base import validated
+from drugtail.config.benchmark import Benchmark
+from drugtail.config.catalogue import Catalogue, read_recipe
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.training import Training
+from drugtail.listing import COMMAND, address, methods, methods_page, needs
 from drugtail.methods.losses import LOSSES
-from drugtail.methods.overview import COMMAND, address, methods, methods_page, needs
-from drugtail.methods.own import load_code, part_registries
-from drugtail.methods.recipe import Recipe
-from drugtail.plan import Plan
+from drugtail.plugins import component_registries, load_plugin, recipe_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet
-from drugtail.runtime.settings import validated
-from drugtail.schema import Benchmark, FingerprintEncoder, GraphEncoder, Training
-from drugtail.training.block import train_block
+from drugtail.training.block import Block, train_block
 
 CONFIG = Path(__file__).parents[2] / "config"
 CATALOGUE = Catalogue(CONFIG)
@@ -33,7 +35,7 @@ HEAD = """\
 from typing import Literal
 from pydantic import Field
 from drugtail.methods.losses import LOSSES, negative_log_likelihood
-from drugtail.methods.parts import Settings
+from drugtail.config.base import Settings
 """
 SETTINGS = """\
 class Tilted(Settings):
@@ -54,8 +56,8 @@ Write = Callable[..., Path]
 def _as_it_was() -> Iterator[None]:
     """Take out again what a test registered."""
     yield
-    for path in list(own._loaded):
-        own._forget(part_registries(), own._loaded.pop(path).names)
+    for path in list(plugins._loaded):
+        plugins._forget(component_registries(), plugins._loaded.pop(path).names)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def recipe_with(write: Write, code: str, **parts: Any) -> Recipe:
-    return read_recipe(write({**RECIPE, **parts}, "mine.yaml"), code=write(code))
+    return read_recipe(write({**RECIPE, **parts}, "mine.yaml"), model=recipe_model(write(code)))
 
 
 # ------------------------------------------------------------------------- what is accepted
@@ -82,7 +84,9 @@ def test_a_recipe_holds_a_part_of_ones_own_with_its_settings_and_defaults(write:
     default = recipe_with(write, CODE, loss={"name": "tilted"})
     assert default.loss.model_dump() == {"name": "tilted", "tilt": 1.0}
     changed = read_recipe(
-        write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"), {"loss.tilt": 7.0}, write(CODE)
+        write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"),
+        {"loss.tilt": 7.0},
+        recipe_model(write(CODE)),
     )
     assert changed.loss.model_dump() == {"name": "tilted", "tilt": 7.0}
 
@@ -90,7 +94,10 @@ def test_a_recipe_holds_a_part_of_ones_own_with_its_settings_and_defaults(write:
 def test_parts_of_the_package_stay_what_they_are(write: Write) -> None:
     code = write(CODE)
     for path in CATALOGUE.paths("methods"):
-        assert read_recipe(path, code=code).model_dump() == read_recipe(path).model_dump()
+        assert (
+            read_recipe(path, model=recipe_model(code)).model_dump()
+            == read_recipe(path).model_dump()
+        )
     # And a recipe that names no code does not see the part.
     with pytest.raises(DrugtailError, match=r"key loss.name: 'tilted' is unknown.*cross_entropy"):
         read_recipe(write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"))
@@ -119,10 +126,11 @@ KINDS = {
 @pytest.mark.parametrize("key", KINDS)
 def test_every_kind_of_part_can_be_ones_own(write: Write, key: str) -> None:
     module, registry, base = KINDS[key]
+    place = "base" if base == "Settings" else f"components.{module}"
     code = f"""\
 from typing import Literal
 from drugtail.methods.{module} import {registry}
-from drugtail.methods.parts import {base}
+from drugtail.config.{place} import {base}
 
 class Mine({base}):
     name: Literal["mine"]
@@ -136,7 +144,7 @@ def mine(settings, *given):
     recipe = recipe_with(write, code, **views, **{key: {"name": "mine"}})
     settings = getattr(recipe, key)
     assert settings.strength == 3
-    assert part_registries()[key]["mine"](settings) == 3
+    assert component_registries()[key]["mine"](settings) == 3
     with pytest.raises(DrugtailError, match=rf"key {key}\.strenth: unknown key.*strength"):
         recipe_with(write, code, **views, **{key: {"name": "mine", "strenth": 3}})
 
@@ -160,27 +168,28 @@ def test_a_part_says_what_it_needs_besides(write: Write) -> None:
 
 def test_a_file_is_loaded_once_and_again_after_a_change(write: Write) -> None:
     path = write(CODE)
-    first = load_code(path)
-    assert load_code(path) is first
-    assert load_code(Path(path.parent, "..", path.parent.name, path.name)) is first
+    first = load_plugin(path)
+    assert load_plugin(path) is first
+    assert load_plugin(Path(path.parent, "..", path.parent.name, path.name)) is first
     # Of the same length and most likely in the same second: Python's own cache would miss it.
     write(CODE.replace("ge=0", "ge=5"))
-    second = load_code(path)
+    second = load_plugin(path)
     assert second.digest != first.digest
     with pytest.raises(DrugtailError, match="greater than or equal to 5"):
         read_recipe(
-            write({**RECIPE, "loss": {"name": "tilted", "tilt": 1.0}}, "mine.yaml"), code=path
+            write({**RECIPE, "loss": {"name": "tilted", "tilt": 1.0}}, "mine.yaml"),
+            model=recipe_model(path),
         )
     write(CODE.replace('"tilted"', '"leaning"'))
-    load_code(path)
+    load_plugin(path)
     assert "tilted" not in LOSSES.names()
     assert "leaning" in LOSSES.names()
     assert not (path.parent / "__pycache__").exists()
 
 
 def test_two_files_stand_beside_each_other(write: Write) -> None:
-    load_code(write(CODE))
-    load_code(write(CODE.replace('"tilted"', '"leaning"'), "other.py"))
+    load_plugin(write(CODE))
+    load_plugin(write(CODE.replace('"tilted"', '"leaning"'), "other.py"))
     assert {"tilted", "leaning"} <= set(LOSSES.names())
 
 
@@ -190,7 +199,7 @@ FAULTS = {
     "exit": ("import sys\nsys.exit('no')\n", "line 2: SystemExit: no; mend the file"),
     "import": ("import nothing_like_it\n", "line 1: ModuleNotFoundError: .*nothing_like_it"),
     "not text": ("x = '\0'\n", "SyntaxError|ValueError"),
-    "nothing": (HEAD, r'registers no part; decorate a function, for example with @LOSSES\.reg'),
+    "nothing": (HEAD, r'registers no component; decorate a function, .* with @LOSSES\.reg'),
     "taken": (
         CODE.replace('"tilted"', '"focal"'),
         "line 8: ValueError: loss 'focal' is registered twice; choose another name",
@@ -202,7 +211,7 @@ FAULTS = {
     ),
     "other settings": (
         CODE.replace("(Settings)", ""),
-        r"its settings, .*Tilted.*, are not a class derived from .*parts\.Settings; derive",
+        r"its settings, .*Tilted.*, are not a class derived from .*base\.Settings; derive",
     ),
     "no class": (CODE.replace(", Tilted)", ", {'a': 1})"), "are not a class derived from"),
     "no name": (
@@ -224,15 +233,15 @@ def test_a_faulty_file_is_refused_by_name_and_leaves_nothing_behind(
 ) -> None:
     code, says = FAULTS[fault]
     path = write(code)
-    before = {key: registry.names() for key, registry in part_registries().items()}
+    before = {key: registry.names() for key, registry in component_registries().items()}
     with pytest.raises(DrugtailError) as error:
-        load_code(path)
+        load_plugin(path)
     assert str(error.value).startswith(f"{path}: ")
     assert re.search(says, str(error.value), re.DOTALL), str(error.value)
-    assert {key: registry.names() for key, registry in part_registries().items()} == before
+    assert {key: registry.names() for key, registry in component_registries().items()} == before
     # What was mended is loaded as if nothing had been.
     write(CODE)
-    assert load_code(path).names == {"loss": ("tilted",)}
+    assert load_plugin(path).names == {"loss": ("tilted",)}
 
 
 def test_a_contrastive_term_needs_the_settings_of_one(write: Write) -> None:
@@ -240,8 +249,8 @@ def test_a_contrastive_term_needs_the_settings_of_one(write: Write) -> None:
         "methods.losses import CONTRASTIVE, negative_log_likelihood", "methods.contrastive import *"
     )
     path = write("from drugtail.methods.contrastive import CONTRASTIVE\n" + code)
-    with pytest.raises(DrugtailError, match=r"derived from .*parts\.ContrastiveSettings"):
-        load_code(path)
+    with pytest.raises(DrugtailError, match=r"derived from .*contrastive\.ContrastiveSettings"):
+        load_plugin(path)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +264,7 @@ def test_a_contrastive_term_needs_the_settings_of_one(write: Write) -> None:
 def test_what_is_no_file_of_python_is_refused(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(DrugtailError) as error:
-        load_code(tmp_path / name)
+        load_plugin(tmp_path / name)
     assert str(error.value).startswith(f"{tmp_path / name}: ")
     assert says in str(error.value)
 
@@ -340,8 +349,8 @@ def test_the_command_checks_a_recipe_outside_the_catalogue(write: Write) -> None
 
 def test_recipes_without_code_are_read_without_pytorch() -> None:
     program = (
-        "import sys; from pathlib import Path; from drugtail.config import Catalogue\n"
-        "from drugtail.methods.overview import methods\n"
+        "import sys; from pathlib import Path; from drugtail.config.catalogue import Catalogue\n"
+        "from drugtail.listing import methods\n"
         f"c = Catalogue(Path({str(CONFIG)!r}))\n"
         "methods(c.recipe(n) for n in c.names('methods')); sys.exit('torch' in sys.modules)"
     )
@@ -358,7 +367,7 @@ def test_results_are_bound_to_the_file_and_a_classifier_of_ones_own_predicts(
         """\
 from typing import Literal
 from drugtail.methods.classical import CLASSIFIERS
-from drugtail.methods.parts import Settings
+from drugtail.config.base import Settings
 
 class Bayes(Settings):
     name: Literal["bayes"]
@@ -369,12 +378,15 @@ def bayes(settings, seed, threads):
     return BernoulliNB()
 """
     )
-    recipe = read_recipe(write({**RECIPE, "classifier": {"name": "bayes"}}, "mine.yaml"), code=code)
-    train_block(
+    recipe = read_recipe(
+        write({**RECIPE, "classifier": {"name": "bayes"}}, "mine.yaml"), model=recipe_model(code)
+    )
+    block = Block(
         **make_files((30, 20, 10)).inputs("morgan"), recipe=recipe,
         encoder=FingerprintEncoder(name="morgan", kind="fingerprint"), training=Training(),
-        seeds=[0], output=tmp_path / "out", code=code, device="cpu",
+        seeds=[0], code=code, device="cpu",
     )  # fmt: skip
+    train_block(block, tmp_path / "out")
     manifest = read_json(tmp_path / "out/manifest.json")
     assert manifest["inputs"]["code"] == {"path": str(code), "sha256": file_digest(code)}
     logits = read_parquet(tmp_path / "out/predictions.parquet").filter(like="logit_").to_numpy()
@@ -386,7 +398,7 @@ STOPPING = """\
 from pathlib import Path
 from typing import Literal
 import torch
-from drugtail.methods.parts import Settings
+from drugtail.config.base import Settings
 from drugtail.methods.samplers import SAMPLERS
 
 class Stopping(Settings):
@@ -408,12 +420,14 @@ def test_a_checkpoint_is_used_if_the_file_is_as_it_was(
     code, stop = write(STOPPING), write("", "stop")
 
     def train() -> None:
-        train_block(
-            **make_files((30, 20, 10)).inputs(), recipe=read_recipe(recipe, code=code),
+        block = Block(
+            **make_files((30, 20, 10)).inputs(),
+            recipe=read_recipe(recipe, model=recipe_model(code)),
             encoder=GraphEncoder(name="tiny", kind="gcn", layers=1, width=8, head=[8]),
-            training=Training(epochs=2, batch_size=16), seeds=[0], output=tmp_path / "out",
-            code=code, checkpoints=tmp_path / "checkpoints", checkpoint_seconds=0, device="cpu",
+            training=Training(epochs=2, batch_size=16), seeds=[0], code=code, device="cpu",
         )  # fmt: skip
+        checkpoints = tmp_path / "checkpoints"
+        train_block(block, tmp_path / "out", checkpoints=checkpoints, checkpoint_seconds=0)
 
     with pytest.raises(RuntimeError, match="stopped"):
         train()

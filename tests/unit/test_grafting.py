@@ -11,14 +11,14 @@ from drugtail.features.atoms import FIELDS
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import BONDS, GraphStore
 from drugtail.methods.grafting import (
-    Parts,
-    best_part,
+    Fragments,
+    best_fragment,
     contrast,
-    find_parts,
+    find_fragments,
     join,
     select,
 )
-from drugtail.training.second_phase import nearest_to_mean, pairs_to_graft
+from drugtail.training.second_stage_two_phase import nearest_to_mean, pairs_to_graft
 
 SMILES = [
     "CCOC(=O)c1ccccc1N", "C1CC1", "c1ccc(cc1)-c1ccncc1", "CCC#N", "C", "CC(C)(C)OC(=O)NCC1CCNCC1",
@@ -45,7 +45,7 @@ def parts_by_rdkit(smiles: str, smallest: int) -> Counter[tuple[int, frozenset[i
     return found
 
 
-def listed(parts: Parts, molecule: int) -> Counter[tuple[int, frozenset[int]]]:
+def listed(parts: Fragments, molecule: int) -> Counter[tuple[int, frozenset[int]]]:
     found: Counter[tuple[int, frozenset[int]]] = Counter()
     for k in np.flatnonzero(parts.molecule == molecule):
         kept = parts.kept[parts.start[k] : parts.start[k + 1]]
@@ -55,17 +55,17 @@ def listed(parts: Parts, molecule: int) -> Counter[tuple[int, frozenset[int]]]:
 
 @pytest.mark.parametrize("smallest", [1, 2, 3])
 def test_parts_are_both_sides_of_every_single_bond_outside_rings(smallest: int) -> None:
-    parts = find_parts(pack_atoms(SMILES), smallest)
+    parts = find_fragments(pack_atoms(SMILES), smallest)
     assert (np.diff(parts.molecule) >= 0).all()
     for number, smiles in enumerate(SMILES):
         assert listed(parts, number) == parts_by_rdkit(smiles, smallest), smiles
 
 
 def test_nothing_that_can_be_cut_gives_no_parts() -> None:
-    parts = find_parts(pack_atoms(["C1CC1", "C"]))
+    parts = find_fragments(pack_atoms(["C1CC1", "C"]))
     assert len(parts.molecule) == 0
-    assert len(find_parts(pack_atoms([])).molecule) == 0
-    assert best_part(parts, np.zeros(0), 2).tolist() == [-1, -1]
+    assert len(find_fragments(pack_atoms([])).molecule) == 0
+    assert best_fragment(parts, np.zeros(0), 2).tolist() == [-1, -1]
 
 
 def rebuilt(arrays: dict[str, np.ndarray], number: int, elements: list[str]) -> str:
@@ -91,7 +91,7 @@ def test_a_grafted_molecule_is_the_one_chemistry_would_make_and_its_features_are
     """Methyl benzoate's acyl part on the amine part of benzylamine: an amide."""
     smiles = ["CCOC(=O)c1ccccc1", "CCNCc1ccccc1"]
     arrays = pack_atoms(smiles)
-    parts = find_parts(arrays)
+    parts = find_fragments(arrays)
     sides = [listed(parts, 0), listed(parts, 1)]
     acyl = Chem.MolFromSmiles(smiles[0]).GetSubstructMatch(Chem.MolFromSmarts("C(=O)c1ccccc1"))
     amine = Chem.MolFromSmiles(smiles[1]).GetSubstructMatch(Chem.MolFromSmarts("[NH]Cc1ccccc1"))
@@ -130,7 +130,7 @@ def test_a_grafted_molecule_is_the_one_chemistry_would_make_and_its_features_are
 
 def test_grafted_molecules_can_be_stored_and_every_atom_keeps_its_degree() -> None:
     arrays = pack_atoms(SMILES)
-    parts = find_parts(arrays)
+    parts = find_fragments(arrays)
     generator = np.random.default_rng(0)
     first, second = generator.integers(len(parts.molecule), size=(2, 200))
     made = join(arrays, parts, first, second)
@@ -150,7 +150,7 @@ def test_grafted_molecules_can_be_stored_and_every_atom_keeps_its_degree() -> No
 
 def test_contrast_is_the_mean_inside_less_the_mean_outside() -> None:
     arrays = pack_atoms(SMILES)
-    parts = find_parts(arrays)
+    parts = find_fragments(arrays)
     activation = np.random.default_rng(1).normal(size=arrays["atom_counts"].sum())
     found = contrast(parts, arrays, activation)
     start = np.concatenate([[0], np.cumsum(arrays["atom_counts"])])
@@ -158,7 +158,7 @@ def test_contrast_is_the_mean_inside_less_the_mean_outside() -> None:
         values = activation[start[m] : start[m + 1]]
         kept = parts.kept[parts.start[k] : parts.start[k + 1]]
         assert found[k] == pytest.approx(values[kept].mean() - values[~kept].mean())
-    best = best_part(parts, found, len(SMILES))
+    best = best_fragment(parts, found, len(SMILES))
     for m, k in enumerate(best):
         mine = found[parts.molecule == m]
         assert (k == -1 and len(mine) == 0) or found[k] == mine.max()

@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drugtail.methods.experts import combine_by_evidence, trust
-from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.parts import (
+from drugtail.config.components.losses import (
     ClassDependentTemperature,
     DiverseExperts,
     Focal,
@@ -22,6 +20,8 @@ from drugtail.methods.parts import (
     TrustworthyExperts,
     VectorScaling,
 )
+from drugtail.methods.losses import LOSSES, Outcome
+from drugtail.models.experts import combine_by_evidence, trust
 from drugtail.runtime.draws import Draws
 
 COUNTS = torch.tensor([500, 80, 13, 2, 1])
@@ -299,7 +299,7 @@ def test_with_classes_of_one_size_an_adjusted_loss_is_cross_entropy(name: str, s
 
 
 @pytest.mark.parametrize(
-    ("name", "part"),
+    ("name", "subset"),
     [
         ("focal", Focal(name="focal", gamma=0.0)),
         ("ldam", Ldam(name="ldam", margin=0.0)),

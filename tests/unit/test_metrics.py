@@ -275,8 +275,8 @@ def predictions(folder: Path, seeds: tuple[int, ...] = (0, 1)) -> tuple[Path, pd
             labels, logits = sample(3, 40, seed=10 * seed + offset)
             frame = pd.DataFrame(logits, columns=[f"logit_{c}" for c in range(3)])
             ids = [f"{part}{i}" for i in range(40)]
-            frames.append(frame.assign(id=ids, part=part, label=labels, seed=seed))
-    empty = pd.DataFrame(columns=["id", "part", "label", "seed", "logit_0", "logit_1", "logit_2"])
+            frames.append(frame.assign(id=ids, subset=part, label=labels, seed=seed))
+    empty = pd.DataFrame(columns=["id", "subset", "label", "seed", "logit_0", "logit_1", "logit_2"])
     frame = pd.concat(frames, ignore_index=True) if frames else empty
     write_parquet(folder / "predictions.parquet", frame, HEADER)
     return folder / "predictions.parquet", frame
@@ -288,13 +288,13 @@ def test_a_block_gets_one_row_per_run_and_one_per_run_part_and_class(tmp_path: P
     runs, classes = read_parquet(tmp_path / "m.parquet"), read_parquet(tmp_path / "c.parquet")
     assert runs["seed"].tolist() == [0, 1]
     groups = ["head", "tail", "middle"]
-    for (seed, part), rows in frame.groupby(["seed", "part"]):
+    for (seed, part), rows in frame.groupby(["seed", "subset"]):
         labels = rows["label"].to_numpy()
         logits = rows[["logit_0", "logit_1", "logit_2"]].to_numpy()
         run = runs[runs["seed"] == seed].iloc[0]
         for name, value in run_metrics(labels, logits, groups).items():
             assert run[f"{part}_{name}"] == pytest.approx(value, nan_ok=True)
-        mine = classes[(classes["seed"] == seed) & (classes["part"] == part)]
+        mine = classes[(classes["seed"] == seed) & (classes["subset"] == part)]
         assert mine["label_name"].tolist() == ["a", "b", "c"]
         assert mine["group"].tolist() == groups
         assert mine["n_train"].tolist() == [50, 5, 20]

@@ -8,6 +8,7 @@ from reference import PlainGCN
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv, GINConv, global_add_pool
 
+from drugtail.config.encoder import GraphEncoder
 from drugtail.features.atoms import FEATURES
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import Batch, GraphStore
@@ -15,7 +16,6 @@ from drugtail.models.classifiers import Head
 from drugtail.models.encoders import GCN
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Linear
-from drugtail.schema import GraphEncoder
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",

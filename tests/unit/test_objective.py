@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.encoder import GraphEncoder
+from drugtail.config.training import Training
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.mixing import MIXING
 from drugtail.runtime.draws import Draws, mix
-from drugtail.schema import GraphEncoder, Training
-from drugtail.training.engine import Run
 from drugtail.training.objective import MIXING_STREAM
 from drugtail.training.problem import read_problem
+from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
 CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
@@ -30,15 +31,17 @@ def files(make_files: MakeFiles) -> Any:
     return make_files((70, 30, 10))
 
 
-def make_run(files: Any, method: str, epochs: int = 10) -> Run:
+def make_run(files: Any, method: str, epochs: int = 10) -> SeedBatch:
     store = GraphStore(load_arrays(files.atoms), torch.device("cpu"))
     problem, recipe = read_problem(files.molecules, files.split), CATALOGUE.recipe(method)
-    run = Run(problem, store, recipe, ENCODER, Training(epochs=epochs, batch_size=24), SEEDS, False)
+    run = SeedBatch(
+        problem, store, recipe, ENCODER, Training(epochs=epochs, batch_size=24), SEEDS, False
+    )
     run.network.train()
     return run
 
 
-def drawn_and_losses(run: Run, progress: float, twice: bool = False) -> tuple[Tensor, Tensor]:
+def drawn_and_losses(run: SeedBatch, progress: float, twice: bool = False) -> tuple[Tensor, Tensor]:
     """A batch of either seed, [S, B], or [S, 2 B], and its loss, [S]."""
     size = 20
     order = torch.stack([torch.randperm(len(run.objective.classes.labels)) for _ in SEEDS])
@@ -49,8 +52,8 @@ def drawn_and_losses(run: Run, progress: float, twice: bool = False) -> tuple[Te
     return drawn, losses.total
 
 
-def embeddings(run: Run, drawn: Tensor) -> Tensor:
-    batch = run.store.batch(run.parts["train"][drawn])
+def embeddings(run: SeedBatch, drawn: Tensor) -> Tensor:
+    batch = run.store.batch(run.subsets["train"][drawn])
     found: Tensor = run.network.encoder(batch, run.store.type_features)
     return found
 
@@ -159,7 +162,7 @@ def test_influence_counts_in_the_second_half_by_what_the_last_layer_got(
         assert found[s].item() == pytest.approx(total / drawn.shape[1], rel=1e-5)
 
 
-def shares_of_classes(run: Run, epoch: int) -> tuple[Tensor, Tensor]:
+def shares_of_classes(run: SeedBatch, epoch: int) -> tuple[Tensor, Tensor]:
     """Of either seed's draws of an epoch, [S, C], and how often each molecule is drawn, [S, N]."""
     run.epoch = epoch
     drawn = run._draw(run._sampler(), "order")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 import drugtail
+from drugtail.config.dataset import Dataset
 from drugtail.data.prepare import canonical_reaction, parse_molecules, prepare_dataset
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
-from drugtail.schema import Dataset
 
 YES_NO = {"0": "no", "1": "yes"}
 ENOUGH = [["CCO", "0"], ["CCN", "1"]]
@@ -274,7 +274,7 @@ def test_a_published_split_is_read_in_its_usual_spellings(tmp_path: Path) -> Non
     rows = [["C" * (i + 1), str(i % 2), fold] for i, fold in enumerate(folds)]
     found = prepare(tmp_path, rows, dataset, ["smiles", "label", "fold"])
     assert found.molecules["official"].tolist() == ["train", "valid", "test", "valid", "valid"]
-    assert found.reasons == {6: "unknown part in the split column: holdout"}
+    assert found.reasons == {6: "unknown subset in the split column: holdout"}
 
 
 def test_labels_are_taken_as_found_when_no_classes_are_listed(tmp_path: Path) -> None:

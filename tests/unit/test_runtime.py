@@ -206,7 +206,7 @@ def test_a_damaged_json_file_is_refused_by_name(tmp_path: Path, content: bytes) 
 
 
 def test_parquet_keeps_values_types_and_header(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"id": ["a", "β"], "n": [1, 2], "x": [0.5, None], "part": ["", "test"]})
+    frame = pd.DataFrame({"id": ["a", "β"], "n": [1, 2], "x": [0.5, None], "subset": ["", "test"]})
     header = {"class_names": ["no", "ja"], "seed": 3}
     write_parquet(tmp_path / "t.parquet", frame, header)
     pd.testing.assert_frame_equal(read_parquet(tmp_path / "t.parquet"), frame, check_dtype=False)

@@ -12,25 +12,24 @@ from scipy.stats import chisquare
 from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import Batch, GraphStore
-from drugtail.methods.geometry import Geometry
-from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.parts import (
+from drugtail.config.components.losses import LogitAdjustment
+from drugtail.config.components.samplers import DeferredSampler, UndersampleSampler
+from drugtail.config.components.views import EdgeDrop
+from drugtail.config.components.weights import (
     ClassBalancedWeights,
     ClassSeparabilityWeights,
     CostSensitiveWeights,
-    DeferredSampler,
-    EdgeDrop,
-    LogitAdjustment,
-    UndersampleSampler,
     UniformWeights,
 )
-from drugtail.methods.registry import Registry
+from drugtail.features.featurize import pack_atoms
+from drugtail.features.packed import Batch, GraphStore
+from drugtail.geometry.class_geometry import Geometry
+from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.methods.views import VIEWS, drop_probability
 from drugtail.methods.weights import CLASS_WEIGHTS, class_distance_weights
 from drugtail.runtime.draws import Draws
+from drugtail.runtime.registry import Registry
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 0)
 

@@ -168,7 +168,7 @@ def molecules(
 
 def parts_of(path: Path, strategy: str, seed: int, output: Path) -> list[str]:
     split_dataset(path, strategy, seed, output)
-    return read_parquet(output.with_name(output.name + ".parquet"))["part"].tolist()
+    return read_parquet(output.with_name(output.name + ".parquet"))["subset"].tolist()
 
 
 @pytest.mark.parametrize("strategy", ["random", "standard", "scaffold"])
@@ -197,7 +197,7 @@ def test_the_summary_says_what_the_split_is_like(tmp_path: Path) -> None:
     summary = read_json(tmp_path / "random-3.json")
     frame = read_parquet(path)
     assert (summary["dataset"], summary["strategy"], summary["seed"]) == ("tiny", "random", 3)
-    table_text = "id,part\n" + "".join(
+    table_text = "id,subset\n" + "".join(
         f"{i},{part}\n" for i, part in zip(frame["id"], parts, strict=True)
     )
     assert summary["sha256"] == hashlib.sha256(table_text.encode()).hexdigest()
@@ -225,7 +225,7 @@ def test_the_summary_says_what_the_split_is_like(tmp_path: Path) -> None:
 def test_a_reaction_overlaps_only_with_the_same_reactants_and_product() -> None:
     frame = pd.DataFrame(
         {
-            "part": ["train", "train", "valid", "test", "test"],
+            "subset": ["train", "train", "valid", "test", "test"],
             "label": [0, 1, 0, 0, 1],
             "smiles": ["P", "Q", "P", "P", "R"],
             "scaffold": ["", "s", "", "s", "s"],

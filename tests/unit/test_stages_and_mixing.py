@@ -14,22 +14,23 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
-from drugtail.config import Catalogue
+from drugtail.config.base import merged
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.components.mixing import Mixup, Remix
+from drugtail.config.encoder import GraphEncoder
+from drugtail.config.schedule import last_change_epoch
+from drugtail.config.training import Training
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.distillation import distillation
-from drugtail.methods.experts import combine_by_evidence
-from drugtail.methods.mixing import MIXING, bilateral_share
-from drugtail.methods.parts import Mixup, Remix
+from drugtail.methods.mixing import MIXING
 from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
+from drugtail.models.experts import combine_by_evidence
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.settings import merged
-from drugtail.schema import GraphEncoder, Training
-from drugtail.training.engine import Run
-from drugtail.training.epochs import last_change_epoch
 from drugtail.training.problem import read_problem
-from drugtail.training.stages import enter_second_stage
+from drugtail.training.second_stage import enter_second_stage
+from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
 CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
@@ -73,7 +74,11 @@ def test_remix_gives_the_label_by_the_papers_three_cases(kappa: float, tau: floa
 
 
 def test_bilateral_share_falls_from_one_by_the_square_of_the_time() -> None:
-    assert [bilateral_share(torch.tensor(t)).item() for t in (0.0, 0.5, 1.0)] == [1.0, 0.75, 0.0]
+    assert [MIXING["bilateral"](None, torch.tensor(t)).item() for t in (0.0, 0.5, 1.0)] == [
+        1.0,
+        0.75,
+        0.0,
+    ]
 
 
 # --------------------------------------------------------------------------- distillation
@@ -143,15 +148,15 @@ def test_nearest_class_mean_is_the_class_whose_mean_has_the_largest_cosine() -> 
 # ------------------------------------------------------------------------ in a training
 
 
-def make_run(files: Any, method: str, epochs: int = 6, **changes: Any) -> Run:
+def make_run(files: Any, method: str, epochs: int = 6, **changes: Any) -> SeedBatch:
     recipe = merged(CATALOGUE.recipe(method), {k.replace("__", "."): v for k, v in changes.items()})
     store = GraphStore(load_arrays(files.atoms), torch.device("cpu"))
     training = Training(epochs=epochs, batch_size=24, schedule_scale=0.2, learning_rate=0.005)
-    return Run(read_problem(files.molecules, files.split), store, recipe, ENCODER, training, (0, 1),
-               False)  # fmt: skip
+    problem = read_problem(files.molecules, files.split)
+    return SeedBatch(problem, store, recipe, ENCODER, training, (0, 1), False)
 
 
-def finish(run: Run) -> list[Any]:
+def finish(run: SeedBatch) -> list[Any]:
     while run.epoch < run.training.epochs:
         run.train_epoch()
     return run.results()
@@ -203,7 +208,7 @@ def test_the_features_of_frozen_molecules_are_what_the_network_computes(files: A
         run.train_epoch()
     pool = run.objective.pool
     assert pool.features is not None
-    said = run.predict(run.parts["train"])
+    said = run.predict(run.subsets["train"])
     torch.testing.assert_close(pool.features, said.features)
     torch.testing.assert_close(run.network.classify_features(pool.features).logits, said.logits)
 
@@ -220,7 +225,7 @@ def test_a_distilled_student_starts_anew_and_its_teacher_is_the_first_stage(file
     for index, weights in enumerate(best):
         assert weights is not None
         load_state_of(teacher.network, index, weights)
-    torch.testing.assert_close(pool.teacher, teacher.predict(teacher.parts["train"]).logits)
+    torch.testing.assert_close(pool.teacher, teacher.predict(teacher.subsets["train"]).logits)
     # The learning rate begins anew with it.
     rates = [row["learning_rate"] for row in run.seeds[0].history]
     assert rates[3] == rates[0] > rates[2]
@@ -275,7 +280,7 @@ def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(fil
     before = copy.deepcopy(run.network)
     run.losses.zero_()
     run.update(drawn, torch.tensor([0, 1]))
-    logits = before(run.store.batch(run.parts["train"][drawn]), run.store.type_features).logits
+    logits = before(run.store.batch(run.subsets["train"][drawn]), run.store.type_features).logits
     counts, labels = run.objective.classes.counts, run.objective.classes.labels[:24]
     pool = run.objective.pool
     assert pool.teacher is not None
@@ -304,7 +309,7 @@ def test_a_posthoc_method_is_cross_entropy_with_another_last_layer(files: Any, m
                 {k: torch.stack([weights.get(k, torch.zeros(3))] * 2)
                  for k in plain.network.state_dict()}
             )  # fmt: skip
-            said = plain.predict(plain.parts["test"]).logits[index]
+            said = plain.predict(plain.subsets["test"]).logits[index]
             wanted = said - (counts / counts.sum()).log()
             torch.testing.assert_close(
                 torch.from_numpy(one.logits["test"]).double(), wanted.double(), rtol=1e-5, atol=1e-5
@@ -330,9 +335,9 @@ def test_a_method_that_says_its_uncertainty_gives_it_with_every_prediction(files
 def test_evidence_combines_the_experts_of_each_molecule_by_itself(files: Any) -> None:
     run = make_run(files, "tlc", epochs=2)
     finish(run)
-    said = run.predict(run.parts["train"])
+    said = run.predict(run.subsets["train"])
     torch.testing.assert_close(said.logits, combine_by_evidence(said.experts)[0])
-    few = run.predict(run.parts["train"][:3])
+    few = run.predict(run.subsets["train"][:3])
     torch.testing.assert_close(few.logits, said.logits[:, :3])
 
 
@@ -365,9 +370,9 @@ def test_paco_remembers_the_latest_molecules_and_its_slow_encoder_follows(files:
     assert companion.queue_labels is not None
     assert (companion.queue_labels >= 0).all(), "77 molecules went by in each of two epochs"
     torch.testing.assert_close(companion.queue.norm(dim=2), torch.ones(2, 60))
-    assert companion.slow is not None
+    assert companion.momentum_encoder is not None
     now = dict(run.network.encoder.named_parameters())
-    for name, slow in companion.slow.named_parameters():
+    for name, slow in companion.momentum_encoder.named_parameters():
         assert not torch.equal(slow, fast[name])
         assert (slow - fast[name]).norm() < 0.1 * (now[name] - fast[name]).norm()
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.statistics import (
     RESAMPLES,
@@ -89,31 +89,31 @@ def test_an_interval_does_not_widen_because_data_sets_differ() -> None:
 def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
     rows = [
         {"dataset": "a", "split": "random-0", "encoder": encoder, "method": "plain", "seed": seed,
-         "part": "test", "label": label, "label_name": str(label), "n_train": 100 // (label + 1),
+         "subset": "test", "label": label, "label_name": str(label), "n_train": 100 // (label + 1),
          "group": "head", "recall": recall}
         for encoder, recall in (("gcn", 0.9), ("wide", 0.1)) for seed in range(3)
         for label in range(4)
     ]  # fmt: skip
-    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
     drawn = (tmp_path / "recall.svg").read_text()
     assert "plain (gcn)" in drawn
     assert "plain (wide)" in drawn
     one = pd.DataFrame(rows).query("encoder == 'gcn'")
-    write_parquet(tmp_path / "classes.parquet", one)
-    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    write_parquet(tmp_path / "class_metrics.parquet", one)
+    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
     assert "plain (gcn)" not in (tmp_path / "recall.svg").read_text()
 
 
 def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) -> None:
     rows = [
         {"dataset": "a", "split": "random-0", "encoder": "gcn", "method": f"a_method_of_name_{i}",
-         "seed": seed, "part": "test", "label": label, "label_name": str(label),
+         "seed": seed, "subset": "test", "label": label, "label_name": str(label),
          "n_train": 100 // (label + 1), "group": "head", "recall": 0.5 + i / 100}
         for i in range(10) for seed in range(2) for label in range(4)
     ]  # fmt: skip
-    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "classes.parquet", tmp_path / "recall")
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', (tmp_path / "recall.svg").read_text())
     assert size is not None
     width, height = (float(number) / 72 for number in size.groups())
@@ -259,7 +259,7 @@ def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
                 run = {**key, "dataset": dataset, "seed": seed, "label": label}
                 group = "head" if label < number // 2 else "tail"
                 classes += [
-                    run | {"part": part, "label_name": f"c{label}", "group": group,
+                    run | {"subset": part, "label_name": f"c{label}", "group": group,
                            "n_train": 1000 // (label + 1), "recall": recall[label]}
                     for part in ("valid", "test")
                 ]  # fmt: skip
@@ -275,7 +275,7 @@ def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_a_class_without_test_molecules_is_left_out() -> None:
     classes, history = class_tables()
-    classes.loc[(classes["label"] == 1) & (classes["part"] == "test"), "recall"] = np.nan
+    classes.loc[(classes["label"] == 1) & (classes["subset"] == "test"), "recall"] = np.nan
     six = identifiability(classes, history).set_index("dataset").loc["six"]
     assert six["classes"] == 5
     assert six["separability_rho"] == pytest.approx(1)
@@ -284,13 +284,13 @@ def test_a_class_without_test_molecules_is_left_out() -> None:
 
 def test_without_finished_runs_there_is_a_table_without_rows(tmp_path: Path) -> None:
     classes, history = class_tables()
-    write_parquet(tmp_path / "classes.parquet", classes[["dataset", "seed"]].head(0))
+    write_parquet(tmp_path / "class_metrics.parquet", classes[["dataset", "seed"]].head(0))
     write_parquet(tmp_path / "class_history.parquet", history[["dataset", "seed"]].head(0))
     tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
     assert pd.read_csv(tmp_path / "out.csv").empty
     assert "Easy tail classes" in (tmp_path / "out.md").read_text()
     plot_identifiability(
-        tmp_path / "classes.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+        tmp_path / "class_metrics.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
     )
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -308,14 +308,14 @@ def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_p
     assert (six["easy_tail"], six["tail"]) == (2, 3)
     assert np.isnan(found.loc["two", "n_train_rho"])
 
-    write_parquet(tmp_path / "classes.parquet", classes)
+    write_parquet(tmp_path / "class_metrics.parquet", classes)
     write_parquet(tmp_path / "class_history.parquet", history)
     tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
     text = (tmp_path / "out.md").read_text()
     assert "2 of 3" in text
     assert "n/a" in next(line for line in text.splitlines() if line.startswith("| two"))
     plot_identifiability(
-        tmp_path / "classes.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+        tmp_path / "class_metrics.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
     )
     # The svg draws text as shapes and names it in comments; "two" has too few classes.
     drawn = (tmp_path / "figure.svg").read_text()
@@ -341,15 +341,15 @@ def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path
     rows = [
         {
             "dataset": "d", "split": "random-0", "encoder": "gcn", "method": f"m{i}", "seed": seed,
-            "part": "test", "label": c, "label_name": f"class {c}", "n_train": n, "group": group,
+            "subset": "test", "label": c, "label_name": f"class {c}", "n_train": n, "group": group,
             "recall": (i + 10 * c + 2 * seed - 1) / 100,
         }
         for i in range(11)
         for seed in range(2)
         for c, (n, group) in enumerate([(30, "tail"), (900, "head"), (100, "middle")])
     ]  # fmt: skip
-    write_parquet(tmp_path / "classes.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "classes.parquet", tmp_path / "map")
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "map")
     said = re.findall(r"<!-- (.*?) -->", (tmp_path / "map.svg").read_text())
     # From the largest class to the smallest.
     assert [text for text in said if text.startswith("class ")] == [

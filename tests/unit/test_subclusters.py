@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,23 +14,33 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from drugtail.methods import geometry as geometry_module
-from drugtail.methods import subclusters as subclusters_module
-from drugtail.methods.geometry import (
-    Geometry,
-    class_spread,
-    class_temperatures,
-    nearest_centre,
-    nearest_other_class,
-    separability,
-    take_geometry,
-)
-from drugtail.methods.subclusters import (
+from drugtail.geometry import balanced_kmeans as subclusters_module
+from drugtail.geometry import class_geometry as geometry_module
+from drugtail.geometry.balanced_kmeans import (
     assign_within_capacity,
     balanced_kmeans,
     divide,
     subcluster_counts,
 )
+from drugtail.geometry.class_geometry import (
+    Geometry,
+    class_spread,
+    class_temperatures,
+    cluster_classes,
+    nearest_centre,
+    nearest_other_class,
+    separability,
+    take_geometry,
+)
+
+
+def clustered_geometry(
+    x: Tensor, labels: Tensor, valid: Tensor, valid_labels: Tensor, **clustering: Any
+) -> Geometry:
+    """Cluster every class, and measure how they lie."""
+    whole = clustering.get("minimum_size", 1) is None
+    subclusters = labels if whole else cluster_classes(x, labels, **clustering)
+    return take_geometry(x, labels, valid, valid_labels, subclusters)
 
 
 def points(n: int, dimension: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -336,13 +347,13 @@ def test_the_search_in_groups_of_centres_finds_nearly_always_the_nearest(
 
 def test_validation_molecules_are_measured_against_the_sub_clusters_of_training_ones() -> None:
     x, labels = blobs([60, 40, 20], noise=0.5)
-    taken = take_geometry(x, labels, x, labels)
+    taken = clustered_geometry(x, labels, x, labels)
     torch.testing.assert_close(taken.valid_separability, taken.separability)
     # Validation molecules that lie where another class does are not separable.
-    other = take_geometry(x, labels, x, (labels + 1) % 3)
+    other = clustered_geometry(x, labels, x, (labels + 1) % 3)
     assert (other.valid_separability < taken.separability).all()
     # A class without validation molecules keeps the value of its training molecules.
-    some = take_geometry(x, labels, x[labels == 0], labels[labels == 0])
+    some = clustered_geometry(x, labels, x[labels == 0], labels[labels == 0])
     torch.testing.assert_close(some.valid_separability, taken.separability)
 
 
@@ -498,7 +509,7 @@ def test_subcluster_counts_follow_their_formula(counts: list[int], minimum: int)
 
 
 def geometry(x: Tensor, labels: Tensor, seed: int = 0, minimum_size: int = 10) -> Geometry:
-    return take_geometry(x, labels, x[:0], labels[:0], minimum_size=minimum_size, seed=seed)
+    return clustered_geometry(x, labels, x[:0], labels[:0], minimum_size=minimum_size, seed=seed)
 
 
 def test_geometry_cuts_classes_into_their_own_capacity_limited_subclusters() -> None:
@@ -569,11 +580,11 @@ def test_kmeans_without_balance_makes_clusters_above_their_share() -> None:
     one = torch.cat([torch.zeros(len(x)), torch.ones(10)]).long()
     everything = torch.cat([x, points(10, 16, 9)])
     share = -(-380 // 5)
-    plain = take_geometry(
+    plain = clustered_geometry(
         everything, one, x[:0], labels[:0], sizes=torch.tensor([50, 10]), balanced=False
     )
     assert torch.bincount(plain.subclusters[one == 0]).max() > share
-    balanced = take_geometry(everything, one, x[:0], labels[:0], sizes=torch.tensor([50, 10]))
+    balanced = clustered_geometry(everything, one, x[:0], labels[:0], sizes=torch.tensor([50, 10]))
     assert torch.bincount(balanced.subclusters[one == 0]).max() <= share
 
 

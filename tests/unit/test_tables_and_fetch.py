@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drugtail.config.dataset import Dataset
 from drugtail.data.fetch import fetch_dataset
 from drugtail.data.tables import read_table
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
-from drugtail.schema import Dataset
 
 # ------------------------------------------------------------------------------------ tables
 

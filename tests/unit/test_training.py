@@ -23,13 +23,19 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from torch import Tensor
 
 import drugtail
-from drugtail.config import Catalogue
+from drugtail.config.base import merged
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.schedule import refresh_epochs
+from drugtail.config.training import Training
 from drugtail.features.packed import GraphStore, load_arrays
 from drugtail.methods.contrastive import CONTRASTIVE
 from drugtail.methods.losses import LOSSES
-from drugtail.methods.recipe import Recipe
 from drugtail.models.companion import Companion
+from drugtail.models.inference import predict
 from drugtail.models.network import Network
+from drugtail.models.saved import load_model
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
@@ -39,16 +45,15 @@ from drugtail.runtime.files import (
     write_parquet,
 )
 from drugtail.runtime.manifest import Manifest
-from drugtail.runtime.settings import merged
-from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
 from drugtail.training import objective as objective_module
-from drugtail.training.block import train_block
-from drugtail.training.checkpoints import Checkpoint, load_model
-from drugtail.training.engine import Run, batches, predict, train_seeds
-from drugtail.training.epochs import refresh_epochs
+from drugtail.training.block import Block, train_block
+from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.objective import Objective
+from drugtail.training.pool import batches
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.record import SeedResult
+from drugtail.training.seed_batch import SeedBatch
+from drugtail.training.trainer import train_seeds
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
@@ -85,18 +90,15 @@ def train(
     seeds: Sequence[int] = (0,),
     checkpoints: Path | None = None,
 ) -> Path:
-    train_block(
+    block = Block(
         **inputs,
         recipe=recipe(method) if isinstance(method, str) else method,
         encoder=encoder,
         training=settings,
         seeds=seeds,
-        output=output,
-        checkpoints=checkpoints,
-        checkpoint_seconds=0,
         device="cpu",
-        threads=1,
     )
+    train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
     return output
 
 
@@ -107,7 +109,8 @@ def status(output: Path) -> dict[str, Any]:
 
 def results(output: Path) -> dict[str, pd.DataFrame]:
     """Everything in a block's tables that is not a time."""
-    tables = {name: read_parquet(output / f"{name}.parquet") for name in ("predictions", "classes")}
+    names = ("predictions", "class_history")
+    tables = {name: read_parquet(output / f"{name}.parquet") for name in names}
     return tables | {"history": read_parquet(output / "history.parquet").drop(columns=CLOCK)}
 
 
@@ -129,18 +132,18 @@ def test_predictions_cover_validation_and_test_molecules_of_every_seed(
     output = train(files.inputs(), "cross_entropy", tmp_path, seeds=(3, 4))
     predictions = read_parquet(output / "predictions.parquet")
     molecules = read_parquet(files.molecules).merge(read_parquet(files.split), on="id")
-    expected = molecules[molecules["part"].isin(["valid", "test"])].set_index("id")
+    expected = molecules[molecules["subset"].isin(["valid", "test"])].set_index("id")
     assert predictions["seed"].unique().tolist() == [3, 4]
     for seed in (3, 4):
         found = of_seed(predictions, seed).set_index("id")
         assert sorted(found.index) == sorted(expected.index)
-        assert found["part"].equals(expected.loc[found.index, "part"])
+        assert found["subset"].equals(expected.loc[found.index, "subset"])
         assert found["label"].equals(expected.loc[found.index, "label"])
     logits = predictions[["logit_0", "logit_1", "logit_2"]]
     assert (logits.dtypes == np.float32).all()
     assert np.isfinite(logits.to_numpy()).all()
     header = read_parquet_metadata(output / "predictions.parquet")
-    train_labels = molecules.loc[molecules["part"] == "train", "label"]
+    train_labels = molecules.loc[molecules["subset"] == "train", "label"]
     assert header == {
         "dataset": "tiny", "split": "random-0", "encoder": "tiny", "method": "cross_entropy",
         "settings": "default", "class_names": ["class 0", "class 1", "class 2"],
@@ -157,7 +160,7 @@ def test_the_epoch_of_best_validation_balanced_accuracy_is_the_one_that_predicts
     best = status(output)["seeds"]["0"]["best_epoch"]
     assert best == history["valid_balanced_accuracy"].idxmax() == history.loc[best, "epoch"]
     predictions = read_parquet(output / "predictions.parquet")
-    valid = predictions[predictions["part"] == "valid"]
+    valid = predictions[predictions["subset"] == "valid"]
     logits = torch.tensor(valid.filter(like="logit_").to_numpy(), dtype=torch.float64)
     guess, truth = logits.argmax(1).numpy(), valid["label"]
     row = history.loc[best]
@@ -316,21 +319,23 @@ def test_reweighting_with_equal_weights_is_bit_for_bit_the_reference(
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from drugtail.config import Catalogue
-from drugtail.schema import GraphEncoder, Training
-from drugtail.training.block import train_block
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.encoder import GraphEncoder
+from drugtail.config.training import Training
+from drugtail.training.block import Block, train_block
 
 call = json.loads(sys.argv[1])
-train_block(
-    **{name: Path(path) for name, path in call["paths"].items()},
+paths = {name: Path(path) for name, path in call["paths"].items()}
+output, checkpoints = paths.pop("output"), paths.pop("checkpoints")
+block = Block(
+    **paths,
     recipe=Catalogue(Path(call["config"])).recipe(call["method"]),
     encoder=GraphEncoder(**call["encoder"]),
     training=Training(**call["training"]),
     seeds=call["seeds"],
-    checkpoint_seconds=0,
     device="cpu",
-    threads=1,
 )
+train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
 """
 
 
@@ -415,12 +420,12 @@ def test_seeds_cut_off_after_every_single_epoch_end_at_the_same_result(
     files: Any, tmp_path: Path, method: str, fixed: bool
 ) -> None:
     call = *seed_inputs(files, method), ENCODER, TRAINING, (0, 1)
-    whole = train_seeds(*call, Checkpoint(None, "", 0), fixed=fixed)
+    whole = train_seeds(*call, Checkpoint(None, "", 0), static_shapes=fixed)
     cuts, result = 0, None
     while result is None:
         try:
             checkpoint = CutOffAfterEachSave(tmp_path / "seeds.pt", "key", 0)
-            result = train_seeds(*call, checkpoint, fixed=fixed)
+            result = train_seeds(*call, checkpoint, static_shapes=fixed)
         except InterruptedError:
             cuts += 1
     assert cuts == TRAINING.epochs
@@ -435,7 +440,7 @@ def assert_same_seed(first: SeedResult, second: SeedResult) -> None:
     frames = [pd.DataFrame(r.history).drop(columns=CLOCK) for r in (first, second)]
     pd.testing.assert_frame_equal(*frames, check_exact=True)
     pd.testing.assert_frame_equal(
-        pd.DataFrame(first.classes), pd.DataFrame(second.classes), check_exact=True
+        pd.DataFrame(first.class_history), pd.DataFrame(second.class_history), check_exact=True
     )
     assert first.logits.keys() == second.logits.keys() == {"valid", "test"}
     for part, logits in first.logits.items():
@@ -547,7 +552,7 @@ def test_a_diverged_seed_is_recorded_with_its_epoch_and_the_block_succeeds(
     predictions = read_parquet(output / "predictions.parquet")
     assert len(predictions) == 0
     assert [c for c in predictions if c.startswith("logit_")] == ["logit_0", "logit_1", "logit_2"]
-    for name in ("classes.parquet", "manifest.json", "model.pt"):
+    for name in ("class_history.parquet", "manifest.json", "model.pt"):
         assert (output / name).exists()
     assert load_model(output / "model.pt")["weights"] == {}
 
@@ -556,15 +561,15 @@ def test_a_seed_that_diverges_leaves_those_computed_with_it_as_they_are(
     files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(files.inputs(), "class_distance", tmp_path / "whole", seeds=(0, 1, 2))
-    original, epoch = Run.train_epoch, 3
+    original, epoch = SeedBatch.train_epoch, 3
 
-    def break_the_second(run: Run) -> None:
+    def break_the_second(run: SeedBatch) -> None:
         if run.epoch == epoch:
             with torch.no_grad():
                 run.network.encoder.layers[0].residual.weight[1, 0, 0] = math.inf
         original(run)
 
-    monkeypatch.setattr(Run, "train_epoch", break_the_second)
+    monkeypatch.setattr(SeedBatch, "train_epoch", break_the_second)
     broken = train(files.inputs(), "class_distance", tmp_path / "broken", seeds=(0, 1, 2))
     runs = status(broken)["seeds"]
     assert [run["status"] for run in runs.values()] == ["finished", "diverged", "finished"]
@@ -610,7 +615,7 @@ def test_batches_hold_all_that_was_drawn_in_order_and_are_as_large_as_each_other
 def test_an_epoch_that_leaves_a_rest_of_one_molecule_trains(
     files: Any, tmp_path: Path, method: str
 ) -> None:
-    molecules = len(read_problem(files.molecules, files.split).parts["train"])
+    molecules = len(read_problem(files.molecules, files.split).subsets["train"])
     size = (molecules - 1) // 2 if molecules % 2 else molecules - 1
     assert molecules % size == 1
     output = train(files.inputs(), method, tmp_path, settings=training(batch_size=size))
@@ -626,7 +631,7 @@ class Step:
 
     def __init__(self, files: Any, method: str, scale: float = 0.2) -> None:
         self.problem, self.store, self.recipe = seed_inputs(files, method)
-        self.train = torch.from_numpy(self.problem.parts["train"])
+        self.train = torch.from_numpy(self.problem.subsets["train"])
         self.labels = torch.from_numpy(self.problem.labels)[self.train]
         self.network = Network(ENCODER, self.problem.classes, seeds=[0]).train()
         self.companion = Companion(self.recipe, self.network, self.problem.classes, seeds=[0])
@@ -764,7 +769,7 @@ def test_class_distance_renews_its_weights_from_the_distances_at_every_refresh(
     files: Any, tmp_path: Path
 ) -> None:
     output = train(files.inputs(), "class_distance", tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     classes = classes[classes["moment"] == "refresh"]
     assert classes["epoch"].unique().tolist() == [2, 4]
     counts = read_problem(files.molecules, files.split).train_counts.tolist()
@@ -793,7 +798,7 @@ def test_class_distance_with_two_classes_keeps_both_weights_at_one(
     make_files: MakeFiles, tmp_path: Path
 ) -> None:
     output = train(make_files((80, 12)).inputs(), "class_distance", tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     refreshes = classes[classes["moment"] == "refresh"]
     assert len(refreshes) == 4
     assert (refreshes["weight"] == 1).all()
@@ -804,7 +809,7 @@ def test_class_distance_with_two_classes_keeps_both_weights_at_one(
 
 def test_class_separability_tells_two_classes_apart(make_files: MakeFiles, tmp_path: Path) -> None:
     output = train(make_files((80, 12)).inputs(), "class_separability", tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     for _, rows in classes[classes["moment"] == "refresh"].groupby("epoch"):
         raw = np.exp(-rows["separability"] / 0.25)
         assert rows["weight"].tolist() == pytest.approx((raw / raw.mean()).tolist(), rel=1e-4)
@@ -812,8 +817,8 @@ def test_class_separability_tells_two_classes_apart(make_files: MakeFiles, tmp_p
 
 
 def test_as_published_every_class_is_one_subcluster(files: Any, tmp_path: Path) -> None:
-    output = train(files.inputs(), "class_distance_as_published", tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    output = train(files.inputs(), "class_distance_official_code", tmp_path)
+    classes = read_parquet(output / "class_history.parquet")
     assert (classes["subclusters"] == 1).all()
     # With one sub-cluster per class both distances are the same.
     both = classes[["class_distance", "subcluster_distance"]]
@@ -831,7 +836,7 @@ def test_an_ablation_of_the_distances_weighs_by_the_other_one_alone(
     files: Any, tmp_path: Path, method: str, column: str
 ) -> None:
     output = train(files.inputs(), method, tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     for _, rows in classes[classes["moment"] == "refresh"].groupby("epoch"):
         raw = np.exp(-rows[column])
         assert rows["weight"].tolist() == pytest.approx((raw / raw.mean()).tolist(), rel=1e-5)
@@ -844,7 +849,7 @@ def test_without_the_contrastive_term_the_classifier_trains_from_the_first_epoch
     history = read_parquet(output / "history.parquet")
     assert (history["contrastive_loss"] == 0).all()
     assert (history["classification_loss"] > 0).all()
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     assert classes.loc[classes["moment"] == "refresh", "weight"].nunique() > 1
 
 
@@ -852,7 +857,7 @@ def test_without_subclusters_the_contrastive_term_is_plain_and_without_reweighti
     files: Any, tmp_path: Path
 ) -> None:
     whole = train(files.inputs(), "class_distance_no_subclusters", tmp_path / "whole")
-    assert (read_parquet(whole / "classes.parquet")["subclusters"] == 1).all()
+    assert (read_parquet(whole / "class_history.parquet")["subclusters"] == 1).all()
     step = Step(files, "class_distance_no_subclusters")
     step.cluster()
     plain = Step(files, "class_distance_no_subclusters")
@@ -860,7 +865,7 @@ def test_without_subclusters_the_contrastive_term_is_plain_and_without_reweighti
     # A geometry changes nothing of a contrastive term that does not read it.
     assert step.losses(drawn, 5).contrastive == plain.losses(drawn, 5).contrastive
     alike = train(files.inputs(), "class_distance_no_reweighting", tmp_path / "alike")
-    classes = read_parquet(alike / "classes.parquet")
+    classes = read_parquet(alike / "class_history.parquet")
     refreshes = classes[classes["moment"] == "refresh"]
     assert (refreshes["weight"] == 1).all()
     assert refreshes["subclusters"].max() > 1
@@ -884,7 +889,7 @@ def test_embeddings_of_every_class_are_kept_at_a_few_moments(
 
 def test_the_weights_of_a_static_method_are_written_once(files: Any, tmp_path: Path) -> None:
     output = train(files.inputs(), "cost_sensitive", tmp_path)
-    classes = read_parquet(output / "classes.parquet")
+    classes = read_parquet(output / "class_history.parquet")
     counts = read_problem(files.molecules, files.split).train_counts
     raw = counts.min() / counts
     assert classes["epoch"].tolist() == [status(output)["seeds"]["0"]["best_epoch"]] * 3
@@ -940,7 +945,7 @@ def test_a_split_that_leaves_a_class_without_training_molecules_is_refused(
 ) -> None:
     labels, table = read_parquet(files.molecules)["label"], read_parquet(files.split)
     split = tmp_path / "bare-0.parquet"
-    moved = table.assign(part=table["part"].where(labels != 2, "test"))
+    moved = table.assign(subset=table["subset"].where(labels != 2, "test"))
     write_parquet(split, moved, read_parquet_metadata(files.split))
     with pytest.raises(DrugtailError, match=r"bare-0\.parquet.*'class 2'.*no training molecule"):
         read_problem(files.molecules, split)
@@ -949,7 +954,7 @@ def test_a_split_that_leaves_a_class_without_training_molecules_is_refused(
 def test_a_split_without_validation_molecules_is_refused(files: Any, tmp_path: Path) -> None:
     table = read_parquet(files.split)
     split = tmp_path / "bare-0.parquet"
-    moved = table.assign(part=table["part"].replace("valid", "train"))
+    moved = table.assign(subset=table["subset"].replace("valid", "train"))
     write_parquet(split, moved, read_parquet_metadata(files.split))
     with pytest.raises(DrugtailError, match="valid"):
         train({**files.inputs(), "split": split}, "cross_entropy", tmp_path / "run")
@@ -986,7 +991,7 @@ def test_a_network_on_fingerprints_and_a_forest_on_graphs_are_refused_with_what_
 
 
 def test_a_forest_predicts_log_probabilities_of_its_trees(files: Any, tmp_path: Path) -> None:
-    forest = recipe("random_forest", **{"classifier.trees": 25})
+    forest = recipe("random_forest", **{"classifier.n_estimators": 25})
     output = train(files.inputs("morgan"), forest, tmp_path, encoder=MORGAN, seeds=(0, 1))
     predictions = read_parquet(output / "predictions.parquet")
     logits = predictions.filter(like="logit_").to_numpy()
@@ -999,19 +1004,19 @@ def test_a_forest_predicts_log_probabilities_of_its_trees(files: Any, tmp_path: 
     assert not first.equals(second)
     assert status(output)["status"] == "finished"
     assert not (output / "model.pt").exists()
-    assert read_parquet(output / "classes.parquet")["n"].sum() == 2 * len(
-        read_problem(files.molecules, files.split).parts["train"]
+    assert read_parquet(output / "class_history.parquet")["n"].sum() == 2 * len(
+        read_problem(files.molecules, files.split).subsets["train"]
     )
 
 
 def test_a_forest_does_not_depend_on_the_number_of_threads(files: Any, tmp_path: Path) -> None:
-    forest = recipe("random_forest", **{"classifier.trees": 10})
-    common = {"encoder": MORGAN, "training": TRAINING, "seeds": (0,), "device": "cpu"}
+    forest = recipe("random_forest", **{"classifier.n_estimators": 10})
+    block = Block(
+        **files.inputs("morgan"), recipe=forest, encoder=MORGAN, training=TRAINING, seeds=(0,),
+        device="cpu",
+    )  # fmt: skip
     for threads in (1, 2):
-        train_block(
-            **files.inputs("morgan"), recipe=forest, output=tmp_path / f"{threads}",
-            threads=threads, **common,
-        )  # fmt: skip
+        train_block(replace(block, threads=threads), tmp_path / f"{threads}")
     torch.set_num_threads(1)
     first, second = (read_parquet(tmp_path / f"{n}" / "predictions.parquet") for n in (1, 2))
     pd.testing.assert_frame_equal(first, second)
@@ -1042,8 +1047,9 @@ def test_problem_knows_its_parts_and_counts(files: Any) -> None:
     assert (problem.dataset, problem.split) == ("tiny", "random-0")
     for part in ("train", "valid", "test"):
         assert (
-            problem.ids[problem.parts[part]].tolist() == table["id"][table["part"] == part].tolist()
+            problem.ids[problem.subsets[part]].tolist()
+            == table["id"][table["subset"] == part].tolist()
         )
-    by_class = table[table["part"] == "train"].groupby("label").size()
+    by_class = table[table["subset"] == "train"].groupby("label").size()
     assert problem.train_counts.tolist() == by_class.tolist()
     assert replace(problem, class_names=[*problem.class_names, "d"]).train_counts[3] == 0

@@ -19,14 +19,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from drugtail.config import Catalogue, read_recipe
-from drugtail.methods.recipe import Recipe, Space
+from drugtail.config.base import merged
+from drugtail.config.catalogue import Catalogue, read_recipe
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe, Space
+from drugtail.config.search_space import check_space, count_points, default_point, free_space
+from drugtail.config.training import Training
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
-from drugtail.runtime.settings import merged
-from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
-from drugtail.training.block import train_block
-from drugtail.training.space import check_space, count_points, default_point, free_space
+from drugtail.training.block import Block, train_block
 from drugtail.training.tune import Trial, suggest, tune_block, validation_score
 
 MakeFiles = Callable[[Sequence[int]], Any]
@@ -63,17 +64,15 @@ def tune(
 ) -> dict[str, Any]:
     recipe = CATALOGUE.recipe(method) if isinstance(method, str) else method
     graph = recipe.classifier is None
-    tune_block(
+    block = Block(
         **inputs or files.inputs("atoms" if graph else "morgan"),
         recipe=recipe,
         encoder=ENCODER if graph else MORGAN,
         training=settings,
-        space=recipe.space,
         seeds=seeds,
-        trials=trials,
-        output=output,
         device="cpu",
     )
+    tune_block(block, recipe.space, trials, output)
     best: dict[str, Any] = read_json(output / "best.json")
     return best
 
@@ -192,8 +191,8 @@ LOSS = {"loss": {"name": "logit_adjustment"}}
         (LOSS, {"loss.tau": {"low": -1.0, "high": 2.0}}, r"key tuning\.loss\.tau: .*greater than "
          r"or equal to 0, found -1\.0"),
         (LOSS, {"loss.tau": {"choices": [1.0, "many"]}}, r"valid number, found 'many'"),
-        (LOSS, {"loss": {"choices": ["focal"]}}, r"tuning\.loss: is a part, not a setting; write "
-         r"for example loss\.tau"),
+        (LOSS, {"loss": {"choices": ["focal"]}}, r"tuning\.loss: is a component, not a setting; "
+         r"write for example loss\.tau"),
         (LOSS, {"views.cap": {"low": 0.5, "high": 0.7}}, r"'mine' has no views with settings"),
         (LOSS, {"training.epochs": {"low": 5, "high": 9}}, r"'epochs' cannot be tuned"),
         (LOSS, {"training.rate": {"low": 0.1, "high": 0.2}}, r"there are: batch_size, learning_r"),
@@ -201,7 +200,7 @@ LOSS = {"loss": {"name": "logit_adjustment"}}
         ({"classifier": {"name": "random_forest"}}, {RATE: {"low": 0.1, "high": 0.2}},
          r"a classical classifier has no training settings"),
         ({"classifier": {"name": "random_forest"}},
-         {"classifier.trees": {"low": 1.5, "high": 2.5}}, r"valid integer"),
+         {"classifier.n_estimators": {"low": 1.5, "high": 2.5}}, r"valid integer"),
     ],
 )  # fmt: skip
 def test_a_wrong_space_is_refused_with_file_and_key(
@@ -252,15 +251,15 @@ def test_a_trial_is_scored_as_training_with_its_settings_is_on_validation_molecu
     trials = tried(tmp_path / "tuning")
     for number, row in trials.iterrows():
         output = tmp_path / str(number)
-        train_block(
+        block = Block(
             **files.inputs(),
             recipe=merged(CATALOGUE.recipe("logit_adjustment"), {"loss.tau": row["loss.tau"]}),
             encoder=ENCODER,
             training=merged(TRAINING, {"learning_rate": row[RATE]}),
             seeds=(0, 1),
-            output=output,
             device="cpu",
         )
+        train_block(block, output)
         history = read_parquet(output / "history.parquet")
         mean = history.groupby("seed")["valid_balanced_accuracy"].max().mean()
         assert row["score"] == pytest.approx(mean, abs=1e-6)
@@ -270,7 +269,7 @@ def test_a_trial_is_scored_as_training_with_its_settings_is_on_validation_molecu
 
 def test_the_labels_of_test_molecules_change_nothing(files: Any, tmp_path: Path) -> None:
     molecules, parts = read_parquet(files.molecules), read_parquet(files.split)
-    test = parts["part"] == "test"
+    test = parts["subset"] == "test"
     assert test.sum() > 5
     molecules.loc[test, "label"] = (molecules.loc[test, "label"] + 1) % 3
     other = tmp_path / "molecules.parquet"
@@ -283,7 +282,7 @@ def test_the_labels_of_test_molecules_change_nothing(files: Any, tmp_path: Path)
 
 def test_the_labels_of_validation_molecules_do_count(files: Any, tmp_path: Path) -> None:
     molecules, parts = read_parquet(files.molecules), read_parquet(files.split)
-    valid = parts["part"] == "valid"
+    valid = parts["subset"] == "valid"
     molecules.loc[valid, "label"] = (molecules.loc[valid, "label"] + 1) % 3
     other = tmp_path / "molecules.parquet"
     write_parquet(other, molecules, read_parquet_metadata(files.molecules))
@@ -295,7 +294,7 @@ def test_the_labels_of_validation_molecules_do_count(files: Any, tmp_path: Path)
 
 
 def test_a_space_of_few_points_needs_no_more_trials(files: Any, tmp_path: Path) -> None:
-    forest = merged(CATALOGUE.recipe("random_forest"), {"classifier.trees": 5})
+    forest = merged(CATALOGUE.recipe("random_forest"), {"classifier.n_estimators": 5})
     weights = {"classifier.class_weight": forest.tuning["classifier.class_weight"]}
     best = tune(files, tmp_path / "few", forest.model_copy(update={"tuning": weights}), trials=9)
     assert best["trials"] == 3

@@ -17,7 +17,7 @@ from project import TINY_BENCHMARK, Project, listed_jobs
 
 from drugtail.runtime.files import read_json, read_parquet_metadata
 
-FOREST = "{name: random_forest, settings: {classifier.trees: 10}}"
+FOREST = "{name: random_forest, settings: {classifier.n_estimators: 10}}"
 # One that is tuned, one that has three points to try, and one that is left as it is.
 METHODS = (
     f"methods: [cross_entropy, {FOREST}, {{name: plain, recipe: cross_entropy, tuned: false}}]"
@@ -85,7 +85,10 @@ def test_what_was_tuned_is_what_was_trained(tuned: Project) -> None:
     assert training["epochs"] == 4
     forest = tuned.folder / "results/runs/tiny/random-0/morgan/random_forest+tuned/seeds0-1"
     # What the benchmark sets is kept.
-    assert read_json(forest / "manifest.json")["settings"]["recipe"]["classifier"]["trees"] == 10
+    assert (
+        read_json(forest / "manifest.json")["settings"]["recipe"]["classifier"]["n_estimators"]
+        == 10
+    )
 
 
 def test_a_second_start_has_nothing_to_do(tuned: Project) -> None:
@@ -142,7 +145,9 @@ def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> No
     rows = pd.read_csv(copy.folder / "identifiability.csv")
     assert rows["settings"].tolist() == ["default", "tuned", "default"]
     assert rows["seeds"].tolist() == [2, 2, 2]
-    copy.run("drugtail", "plot", "recall_by_class_size", "both/classes.parquet", "--output", "f")
+    copy.run(
+        "drugtail", "plot", "recall_by_class_size", "both/class_metrics.parquet", "--output", "f"
+    )
     assert "cross_entropy+tuned" in (copy.folder / "f.svg").read_text()
     moved = copy.folder / "results/runs/tiny/random-0/gcn/class_distance+tuned/seeds0-1"
     shutil.copytree(copy.folder / blocks[2], moved)

@@ -419,7 +419,11 @@ def test_names_with_spaces_and_quotes_reach_the_commands_whole(changeable: Proje
         ("seeds: [0-1]", "encoders: [morgan]\nseeds: [0-1]", r"encoders: morgan: .*leave `enco"),
         ("seeds: [0-1]", "seeds: [0-2, 2-4]", r"block '2-4' overlaps block '0-2' at seed 2"),
         ("random-0", "rando-0", r"'rando-0' is not a split; use random-S"),
-        ("classifier.trees", "classifier.tree", r"classifier\.tree: unknown key; allowed here"),
+        (
+            "classifier.n_estimators",
+            "classifier.tree",
+            r"classifier\.tree: unknown key; allowed here",
+        ),
         ("random-0]", "official]", r"data set 'tiny' has no published split"),
     ],
 )

@@ -15,8 +15,8 @@ from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe
-    from drugtail.schema import Training
+    from drugtail.config.recipe import Recipe
+    from drugtail.config.training import Training
 
 app = typer.Typer(
     help="A reproducible benchmark of long-tailed drug classification.",
@@ -34,7 +34,7 @@ ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
 OwnCode = Annotated[
-    Path | None, typer.Option(help="Python file with parts of your own that the recipe names.")
+    Path | None, typer.Option(help="Python file with components of your own that the recipe names.")
 ]
 Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
@@ -89,7 +89,7 @@ def options(
 
 @app.command()
 def fetch(
-    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
     output: Folder,
     mirror: Annotated[
         Path | None,
@@ -101,41 +101,41 @@ def fetch(
     ] = 1.0,
 ) -> None:
     """Get the published files of a data set; they land only when their content is right."""
-    from drugtail.config import read_dataset
+    from drugtail.config.catalogue import read_dataset
     from drugtail.data.fetch import fetch_dataset
 
-    fetch_dataset(read_dataset(register), output, mirror=mirror, attempts=attempts, pause=pause)
+    fetch_dataset(read_dataset(dataset), output, mirror=mirror, attempts=attempts, pause=pause)
 
 
 @app.command()
 def generate(
-    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")], output: Folder
+    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")], output: Folder
 ) -> None:
     """Make the synthetic data of a register instead of fetching any."""
-    from drugtail.config import read_dataset
+    from drugtail.config.catalogue import read_dataset
     from drugtail.data.generate import generate_reactions
     from drugtail.runtime.files import atomic_path
 
-    dataset = read_dataset(register)
-    if dataset.generator is None:
-        raise DrugtailError(f"{register}: has no generator; use `drugtail fetch`")
-    table = generate_reactions(seed=dataset.generator.seed)
+    register = read_dataset(dataset)
+    if register.generator is None:
+        raise DrugtailError(f"{dataset}: has no generator; use `drugtail fetch`")
+    table = generate_reactions(seed=register.generator.seed)
     with atomic_path(output / "generated.csv") as temporary:
         table.to_csv(temporary, index=False)
 
 
 @app.command()
 def prepare(
-    register: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
     raw: Annotated[Path, typer.Option(help="Folder with the raw files.")],
     output: Folder,
     workers: Workers = 1,
 ) -> None:
     """Parse, clean and count: molecules.parquet, rejected.csv, dataset.json."""
-    from drugtail.config import read_dataset
+    from drugtail.config.catalogue import read_dataset
     from drugtail.data.prepare import prepare_dataset
 
-    prepare_dataset(read_dataset(register), raw, output, workers=workers)
+    prepare_dataset(read_dataset(dataset), raw, output, workers=workers)
 
 
 @app.command()
@@ -195,8 +195,8 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
-    from drugtail.config import read_encoder
-    from drugtail.training.space import read_tuned, with_settings
+    from drugtail.config.catalogue import read_encoder
+    from drugtail.config.search_space import read_tuned, with_settings
 
     recipe, settings, _ = _resolved(method, set_, code)
     block = _seeds(seeds)
@@ -204,24 +204,17 @@ def train(
         changes = read_tuned(tuned, recipe.name)
         recipe, settings = with_settings(recipe, settings, changes, where=tuned)
     # Takes seconds to import; a wrong setting is refused before.
-    from drugtail.training.block import train_block
+    from drugtail.training.block import Block, train_block
 
     train_block(
-        molecules=molecules,
-        split=split,
-        features=features,
-        recipe=recipe,
-        encoder=read_encoder(encoder),
-        training=settings,
-        seeds=block,
-        output=output,
-        code=code,
+        Block(
+            molecules, split, features, recipe, read_encoder(encoder), settings, block,
+            code=code, tuned=tuned, device=device, threads=threads,
+        ),
+        output,
         checkpoints=checkpoints,
         checkpoint_seconds=checkpoint_seconds,
-        device=device,
-        threads=threads,
-        tuned=tuned,
-    )
+    )  # fmt: skip
 
 
 @app.command()
@@ -243,37 +236,29 @@ def tune(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
-    from drugtail.config import read_encoder
-    from drugtail.training.space import check_space, free_space
+    from drugtail.config.catalogue import read_encoder
+    from drugtail.config.search_space import check_space, free_space
+    from drugtail.training.block import Block
     from drugtail.training.tune import tune_block
 
     recipe, training, fixed = _resolved(method, set_, code)
     space = free_space(recipe, fixed)
     check_space(space, recipe, training, method)
-    tune_block(
-        molecules=molecules,
-        split=split,
-        features=features,
-        recipe=recipe,
-        encoder=read_encoder(encoder),
-        training=training,
-        space=space,
-        seeds=_seeds(seeds),
-        trials=trials,
-        output=output,
-        code=code,
-        device=device,
-        threads=threads,
-    )
+    block = Block(
+        molecules, split, features, recipe, read_encoder(encoder), training, _seeds(seeds),
+        code=code, device=device, threads=threads,
+    )  # fmt: skip
+    tune_block(block, space, trials, output)
 
 
 def _resolved(
     method: Path, assignments: list[str] | None, code: Path | None
 ) -> tuple[Recipe, Training, dict[str, Any]]:
     """Recipe and training settings with what --set says, and what it says of the method."""
-    from drugtail.config import parse_assignments, read_recipe
-    from drugtail.runtime.settings import merged
-    from drugtail.schema import Training
+    from drugtail.config.base import merged
+    from drugtail.config.catalogue import parse_assignments, read_recipe
+    from drugtail.config.training import Training
+    from drugtail.plugins import recipe_model
 
     changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
     for key, value in parse_assignments(assignments or []).items():
@@ -281,13 +266,13 @@ def _resolved(
         if kind not in changes or not rest:
             raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
         changes[kind][rest] = value
-    recipe = read_recipe(method, changes["method"], code)
+    recipe = read_recipe(method, changes["method"], recipe_model(code))
     training = merged(Training(), changes["training"], where="--set training")
     return recipe, training, changes["method"]
 
 
 def _seeds(block: str) -> range:
-    from drugtail.schema import parse_seeds
+    from drugtail.config.benchmark import parse_seeds
 
     try:
         return parse_seeds(block)
@@ -347,7 +332,7 @@ def tabulate(
     ),
 ) -> None:
     """Write one table as CSV, Markdown and LaTeX."""
-    from drugtail.config import read_table_definition
+    from drugtail.config.catalogue import read_table_definition
     from drugtail.report.tables import tabulate as run
 
     run(metrics, read_table_definition(table), output, reference=reference)
@@ -430,9 +415,9 @@ def publish(
     ] = False,
 ) -> None:
     """Copy tables, figures and page of a finished benchmark, with how they were made."""
-    from drugtail.config import Catalogue, read_benchmark
-    from drugtail.plan import Plan
-    from drugtail.report.publish import publish as run
+    from drugtail.benchmark.plan import Plan
+    from drugtail.benchmark.publish import publish as run
+    from drugtail.config.catalogue import Catalogue, read_benchmark
 
     plan = Plan(read_benchmark(config), Catalogue(config_dir))
     run(plan, config, output, partial=partial, blocks=blocks)
@@ -476,9 +461,9 @@ def plan(
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Print how many jobs a benchmark has, how much work they are and how long they take."""
-    from drugtail.config import Catalogue, read_benchmark
-    from drugtail.plan import Plan
-    from drugtail.progress import describe_plan
+    from drugtail.benchmark.plan import Plan
+    from drugtail.benchmark.progress import describe_plan
+    from drugtail.config.catalogue import Catalogue, read_benchmark
 
     benchmark = read_benchmark(config)
     print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
@@ -498,9 +483,16 @@ def check(
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
-    from drugtail.config import Catalogue, check_described, read_benchmark, read_recipe, read_yaml
+    from drugtail.benchmark.plan import Plan
+    from drugtail.config.catalogue import (
+        Catalogue,
+        check_described,
+        read_benchmark,
+        read_recipe,
+        read_yaml,
+    )
     from drugtail.evaluation.collect import check_complete
-    from drugtail.plan import Plan
+    from drugtail.plugins import recipe_model
 
     if not config and runs is None and method is None and code is None:
         raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
@@ -521,7 +513,7 @@ def check(
             faults.append(str(error) if named else f"{path}: {error}")
     if method is not None:
         try:
-            read_recipe(method, code=code)
+            read_recipe(method, model=recipe_model(code))
             print(f"{method}: good")
         except DrugtailError as error:
             faults.append(str(error))
@@ -545,10 +537,10 @@ def list_(
     ] = False,
 ) -> None:
     """List what there is."""
-    from drugtail.config import Catalogue
+    from drugtail.config.catalogue import Catalogue
 
     if kind == "reference":
-        from drugtail.reference import settings_reference
+        from drugtail.config.reference import settings_reference
 
         print(settings_reference(), end="")
         return
@@ -560,7 +552,7 @@ def list_(
     if faults and (markdown or as_json):
         raise DrugtailError("\n".join(faults))
     if markdown:
-        from drugtail.methods.overview import methods_page
+        from drugtail.listing import methods_page
 
         print(methods_page(rows), end="")
     elif as_json:

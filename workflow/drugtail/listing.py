@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, get_args
 
-from drugtail.config import Catalogue
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.recipe import Family, Recipe, Reference
 from drugtail.runtime.errors import DrugtailError
+
+COMMAND = "drugtail list methods --markdown > config/methods/README.md"
+FAMILIES: dict[str, str] = {
+    "baseline": "what the others are compared with",
+    "resampling": "which molecules an epoch consists of",
+    "reweighting": "how much a molecule counts in the loss",
+    "adjustment": "logits or labels changed by the class sizes",
+    "decoupled": "features first, then the classifier",
+    "mixing": "molecules of two classes in one, or knowledge passed on between networks",
+    "contrastive": "molecules compared with each other",
+    "experts": "several heads on one encoder",
+    "classical": "no network, an estimator on fingerprints",
+    "proposed": "weights from distances between classes, and its variants",
+    "other": "of none of these families",
+}
+# What a second stage consists of.
+STAGES: dict[str, str] = {
+    "classifier_retraining": "a new last layer on frozen features",
+    "learned_scales": "one scale per class, all else frozen",
+    "distillation": "a new network, taught by the first",
+    "two_phase": "molecules chosen and grafted anew, taught by the first stage",
+}
 
 KINDS = ("methods", "datasets", "encoders", "tables", "metrics")
 
@@ -49,8 +72,6 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
         except DrugtailError as error:
             faults.append(str(error))
     if kind == "methods":
-        from drugtail.methods.overview import methods
-
         return methods(read), faults
     return [_row(kind, one) for one in read], faults
 
@@ -83,3 +104,114 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "synthetic" if value else "real"
     return str(value)
+
+
+def methods(recipes: Iterable[Recipe]) -> list[dict[str, Any]]:
+    """One row per recipe, by family and name.
+
+    Returns
+    -------
+    list of dict
+        name, family, idea, reference (a dictionary or None), reads (``graphs`` or
+        ``fingerprints``) and needs (see `needs`).
+    """
+    order = get_args(Family)
+    return [
+        {
+            "name": recipe.name,
+            "family": recipe.family,
+            "idea": recipe.idea,
+            "reference": recipe.reference and recipe.reference.model_dump(),
+            "reads": "graphs" if recipe.classifier is None else "fingerprints",
+            "needs": needs(recipe),
+        }
+        for recipe in sorted(recipes, key=lambda r: (order.index(r.family), r.name))
+    ]
+
+
+def needs(recipe: Recipe) -> list[str]:
+    """What a method asks for beyond one plain training, in words; empty if nothing.
+
+    Numbers of epochs are those of a full-length training.
+    """
+    return [*_of_the_encoder(recipe), *_of_the_head(recipe), *_of_time(recipe)]
+
+
+def _of_the_encoder(recipe: Recipe) -> Iterator[str]:
+    if recipe.views is not None:
+        yield "two views of each molecule (twice the work)"
+    if recipe.partners is not None:
+        yield "two batches a step (twice the work)"
+    term: Any = recipe.contrastive
+    if term is not None and "queue" in term.needs:
+        yield f"a momentum encoder and a queue of {term.queue:,} molecules"
+    if term is not None and "centres" in term.needs:
+        yield "learned class centres"
+    if term is not None and "targets" in term.needs:
+        yield "fixed targets for classes"
+
+
+def _of_the_head(recipe: Recipe) -> Iterator[str]:
+    if recipe.experts is not None:
+        yield f"{recipe.experts.number} heads"
+    if recipe.last_layer.name == "cosine":
+        yield "cosine last layer"
+    if recipe.posthoc is not None and recipe.posthoc.name == "tau_norm":
+        yield "validation molecules for its strength"
+    if recipe.posthoc is not None and recipe.posthoc.name == "nearest_class_mean":
+        yield "embeddings of all training molecules at the end"
+
+
+def _of_time(recipe: Recipe) -> Iterator[str]:
+    if recipe.subclusters is not None and recipe.schedule is not None:
+        by_class = recipe.subclusters.name == "whole_classes"
+        what = "class centres" if by_class else "re-clustering"
+        yield f"{what} every {recipe.schedule.refresh_epochs} epochs"
+    if recipe.second_stage is not None:
+        share = f"{1 - recipe.second_stage.start:.0%} of the epochs"
+        yield f"a second stage, {share}: {STAGES[recipe.second_stage.name]}"
+
+
+def methods_page(rows: list[dict[str, Any]]) -> str:
+    """Return config/methods/README.md: the rows of `methods`, by family."""
+    lines = [
+        "# Methods",
+        "",
+        f"Generated from the recipes; renew it with `{COMMAND}`.",
+        "[Settings](../README.md) lists what a recipe may say, [own.md](own.md) shows how to add a",
+        'method. "Needs" is what a method asks for beyond one plain training of a network.',
+    ]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        reads = {row["reads"] for row in rows if row["family"] == family}
+        lines += [
+            "",
+            f"## {family}",
+            "",
+            f"{FAMILIES[family].capitalize()}; reads {' or '.join(sorted(reads))}.",
+            "",
+            "| method | idea | needs | reference |",
+            "| --- | --- | --- | --- |",
+        ]
+        for row in rows:
+            if row["family"] == family:
+                path = f"[`{row['name']}`]({family}/{row['name']}.yaml)"
+                cells = [path, row["idea"], "; ".join(row["needs"]) or "–", _cited(row)]
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cited(row: dict[str, Any]) -> str:
+    if row["reference"] is None:
+        return "–"
+    reference = Reference.model_validate(row["reference"])
+    text = f"{reference.authors}, {reference.venue} {reference.year}"
+    return text if reference.link is None else f"[{text}]({address(reference.link)})"
+
+
+def address(link: str) -> str:
+    """Web address of a reference: of ``arXiv:…`` and ``doi:…``; others are one already."""
+    kind, _, number = link.partition(":")
+    # Parentheses, which stand in some DOIs, would end a link in Markdown.
+    number = number.replace("(", "%28").replace(")", "%29")
+    places = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+    return places[kind] + number if kind in places else link

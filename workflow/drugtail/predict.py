@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from drugtail.config.base import Settings, validated
+from drugtail.config.components.network import Experts, LastLayer
+from drugtail.config.encoder import GraphEncoder
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import GraphStore
-from drugtail.methods.parts import Experts, LastLayer
+from drugtail.models.inference import predict as predict_logits
 from drugtail.models.network import Network
+from drugtail.models.saved import load_model
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
-from drugtail.runtime.settings import Settings, validated
-from drugtail.schema import GraphEncoder
-from drugtail.training.checkpoints import load_model
-from drugtail.training.engine import predict as predict_logits
 
 
 class _Shape(Settings):

@@ -6,15 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from drugtail.config import Catalogue
-from drugtail.schema import Benchmark, parse_split
-from drugtail.plan import Plan
-from drugtail.progress import blocks_of_others
+from drugtail.config.catalogue import Catalogue
+from drugtail.config.benchmark import Benchmark, parse_split
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.progress import blocks_of_others
 from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import TUNED_SUFFIX
-from drugtail.runtime.settings import validated
+from drugtail.config.base import validated
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.
@@ -155,10 +155,10 @@ def get_register_part(wildcards, *fields):
     return json.dumps({name: register[name] for name in fields}, sort_keys=True)
 
 
-def get_split_part(wildcards, part):
+def get_split_axis(wildcards, axis):
     """Strategy or seed of a split."""
     strategy, seed = parse_split(wildcards.split)
-    return {"strategy": strategy, "seed": seed}[part]
+    return {"strategy": strategy, "seed": seed}[axis]
 
 
 def get_block_settings(wildcards):

@@ -15,13 +15,13 @@ rule fetch_dataset:
         mem_mb=1000,
         runtime=60,
     params:
-        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         folder=subpath(output[0], parent=True),
         settings=lambda w: get_register_part(w, "files", "columns", "expected"),
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "drugtail fetch --register {params.register:q} --output {params.folder:q} "
+        "drugtail fetch --dataset {params.dataset:q} --output {params.folder:q} "
         "2>&1 | tee {log:q}"
 
 
@@ -39,14 +39,14 @@ rule generate_dataset:
         mem_mb=1000,
         runtime=10,
     params:
-        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         folder=subpath(output[0], parent=True),
         settings=lambda w: get_register_part(w, "generator"),
         code=get_code("drugtail.data.generate"),
     message:
         "Generating the synthetic data set {wildcards.dataset}"
     shell:
-        "drugtail generate --register {params.register:q} --output {params.folder:q} 2>&1 | tee {log:q}"
+        "drugtail generate --dataset {params.dataset:q} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule prepare_dataset:
@@ -65,7 +65,7 @@ rule prepare_dataset:
         mem_mb=2000,
         runtime=60,
     params:
-        register=lambda w: CATALOGUE.path("datasets", w.dataset),
+        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         raw=subpath(input[0], parent=True),
         folder=subpath(output.molecules, parent=True),
         settings=lambda w: get_register_part(
@@ -75,7 +75,7 @@ rule prepare_dataset:
     message:
         "Parsing and cleaning the molecules of {wildcards.dataset}"
     shell:
-        "drugtail prepare --register {params.register:q} --raw {params.raw:q} "
+        "drugtail prepare --dataset {params.dataset:q} --raw {params.raw:q} "
         "--output {params.folder:q} --workers {threads} 2>&1 | tee {log:q}"
 
 
@@ -83,7 +83,7 @@ rule split_dataset:
     input:
         f"{RESULTS}/data/{{dataset}}/molecules.parquet",
     output:
-        parts=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        subsets=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
         summary=f"{RESULTS}/splits/{{dataset}}/{{split}}.json",
     log:
         f"{RESULTS}/logs/split/{{dataset}}/{{split}}.log",
@@ -94,9 +94,9 @@ rule split_dataset:
         mem_mb=1000,
         runtime=20,
     params:
-        stem=subpath(output.parts, strip_suffix=".parquet"),
-        strategy=lambda w: get_split_part(w, "strategy"),
-        seed=lambda w: get_split_part(w, "seed"),
+        stem=subpath(output.subsets, strip_suffix=".parquet"),
+        strategy=lambda w: get_split_axis(w, "strategy"),
+        seed=lambda w: get_split_axis(w, "seed"),
         code=get_code("drugtail.data.split"),
     message:
         "Cutting {wildcards.dataset} into train, valid and test: {wildcards.split}"

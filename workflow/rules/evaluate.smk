@@ -31,7 +31,7 @@ rule collect_metrics:
         status=get_blocks("status.json"),
     output:
         runs=f"{METRICS}/runs.parquet",
-        classes=f"{METRICS}/classes.parquet",
+        classes=f"{METRICS}/class_metrics.parquet",
         history=f"{METRICS}/class_history.parquet",
     log:
         f"{RESULTS}/logs/{BENCHMARK.name}/collect.log",

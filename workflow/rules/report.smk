@@ -5,11 +5,11 @@ def get_plot_inputs(wildcards):
     """What a figure is drawn from."""
     return {
         "class_sizes": get_splits("json"),
-        "recall_by_class_size": [f"{METRICS}/classes.parquet"],
+        "recall_by_class_size": [f"{METRICS}/class_metrics.parquet"],
         "class_history": [f"{METRICS}/class_history.parquet"],
         "embedding_map": get_mapped_embeddings(),
         "identifiability": [
-            f"{METRICS}/classes.parquet",
+            f"{METRICS}/class_metrics.parquet",
             f"{METRICS}/class_history.parquet",
         ],
     }[wildcards.figure]
@@ -18,7 +18,7 @@ def get_plot_inputs(wildcards):
 rule tabulate_results:
     input:
         runs=f"{METRICS}/runs.parquet",
-        classes=f"{METRICS}/classes.parquet",
+        classes=f"{METRICS}/class_metrics.parquet",
         history=f"{METRICS}/class_history.parquet",
     output:
         multiext(f"{TABLES}/{{table}}", csv=".csv", md=".md", tex=".tex"),

@@ -10,7 +10,7 @@ rule train_network:
     output:
         f"{BLOCK}/predictions.parquet",
         f"{BLOCK}/history.parquet",
-        f"{BLOCK}/classes.parquet",
+        f"{BLOCK}/class_history.parquet",
         f"{BLOCK}/manifest.json",
         f"{BLOCK}/model.pt",
         f"{BLOCK}/embeddings.parquet",
@@ -54,7 +54,7 @@ rule train_classical:
     output:
         f"{BLOCK}/predictions.parquet",
         f"{BLOCK}/history.parquet",
-        f"{BLOCK}/classes.parquet",
+        f"{BLOCK}/class_history.parquet",
         f"{BLOCK}/manifest.json",
         status=f"{BLOCK}/status.json",
     log:

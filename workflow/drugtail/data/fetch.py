@@ -10,12 +10,12 @@ from pathlib import Path
 
 import requests
 
+from drugtail.config.dataset import Dataset, RawFile, Source
 from drugtail.data.tables import read_table
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import temporary_directory, write_json
 from drugtail.runtime.logging import Pace, say
-from drugtail.schema import Dataset, RawFile, Source
 
 CHUNK = 1 << 16
 SECONDS_WITHOUT_DATA = 60

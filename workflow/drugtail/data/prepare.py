@@ -13,12 +13,12 @@ import pandas as pd
 from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from drugtail.config.dataset import Dataset, OfficialSubsets
 from drugtail.data.tables import read_table
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, write_json, write_parquet
-from drugtail.schema import Dataset, OfficialParts
 
-PART_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid",
+SUBSET_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid",
               "test": "test"}  # fmt: skip
 CHUNK = 500
 # What stands in a cell without a value, unless a class is declared under that name.
@@ -67,12 +67,12 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     frame["label"], label_reasons = _labels(frame["published"], dataset)
     reasons = frame["reason"].where(frame["reason"] != "", label_reasons)
     if columns.split:
-        parts = table[columns.split].str.strip().str.lower().map(PART_NAMES)
-        frame["official"] = parts
-        bad = parts.isna() & (reasons == "")
-        reasons[bad] = "unknown part in the split column: " + table[columns.split][bad]
+        subsets = table[columns.split].str.strip().str.lower().map(SUBSET_NAMES)
+        frame["official"] = subsets
+        bad = subsets.isna() & (reasons == "")
+        reasons[bad] = "unknown subset in the split column: " + table[columns.split][bad]
     elif dataset.official:
-        frame["official"] = _official_parts(frame["reaction"], dataset.official, raw)
+        frame["official"] = _official_subsets(frame["reaction"], dataset.official, raw)
 
     accepted = frame[reasons == ""].drop(columns=["reason"])
     repeats = _repeats(accepted)
@@ -213,7 +213,7 @@ def _canonical_side(text: str) -> str | None:
     return None if clean is None else str(Chem.MolToSmiles(clean))
 
 
-# ---------------------------------------------------------------------- labels and parts
+# ---------------------------------------------------------------------- labels and subsets
 
 
 def _published_labels(table: pd.DataFrame, dataset: Dataset) -> pd.Series:
@@ -263,8 +263,8 @@ def _class_names(dataset: Dataset, accepted: pd.DataFrame) -> dict[str, str]:
     return {label: label for label in found}
 
 
-def _official_parts(reactions: pd.Series, official: OfficialParts, raw: Path) -> pd.Series:
-    """Find the reactions of the published parts in the table; the rest is the training set.
+def _official_subsets(reactions: pd.Series, official: OfficialSubsets, raw: Path) -> pd.Series:
+    """Find the reactions of the published subsets in the table; the rest is the training set.
 
     A reaction that occurs several times is used up row by row, in order, so that every published
     validation and test row finds a row of its own.
@@ -274,8 +274,8 @@ def _official_parts(reactions: pd.Series, official: OfficialParts, raw: Path) ->
         rows.setdefault(str(reaction), []).append(int(str(index)))
     for queue in rows.values():
         queue.reverse()
-    parts = pd.Series("train", index=reactions.index)
-    for part, name in (("valid", official.valid), ("test", official.test)):
+    subsets = pd.Series("train", index=reactions.index)
+    for subset, name in (("valid", official.valid), ("test", official.test)):
         table = read_table(raw / name, [official.reaction])
         for number, text in enumerate(table[official.reaction], start=1):
             queue = rows.get(canonical_reaction(text) or "", [])
@@ -284,8 +284,8 @@ def _official_parts(reactions: pd.Series, official: OfficialParts, raw: Path) ->
                     f"{raw / name}: row {number}: this reaction is not in the table of the data "
                     "set; the two files do not belong together"
                 )
-            parts[queue.pop()] = part
-    return parts
+            subsets[queue.pop()] = subset
+    return subsets
 
 
 # ------------------------------------------------------------------------------- policies

@@ -14,12 +14,12 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
 from drugtail.runtime.seeds import derive_seed
 
-PARTS = ("train", "valid", "test")
+SUBSETS = ("train", "valid", "test")
 MOST_DRAWS = 1000
 
 
 def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> None:
-    """Write one split: ``{output}.parquet`` (id, part) and its summary ``{output}.json``.
+    """Write one split: ``{output}.parquet`` (id, subset) and its summary ``{output}.json``.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     Raises
     ------
     DrugtailError
-        If a class has too few molecules to stand in all parts.
+        If a class has too few molecules to stand in all subsets.
     """
     frame = read_parquet(molecules)
     dataset = read_parquet_metadata(molecules)
@@ -55,26 +55,26 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     rng = np.random.default_rng(derive_seed("split", dataset["dataset"], strategy, seed))
     draws = 1
     if strategy == "random":
-        parts = random_split(labels, rng)
+        subsets = random_split(labels, rng)
     elif strategy == "standard":
-        parts, draws = standard_split(labels, rng)
+        subsets, draws = standard_split(labels, rng)
     elif strategy == "scaffold":
-        parts = scaffold_split(frame["scaffold"].to_numpy(), rng)
+        subsets = scaffold_split(frame["scaffold"].to_numpy(), rng)
     elif strategy == "official":
         if "official" not in frame:
             raise DrugtailError(
                 f"{molecules}: the source of {dataset['dataset']} has no published split; use "
                 "random-0, standard-0 or scaffold-0"
             )
-        parts = frame["official"].to_numpy(dtype=object)
+        subsets = frame["official"].to_numpy(dtype=object)
     else:
         raise DrugtailError(f"--strategy {strategy!r}: use random, standard, scaffold or official")
 
-    table = pd.DataFrame({"id": frame["id"], "part": parts})
-    summary = summarise_split(frame.assign(part=parts), names)
-    for part in PARTS:
-        empty = [names[i] for i, n in enumerate(summary["classes"][part]) if n == 0]
-        if empty and part == "train":
+    table = pd.DataFrame({"id": frame["id"], "subset": subsets})
+    summary = summarise_split(frame.assign(subset=subsets), names)
+    for subset in SUBSETS:
+        empty = [names[i] for i, n in enumerate(summary["classes"][subset]) if n == 0]
+        if empty and subset == "train":
             raise DrugtailError(
                 f"{molecules}: split {strategy}-{seed} leaves class {empty[0]!r} without training "
                 "molecules; use another split seed or strategy"
@@ -95,7 +95,7 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
 def random_split(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Per class, 20 % test, then an eighth of the rest validation (70/10/20).
 
-    Each class has at least one molecule in each part.
+    Each class has at least one molecule in each subset.
 
     Parameters
     ----------
@@ -109,21 +109,21 @@ def random_split(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     numpy.ndarray
         ``train``, ``valid`` or ``test`` per molecule, [N].
     """
-    parts = np.full(len(labels), "train", dtype=object)
+    subsets = np.full(len(labels), "train", dtype=object)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         test = max(1, round(0.2 * len(members)))
         valid = max(1, round((len(members) - test) / 8))
-        parts[members[:test]] = "test"
-        parts[members[test : test + valid]] = "valid"
-    return parts
+        subsets[members[:test]] = "test"
+        subsets[members[test : test + valid]] = "valid"
+    return subsets
 
 
 def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Cut plainly 70/10/20, then thin validation and test to the size of their smallest class.
 
     Validation and test are balanced, training stays long-tailed; what is thinned out is
-    ``unused``. A cut in which some class is missing from a part is drawn again.
+    ``unused``. A cut in which some class is missing from a subset is drawn again.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
 
     Returns
     -------
-    parts : numpy.ndarray
+    subsets : numpy.ndarray
         ``train``, ``valid``, ``test`` or ``unused`` per molecule, [N].
     draws : int
         How many cuts were drawn.
@@ -148,16 +148,16 @@ def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
     test, valid = round(0.2 * len(labels)), round(0.1 * len(labels))
     for draws in range(1, MOST_DRAWS + 1):
         order = rng.permutation(len(labels))
-        parts = np.full(len(labels), "train", dtype=object)
-        parts[order[:test]] = "test"
-        parts[order[test : test + valid]] = "valid"
-        if all(np.isin(classes, labels[parts == part]).all() for part in PARTS):
-            for part in ("valid", "test"):
-                smallest = min(np.bincount(labels[parts == part])[classes])
+        subsets = np.full(len(labels), "train", dtype=object)
+        subsets[order[:test]] = "test"
+        subsets[order[test : test + valid]] = "valid"
+        if all(np.isin(classes, labels[subsets == subset]).all() for subset in SUBSETS):
+            for subset in ("valid", "test"):
+                smallest = min(np.bincount(labels[subsets == subset])[classes])
                 for label in classes:
-                    members = order[(labels[order] == label) & (parts[order] == part)]
-                    parts[members[smallest:]] = "unused"
-            return parts, draws
+                    members = order[(labels[order] == label) & (subsets[order] == subset)]
+                    subsets[members[smallest:]] = "unused"
+            return subsets, draws
     raise DrugtailError(
         f"a standard split needs every class in train, valid and test, but {MOST_DRAWS} "
         "random cuts all lack one; the smallest class is too small: use random-0"
@@ -191,35 +191,37 @@ def scaffold_split(scaffolds: np.ndarray, rng: np.random.Generator) -> np.ndarra
     for group in rng.permutation(len(sizes)):
         if sizes[group] > len(scaffolds) / 20:
             continue
-        for part in ("test", "valid"):
-            if sizes[group] <= quota[part]:
-                place[group] = part
-                quota[part] -= sizes[group]
+        for subset in ("test", "valid"):
+            if sizes[group] <= quota[subset]:
+                place[group] = subset
+                quota[subset] -= sizes[group]
                 break
-    parts: np.ndarray = place[number]
-    return parts
+    subsets: np.ndarray = place[number]
+    return subsets
 
 
 def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
-    """Count molecules per class and part, and what the parts have in common.
+    """Count molecules per class and subset, and what the subsets have in common.
 
     Parameters
     ----------
     frame
-        Molecules with columns part, label, smiles and scaffold (and reactants, if any).
+        Molecules with columns subset, label, smiles and scaffold (and reactants, if any).
     names
         Class names.
 
     Returns
     -------
     dict
-        ``classes``: part -> molecules per class; ``groups``: group per class;
-        ``overlap``: pair of parts -> molecules of the second part whose canonical SMILES (or
+        ``classes``: subset -> molecules per class; ``groups``: group per class;
+        ``overlap``: pair of subsets -> molecules of the second subset whose canonical SMILES (or
         scaffold, or whole reaction) stands in the first.
     """
     counts = {
-        part: np.bincount(frame.loc[frame["part"] == part, "label"], minlength=len(names)).tolist()
-        for part in (*PARTS, "unused")
+        subset: np.bincount(
+            frame.loc[frame["subset"] == subset, "label"], minlength=len(names)
+        ).tolist()
+        for subset in (*SUBSETS, "unused")
     }
     keys = {"smiles": frame["smiles"], "scaffold": frame["scaffold"].where(frame["scaffold"] != "")}
     if "reactants" in frame:
@@ -227,7 +229,7 @@ def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     overlap = {}
     for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
         overlap[f"{first}-{second}"] = {
-            kind: _shared(key[frame["part"] == first], key[frame["part"] == second])
+            kind: _shared(key[frame["subset"] == first], key[frame["subset"] == second])
             for kind, key in keys.items()
         }
     return {"classes": counts, "groups": class_groups(counts["train"]), "overlap": overlap}

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
-from drugtail.schema import parse_seeds
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 
@@ -63,16 +63,17 @@ def _is_block_of_seeds(text: str) -> bool:
 
 
 def collect_blocks(folders: Sequence[Path], output: Path) -> None:
-    """Write ``runs.parquet``, ``classes.parquet`` and ``class_history.parquet`` into `output`.
+    """Put the metrics of blocks into three tables in the folder `output`.
 
     Parameters
     ----------
     folders
         Folders of blocks. A folder without status.json counts as runs that are ``missing``.
     output
-        Folder. Each file has a column ``settings``: default or tuned.
+        Folder for ``runs.parquet``, ``class_metrics.parquet`` and ``class_history.parquet``. Each
+        file has a column ``settings``: default or tuned.
         ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
-        ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the part's name),
+        ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the component's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
 
     Raises
@@ -92,15 +93,15 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
             classes.append(class_metrics.assign(settings=block.settings))
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
                      "method": block.method, "settings": block.settings}  # fmt: skip
-            measured = read_parquet(block.folder / "classes.parquet").assign(**names)
+            measured = read_parquet(block.folder / "class_history.parquet").assign(**names)
             history.append(measured)
-            header = read_parquet_metadata(block.folder / "classes.parquet")
+            header = read_parquet_metadata(block.folder / "class_history.parquet")
             _check_settings(block, header)
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
     write_parquet(output / "runs.parquet", _stacked(runs))
-    write_parquet(output / "classes.parquet", _stacked(classes))
+    write_parquet(output / "class_metrics.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
 
 

@@ -24,34 +24,34 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
         ``predictions.parquet``; its header names data set, split, encoder, method, classes and
         their training counts.
     metrics
-        Gets one row per run: `KEYS` and ``{part}_{metric}`` for part valid and test.
+        Gets one row per run: `KEYS` and ``{subset}_{metric}`` for subset valid and test.
     class_table
-        Gets one row per run, part and class: n_train, group, n, recall, precision, f1,
+        Gets one row per run, subset and class: n_train, group, n, recall, precision, f1,
         balanced_f1, auroc, auprc.
     """
     frame = read_parquet(predictions)
     header = read_parquet_metadata(predictions)
     names = header.get("class_names", [])
     columns = [f"logit_{c}" for c in range(len(names))]
-    if not names or not {"id", "part", "label", "seed", *columns} <= set(frame.columns):
+    if not names or not {"id", "subset", "label", "seed", *columns} <= set(frame.columns):
         raise DrugtailError(f"{predictions}: is not a predictions file; train the block again")
     groups = class_groups(header["train_counts"])
     key = {name: header[name] for name in KEYS[:-1]}
     runs: dict[int, dict[str, object]] = {}
     classes = []
-    for (seed, part), rows in frame.groupby(["seed", "part"], sort=True):
+    for (seed, subset), rows in frame.groupby(["seed", "subset"], sort=True):
         labels = rows["label"].to_numpy(dtype=np.int64)
         logits = rows[columns].to_numpy()
         per_class = class_metrics(labels, logits)
         found = run_metrics(labels, logits, groups, per_class)
         run = runs.setdefault(int(str(seed)), {**key, "seed": seed})
-        run |= {f"{part}_{name}": value for name, value in found.items()}
+        run |= {f"{subset}_{name}": value for name, value in found.items()}
         classes.append(
             pd.DataFrame(
                 {
                     **key,
                     "seed": seed,
-                    "part": part,
+                    "subset": subset,
                     "label": range(len(names)),
                     "label_name": names,
                     "group": groups,
@@ -60,7 +60,7 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
                 }
             )
         )
-    wide = [*KEYS, *(f"{part}_{name}" for part in ("valid", "test") for name in metric_names())]
+    wide = [*KEYS, *(f"{subset}_{name}" for subset in ("valid", "test") for name in metric_names())]
     write_parquet(metrics, pd.DataFrame(list(runs.values()), columns=wide), header)
-    empty = pd.DataFrame(columns=[*KEYS, "part", "label"])
+    empty = pd.DataFrame(columns=[*KEYS, "subset", "label"])
     write_parquet(class_table, pd.concat(classes) if classes else empty, header)

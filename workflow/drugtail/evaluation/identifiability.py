@@ -29,7 +29,7 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
     Parameters
     ----------
     classes
-        ``classes.parquet`` of `drugtail collect`: recall per run, part and class.
+        ``class_metrics.parquet`` of `drugtail collect`: recall per run, subset and class.
     history
         ``class_history.parquet``; its rows of moment ``chosen`` were measured with the weights
         that made the predictions. Separability is the mean silhouette of a class's training
@@ -49,7 +49,7 @@ def identifiability(classes: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
         return pd.DataFrame(columns=COLUMNS)
     measured = history[(history["moment"] == "chosen") & history["separability"].notna()]
     keys = [*ROW, "seed", "label"]
-    tested = classes[(classes["part"] == "test") & classes["recall"].notna()]
+    tested = classes[(classes["subset"] == "test") & classes["recall"].notna()]
     joined = tested.merge(measured[[*keys, "separability", "valid_separability"]], on=keys)
     rows = []
     for key, group in joined.groupby(ROW, sort=False):

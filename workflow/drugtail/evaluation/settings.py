@@ -7,7 +7,7 @@ import pandas as pd
 from drugtail.runtime.names import TUNED, TUNED_SUFFIX
 
 
-def tell_apart(frame: pd.DataFrame) -> pd.DataFrame:
+def with_tuned_names(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of `drugtail collect` with the methods of tuned runs called ``{method}+tuned``.
 
     Whatever groups by method then keeps them apart. Files from before there was a column
@@ -19,8 +19,8 @@ def tell_apart(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(method=frame["method"].mask(tuned, frame["method"] + TUNED_SUFFIX))
 
 
-def name_in(frame: pd.DataFrame, method: str) -> str:
-    """What `tell_apart` calls a method: its runs by default if there are any, else the tuned."""
+def tuned_name(frame: pd.DataFrame, method: str) -> str:
+    """Return the name of a method's runs: by default if there are any, else tuned."""
     tuned = method + TUNED_SUFFIX
     names = set(frame["method"])
     return tuned if method not in names and tuned in names else method

@@ -96,7 +96,7 @@ class Batch:
         float32 [S, entries]; entries of D^-1/2 (A + I) D^-1/2; 0 at filling atoms.
     log_degree : Tensor
         float32 [S, entries]; log of the number of bonds of the entry's target atom; NaN at loops.
-    fixed : bool
+    static_shapes : bool
         Whether the size was given and not taken from the molecules.
     """
 
@@ -109,7 +109,7 @@ class Batch:
     reverse: Tensor
     norm: Tensor
     log_degree: Tensor
-    fixed: bool = False
+    static_shapes: bool = False
 
     @property
     def molecules(self) -> int:
@@ -124,11 +124,11 @@ class Batch:
 
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors, in the order of the attributes."""
-        return tuple(getattr(self, f.name) for f in fields(self) if f.name != "fixed")
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name != "static_shapes")
 
     def with_tensors(self, tensors: Iterable[Tensor]) -> Batch:
         """Return a batch with other tensors in the place of those of `tensors()`."""
-        names = [f.name for f in fields(self) if f.name != "fixed"]
+        names = [f.name for f in fields(self) if f.name != "static_shapes"]
         changes: dict[str, Any] = dict(zip(names, tensors, strict=True))
         return replace(self, **changes)
 
@@ -154,7 +154,7 @@ class Batch:
             reverse=(self.reverse + entries * seed).flatten(),
             norm=self.norm.flatten(),
             log_degree=self.log_degree.flatten(),
-            fixed=self.fixed,
+            static_shapes=self.static_shapes,
         )
 
 
@@ -230,7 +230,7 @@ class GraphStore:
         if molecules.dim() == 1:
             whole = self.batch(molecules[None], size)
             return whole.with_tensors(value[0] for value in whole.tensors())
-        fixed, size = size is not None, size or self.size_of(molecules)
+        static_shapes, size = size is not None, size or self.size_of(molecules)
         atom, atom_start, atom_of = _cut(self.atom_start, self.atom_counts, molecules, size.atoms)
         entry, entry_start, entry_of = _cut(
             self.entry_start, self.entry_counts, molecules, size.entries
@@ -255,7 +255,7 @@ class GraphStore:
             ),
             norm=self.norm[entry] * real,
             log_degree=self.log_degree[entry].where(real, torch.nan),
-            fixed=fixed,
+            static_shapes=static_shapes,
         )
 
 

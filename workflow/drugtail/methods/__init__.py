@@ -1,1 +1,1 @@
-"""The orthogonal parts that recipes combine."""
+"""The orthogonal components that recipes combine."""

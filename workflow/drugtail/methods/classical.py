@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drugtail.methods.registry import Registry
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
@@ -55,7 +55,7 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     Parameters
     ----------
     settings
-        ``trees`` and ``class_weight``.
+        ``n_estimators`` and ``class_weight``.
     seed
         Seed of the forest, in [0, 2**32).
     threads
@@ -64,7 +64,7 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(
-        n_estimators=settings.trees,
+        n_estimators=settings.n_estimators,
         class_weight=settings.class_weight,
         random_state=seed,
         n_jobs=threads,
@@ -80,7 +80,7 @@ def balanced_random_forest(
     Parameters
     ----------
     settings
-        ``trees``.
+        ``n_estimators``.
     seed, threads
         As for `random_forest`.
     """
@@ -88,7 +88,7 @@ def balanced_random_forest(
         from imblearn.ensemble import BalancedRandomForestClassifier
 
     return BalancedRandomForestClassifier(
-        n_estimators=settings.trees, random_state=seed, n_jobs=threads
+        n_estimators=settings.n_estimators, random_state=seed, n_jobs=threads
     )
 
 
@@ -102,7 +102,7 @@ def easy_ensemble(settings: Any, seed: int, threads: int) -> EasyEnsembleClassif
     Parameters
     ----------
     settings
-        ``bags``, ``rounds`` and ``depth``.
+        ``n_estimators``, ``adaboost_n_estimators`` and ``max_depth``.
     seed
         As for `random_forest`.
     threads
@@ -113,10 +113,10 @@ def easy_ensemble(settings: Any, seed: int, threads: int) -> EasyEnsembleClassif
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    tree = DecisionTreeClassifier(max_depth=settings.depth)
+    tree = DecisionTreeClassifier(max_depth=settings.max_depth)
     return EasyEnsembleClassifier(
-        n_estimators=settings.bags,
-        estimator=AdaBoostClassifier(tree, n_estimators=settings.rounds),
+        n_estimators=settings.n_estimators,
+        estimator=AdaBoostClassifier(tree, n_estimators=settings.adaboost_n_estimators),
         random_state=seed,
         n_jobs=threads,
     )
@@ -132,7 +132,7 @@ def smote_logistic(settings: Any, seed: int, threads: int) -> Pipeline:
     Parameters
     ----------
     settings
-        ``neighbours``, ``inverse_penalty``, ``tolerance`` and ``iterations``.
+        ``k_neighbors``, ``C``, ``tol`` and ``max_iter``.
     seed
         Seed of SMOTE, in [0, 2**32).
     threads
@@ -144,11 +144,9 @@ def smote_logistic(settings: Any, seed: int, threads: int) -> Pipeline:
     from sklearn.linear_model import LogisticRegression
 
     oversample = FunctionSampler(
-        func=smote, kw_args={"neighbours": settings.neighbours, "seed": seed}
+        func=smote, kw_args={"neighbours": settings.k_neighbors, "seed": seed}
     )
-    regression = LogisticRegression(
-        C=settings.inverse_penalty, tol=settings.tolerance, max_iter=settings.iterations
-    )
+    regression = LogisticRegression(C=settings.C, tol=settings.tol, max_iter=settings.max_iter)
     return Pipeline([("smote", oversample), ("regression", regression)])
 
 
@@ -197,8 +195,8 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
     Parameters
     ----------
     settings
-        ``trees``, ``learning_rate``, ``leaves``, ``minimum_leaf``, ``column_fraction`` and
-        ``class_weight``. Only the choice of columns is random.
+        ``n_estimators``, ``learning_rate``, ``num_leaves``, ``min_child_samples``,
+        ``colsample_bytree`` and ``class_weight``. Only the choice of columns is random.
     seed, threads
         As for `random_forest`.
     """
@@ -206,11 +204,11 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
         from lightgbm import LGBMClassifier
 
     return LGBMClassifier(
-        n_estimators=settings.trees,
+        n_estimators=settings.n_estimators,
         learning_rate=settings.learning_rate,
-        num_leaves=settings.leaves,
-        min_child_samples=settings.minimum_leaf,
-        colsample_bytree=settings.column_fraction,
+        num_leaves=settings.num_leaves,
+        min_child_samples=settings.min_child_samples,
+        colsample_bytree=settings.colsample_bytree,
         class_weight=settings.class_weight,
         # LightGBM reads a signed number.
         random_state=seed % 2**31,

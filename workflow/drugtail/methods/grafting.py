@@ -1,10 +1,11 @@
-"""Cutting molecules at a bond and joining the parts of two of them: CutMix for graphs.
+"""Cutting molecules at a bond and joining the fragments of two of them: CutMix for graphs.
 
 CutMix (Yun et al., ICCV 2019) pastes a patch of one image over another. A molecule has no patches,
-but bonds that hold two parts of it together: single and in no ring. Cutting one leaves two parts,
-and joining a part of one molecule to a part of another by a single bond leaves every atom with the
-bonds, hydrogens and valence it had, so that its features stay right. (All but one: where the new
-bond would make an amine an amide, say, RDKit would call its nitrogen SP2, and here it stays SP3.)
+but bonds that hold two fragments of it together: single and in no ring. Cutting one leaves two
+fragments, and joining a fragment of one molecule to a fragment of another by a single bond leaves
+every atom with the bonds, hydrogens and valence it had, so that its features stay right. (All but
+one: where the new bond would make an amine an amide, say, RDKit would call its nitrogen SP2, and
+here it stays SP3.)
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Every part that some molecules can be cut into by one bond, K in all.
+class Fragments:
+    """Every fragment that some molecules can be cut into by one bond, K in all.
 
     Attributes
     ----------
     molecule : numpy.ndarray
-        Which molecule it is a part of, int64 [K], ascending.
+        Which molecule it is a fragment of, int64 [K], ascending.
     end : numpy.ndarray
         Its atom at the cut, numbered within the molecule, int64 [K].
     start : numpy.ndarray
@@ -59,8 +60,8 @@ def select(arrays: Arrays, molecules: NDArray[np.int64]) -> dict[str, NDArray[An
     }
 
 
-def find_parts(arrays: Arrays, smallest: int = 2) -> Parts:
-    """Find every part of every molecule, both sides of each cut.
+def find_fragments(arrays: Arrays, smallest: int = 2) -> Fragments:
+    """Find every fragment of every molecule, both sides of each cut.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def find_parts(arrays: Arrays, smallest: int = 2) -> Parts:
     chosen, side = chosen[order], side[order]
     place = _ranges(start[chosen], size[chosen])
     masks = np.stack([kept for _, _, kept in found])
-    return Parts(
+    return Fragments(
         molecule=molecule[chosen],
         end=np.concatenate([end for _, end, _ in found])[order],
         start=np.concatenate([[0], np.cumsum(size[chosen])]),
@@ -109,46 +110,50 @@ def find_parts(arrays: Arrays, smallest: int = 2) -> Parts:
     )
 
 
-def contrast(parts: Parts, arrays: Arrays, activation: NDArray[np.floating[Any]]) -> NDArray[Any]:
-    """Mean activation of the atoms of each part, less that of the molecule's other atoms; [K].
+def contrast(
+    fragments: Fragments, arrays: Arrays, activation: NDArray[np.floating[Any]]
+) -> NDArray[Any]:
+    """Mean activation of the atoms of each fragment, less that of the molecule's other atoms; [K].
 
     Parameters
     ----------
-    parts, arrays
+    fragments, arrays
         Of some molecules.
     activation
         Of each of their atoms, [Σ atoms].
     """
     atoms = arrays["atom_counts"].astype(np.int64)
     first = np.cumsum(atoms) - atoms
-    value = activation[_ranges(first[parts.molecule], atoms[parts.molecule])].astype(np.float64)
+    value = activation[_ranges(first[fragments.molecule], atoms[fragments.molecule])].astype(
+        np.float64
+    )
     inside, outside = (
-        _sums(np.where(where, value, 0), parts.start) / _sums(where, parts.start)
-        for where in (parts.kept, ~parts.kept)
+        _sums(np.where(where, value, 0), fragments.start) / _sums(where, fragments.start)
+        for where in (fragments.kept, ~fragments.kept)
     )
     difference: NDArray[Any] = inside - outside
     return difference
 
 
-def best_part(parts: Parts, score: NDArray[Any], molecules: int) -> NDArray[np.int64]:
-    """Part with the highest score of each molecule, int64 [molecules]; −1 for one without parts."""
+def best_fragment(fragments: Fragments, score: NDArray[Any], molecules: int) -> NDArray[np.int64]:
+    """Fragment with the highest score of each molecule, int64 [molecules]; −1 if it has none."""
     best = np.full(molecules, -1)
     order = np.argsort(score, kind="stable")
-    best[parts.molecule[order]] = order
+    best[fragments.molecule[order]] = order
     return best
 
 
 def join(
-    arrays: Arrays, parts: Parts, first: NDArray[np.int64], second: NDArray[np.int64]
+    arrays: Arrays, fragments: Fragments, first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """Join parts in pairs, by a single bond between their atoms at the cuts.
+    """Join fragments in pairs, by a single bond between their atoms at the cuts.
 
     Parameters
     ----------
-    arrays, parts
+    arrays, fragments
         Of some molecules.
     first, second
-        Which part with which, int64 [G].
+        Which fragment with which, int64 [G].
 
     Returns
     -------
@@ -157,11 +162,11 @@ def join(
     """
     atoms, bonds = (arrays[name].astype(np.int64) for name in ("atom_counts", "bond_counts"))
     chosen = np.stack([first, second], axis=1).ravel()
-    molecule = parts.molecule[chosen]
+    molecule = fragments.molecule[chosen]
     size = atoms[molecule]
-    kept = parts.kept[_ranges(parts.start[chosen], size)]
+    kept = fragments.kept[_ranges(fragments.start[chosen], size)]
     start = np.concatenate([[0], np.cumsum(size)])
-    # Atoms of a pair are numbered through both of its parts.
+    # Atoms of a pair are numbered through both of its fragments.
     number = np.cumsum(kept) - 1
     count = _sums(kept, start).reshape(-1, 2).sum(axis=1)
     begin = np.repeat(np.cumsum(count) - count, 2)
@@ -171,7 +176,7 @@ def join(
     ends = arrays["bonds"][bond].astype(np.int64) + start[piece, None]
     whole = kept[ends].all(axis=1)
     old = number[ends[whole]] - begin[piece[whole], None]
-    new = (number[start[:-1] + parts.end[chosen]] - begin).reshape(-1, 2)
+    new = (number[start[:-1] + fragments.end[chosen]] - begin).reshape(-1, 2)
     pair = np.concatenate([piece[whole] // 2, np.arange(len(new))])
     order = np.argsort(pair, kind="stable")
     kinds = np.concatenate([arrays["bond_types"][bond[whole]], np.full(len(new), SINGLE)])

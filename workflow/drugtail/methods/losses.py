@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drugtail.methods.registry import Registry
+from drugtail.models.experts import trust
 from drugtail.runtime.draws import Draws
+from drugtail.runtime.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def cross_entropy(settings: Any, batch: Outcome) -> Tensor:
     Parameters
     ----------
     settings
-        Settings of the part.
+        Settings of the component.
     batch
         Logits s, labels y, class sizes n and more, see `Outcome`.
 
@@ -235,3 +236,81 @@ def _relative_size(batch: Outcome) -> Tensor:
     """n_c / n_max, [C]."""
     counts = batch.counts.to(batch.logits.dtype)
     return counts / counts.max()
+
+
+# ---------------------------------------------------------------------------------- experts
+
+# RIDE (Wang et al., ICLR 2021) and TLC (Li, Han, Li, Fu, Zhang, CVPR 2022) give every expert the
+# last block of a residual network of its own. Here the encoder is shared whole, and each expert has
+# its own head: hidden layers and last layer.
+
+
+@LOSSES.register("diverse_experts")
+def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
+    """Σ_e [ margin loss of expert e − λ T̄² KL(mean ‖ e) ], RIDE (Wang et al., ICLR 2021).
+
+    The margin loss is that of `ldam` where the last layer is a cosine, else with a scale of 1.
+    Experts are compared at a temperature per class, T_c ∝ 1 − ρ + ρ C π_c with maximum 1 and mean
+    T̄: lower for rare classes, on which experts shall differ more. No gradient flows into the mean.
+    ``settings.diversity`` is λ, ``settings.spread`` ρ. As in the authors' configurations, the
+    recipe adds the class weights of `ldam_drw` for the last fifth of the epochs; here they count
+    for the divergence, too, and temperatures differ from the first epoch on.
+
+    Changed for molecules: experts share the whole encoder, since three graph convolutions leave no
+    last block to give each of its own. Of their two stages only the first is taken: the router that
+    saves experts at prediction does not change what they learn. Parameters and result as in
+    `cross_entropy`.
+    """
+    own = is_own(batch.labels, len(batch.counts))
+    adjusted = with_margins(batch.experts, batch, settings.margin)
+    losses = -(adjusted.log_softmax(dim=2) * own).sum(dim=2)
+    temperature = 1 - settings.spread + settings.spread * len(batch.counts) * batch.prior
+    temperature = temperature / temperature.max()
+    mean = (batch.experts.mean(dim=0) / temperature).log_softmax(dim=1).detach()
+    each = (batch.experts / temperature).log_softmax(dim=2)
+    divergence = (mean.exp() * (mean - each)).sum(dim=2)
+    apart: Tensor = settings.diversity * temperature.mean() ** 2 * divergence
+    return (losses - apart).sum(dim=0)
+
+
+@LOSSES.register("trustworthy_experts")
+def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
+    """Σ_e [w_e > θ max_B w_e] · ( −log softmax(s)_y + a · KL(Dir(α̃) ‖ Dir(1)) ), TLC.
+
+    Li, Han, Li, Fu, Zhang, CVPR 2022, with the margins of `ldam` on the logits s of an expert. α̃ is
+    exp(s) + 1 for wrong classes and 1 for the true one, so that the second term drives the evidence
+    of wrong classes to none; a grows from 0 to ``settings.divergence`` with the epochs, 0.015 being
+    what the authors' 200 epochs end with. Weights w are those of `trust`; an expert learns a
+    molecule only where its weight is above ``settings.threshold`` = θ of the batch's largest, and
+    its loss is the mean over those. The recipe's class weights are those of `diverse_experts`; here
+    they count for the divergence, too. Left out is the divergence from the experts' mean that the
+    authors' code subtracts with a factor of 0.01.
+
+    The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, it has no
+    gradient where there is no evidence for any class: the loss is flat at log C.
+    Changed for molecules: experts share the whole encoder, as in `diverse_experts`. Parameters and
+    result as in `cross_entropy`.
+    """
+    own = is_own(batch.labels, len(batch.counts))
+    weight = trust(batch.experts.detach()).weight
+    learned = weight > settings.threshold * weight.amax(dim=1, keepdim=True)
+    logits = with_margins(batch.experts, batch, settings.margin)
+    likelihood = -(logits.log_softmax(dim=2) * own).sum(dim=2)
+    wrong = torch.where(own, 1.0, logits.exp() + 1)
+    each = likelihood + settings.divergence * batch.progress * divergence_from_uniform(wrong)
+    share = learned / learned.to(each.dtype).mean(dim=1, keepdim=True)
+    total: Tensor = (share * each).sum(dim=0)
+    return total
+
+
+def divergence_from_uniform(alpha: Tensor) -> Tensor:
+    """KL( Dir(α) ‖ Dir(1, …, 1) ), [...], of α, [..., C].
+
+    log Γ(S) − log Γ(C) − Σ log Γ(α_c) + Σ (α_c − 1)(ψ(α_c) − ψ(S)) (Sensoy et al., NeurIPS 2018).
+    """
+    # Differences of large numbers.
+    double = alpha.double()
+    total = double.sum(dim=-1, keepdim=True)
+    normal = total.lgamma()[..., 0] - double.lgamma().sum(dim=-1) - math.lgamma(alpha.shape[-1])
+    rest = ((double - 1) * (double.digamma() - total.digamma())).sum(dim=-1)
+    return (normal + rest).to(alpha.dtype)

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drugtail.methods.registry import Registry
 from drugtail.runtime.draws import Draws
+from drugtail.runtime.registry import Registry
 
-Mixing = Callable[[Any, Tensor, Tensor, Draws], tuple[Tensor, Tensor]]
+# Components with two branches (``branches`` of their settings) take the settings and the share of
+# the epochs that are over, and return the first branch's share of the logits.
+Mixing = Callable[..., Any]
 MIXING: Registry[Mixing] = Registry("mixing")
 
 
@@ -27,7 +29,7 @@ def mixup(
     Parameters
     ----------
     settings
-        Settings of the part.
+        Settings of the component.
     counts, partner_counts
         Training molecules of the classes of either molecule of each pair, n_i and n_j, [B].
     draws
@@ -62,6 +64,16 @@ def remix(
     return share, label_share
 
 
-def bilateral_share(progress: Tensor) -> Tensor:
-    """α = 1 − (t/T)², the share of the conventional branch (BBN; Zhou et al., CVPR 2020)."""
-    return 1 - progress**2
+@MIXING.register("bilateral")
+def bilateral(settings: Any, progress: Tensor) -> Tensor:
+    """α = 1 − (t/T)², the share of the conventional branch (BBN; Zhou et al., CVPR 2020).
+
+    Parameters
+    ----------
+    settings
+        Settings of the component.
+    progress
+        t/T, a scalar.
+    """
+    share: Tensor = 1 - progress**2
+    return share

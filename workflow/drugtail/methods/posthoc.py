@@ -7,11 +7,62 @@ everything before the last layer: the encoder and the hidden layers of the head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.methods.losses import negative_log_likelihood
+from drugtail.runtime.registry import Registry
+
+
+@dataclass(frozen=True)
+class FittedLayer:
+    """A trained last layer, s = W h + b, and the molecules that its change is fitted to.
+
+    Attributes
+    ----------
+    weight, bias : Tensor
+        W, [C, H], and b, [C].
+    features, labels : Tensor
+        h and class of the molecules of the subset that the settings name (``fitted_on``), [n, H]
+        and int64 [n].
+    """
+
+    weight: Tensor
+    bias: Tensor
+    features: Tensor
+    labels: Tensor
+
+
+# Components whose settings name a subset (``fitted_on``) take the settings and a `FittedLayer` and
+# return a changed W and b; the others take the settings and the class sizes, [C], and return what
+# is added to the logits at validation and prediction, [C].
+Posthoc = Callable[[Any, Any], Any]
+POSTHOC: Registry[Posthoc] = Registry("posthoc change")
+
+
+@POSTHOC.register("logit_adjustment")
+def logit_adjustment(settings: Any, counts: Tensor) -> Tensor:
+    """`log_prior_shift` with ``settings.tau``."""
+    return log_prior_shift(counts, settings.tau)
+
+
+@POSTHOC.register("tau_norm")
+def tau_norm(settings: Any, layer: FittedLayer) -> tuple[Tensor, Tensor]:
+    """`tau_normalised` by validation molecules; ``settings.steps`` values of τ besides 0."""
+    return tau_normalised(
+        layer.weight, layer.bias, layer.features, layer.labels, steps=settings.steps
+    )
+
+
+@POSTHOC.register("nearest_class_mean")
+def class_means_as_weights(settings: Any, layer: FittedLayer) -> tuple[Tensor, Tensor]:
+    """`nearest_class_mean` of the training molecules."""
+    return nearest_class_mean(layer.features, layer.labels, len(layer.weight))
 
 
 def log_prior_shift(counts: Tensor, tau: float) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drugtail.methods.registry import Registry
+from drugtail.runtime.registry import Registry
 
 Sampler = Callable[[Any, Tensor, torch.Generator, float], Tensor]
 SAMPLERS: Registry[Sampler] = Registry("sampler")
@@ -21,7 +21,7 @@ def instance(settings: Any, labels: Tensor, generator: torch.Generator, progress
     Parameters
     ----------
     settings
-        Settings of the part.
+        Settings of the component.
     labels
         Class of each training molecule, int64 [N].
     generator

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from drugtail.features.packed import Batch
-from drugtail.methods.registry import Registry
 from drugtail.runtime.draws import Draws
+from drugtail.runtime.registry import Registry
 
 Views = Callable[[Any, Batch, Draws], Tensor]
 VIEWS: Registry[Views] = Registry("views")

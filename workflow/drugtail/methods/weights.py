@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drugtail.methods.geometry import Geometry, nearest_other_class
-from drugtail.methods.registry import Registry
+from drugtail.geometry.class_geometry import Geometry, nearest_other_class
+from drugtail.runtime.registry import Registry
 
 ClassWeights = Callable[[Any, Tensor, Geometry | None], Tensor]
 CLASS_WEIGHTS: Registry[ClassWeights] = Registry("class weights")
@@ -27,7 +27,7 @@ def uniform(settings: Any, counts: Tensor, geometry: Geometry | None) -> Tensor:
     Parameters
     ----------
     settings
-        Settings of the part.
+        Settings of the component.
     counts
         Training molecules per class n, [C].
     geometry
@@ -80,8 +80,8 @@ def class_separability(settings: Any, counts: Tensor, geometry: Geometry | None)
     """w_c ∝ exp(−s_c / T): the less separable a class is, the more it weighs.
 
     s_c is the mean silhouette of the class's molecules with respect to sub-cluster centroids (see
-    `drugtail.methods.geometry.separability`), of its training or its validation molecules. Unlike
-    distances between centroids it differs between two classes. Uniform before the first
+    `drugtail.geometry.class_geometry.separability`), of its training or its validation molecules.
+    Unlike distances between centroids it differs between two classes. Uniform before the first
     re-clustering. A training molecule that is a sub-cluster alone lies on its own centre, so that
     a class of one molecule seems to be the most separable. Parameters and result as in `uniform`.
     """
@@ -99,7 +99,7 @@ def class_distance_weights(x: Tensor, labels: Tensor, subclusters: Tensor) -> Te
     is (softmax(−d)_c + softmax(−d')_c) / 2, here times C so that the mean is 1. With two classes
     both weights are 1 for ever, since each class's nearest other class is the same pair. Above
     4,096 sub-clusters d' is found by a search that mostly, but not always, meets the nearest
-    (`drugtail.methods.geometry.nearest_centre`).
+    (`drugtail.geometry.class_geometry.nearest_centre`).
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from drugtail.models.stacked import BatchNorm, Linear
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drugtail.methods.parts import LastLayer
+    from drugtail.config.components.network import LastLayer
 
 
 class CosineLayer(nn.Module):

@@ -14,11 +14,11 @@ from drugtail.features.packed import Batch
 from drugtail.models.network import Network
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe
+    from drugtail.config.recipe import Recipe
 
 
 class Companion(nn.Module):
-    """Class centres, and a slower encoder with a queue of embeddings, where a recipe needs them.
+    """Class centres, and a momentum encoder with a queue of embeddings, where a recipe needs them.
 
     Parameters
     ----------
@@ -51,24 +51,24 @@ class Companion(nn.Module):
                 for seed in seeds
             ]
             self.centres = nn.Parameter(torch.stack(drawn))
-        self.slow: nn.Module | None = None
+        self.momentum_encoder: nn.Module | None = None
         self.register_buffer("queue", None)
         self.register_buffer("queue_labels", None)
         if "queue" in needs:
-            self.slow = copy.deepcopy(network.encoder).requires_grad_(False)
+            self.momentum_encoder = copy.deepcopy(network.encoder).requires_grad_(False)
             self.momentum = settings.momentum
             self.queue = torch.zeros(len(seeds), settings.queue, width)
             self.queue_labels = torch.full((len(seeds), settings.queue), -1)
 
     @torch.no_grad()
     def keys(self, batch: Batch, type_features: Tensor, weight: Tensor) -> Tensor | None:
-        """Embeddings by the slower encoder, L2-normalised, [S, n, D]; None if there is none."""
-        if self.slow is None:
+        """Embeddings by the momentum encoder, L2-normalised, [S, n, D]; None if there is none."""
+        if self.momentum_encoder is None:
             return None
-        return F.normalize(self.slow(batch, type_features, weight), dim=2)
+        return F.normalize(self.momentum_encoder(batch, type_features, weight), dim=2)
 
     @torch.no_grad()
-    def remember(self, keys: Tensor, labels: Tensor) -> None:
+    def enqueue(self, keys: Tensor, labels: Tensor) -> None:
         """Put keys, [S, n, D], and their classes, int64 [S, n], at the end of the queue."""
         assert self.queue is not None
         assert self.queue_labels is not None
@@ -77,9 +77,11 @@ class Companion(nn.Module):
         self.queue_labels.copy_(torch.cat([self.queue_labels, labels], dim=1)[:, -length:])
 
     @torch.no_grad()
-    def follow(self, network: Network) -> None:
-        """Let the slower encoder come a little nearer to the network's, after a step of it."""
-        if self.slow is not None:
-            pairs = zip(self.slow.parameters(), network.encoder.parameters(), strict=True)
-            for slow, fast in pairs:
-                slow.lerp_(fast, 1 - self.momentum)
+    def momentum_update(self, network: Network) -> None:
+        """Move the momentum encoder a little towards the network's, after a step of training."""
+        if self.momentum_encoder is not None:
+            pairs = zip(
+                self.momentum_encoder.parameters(), network.encoder.parameters(), strict=True
+            )
+            for average, trained in pairs:
+                average.lerp_(trained, 1 - self.momentum)

@@ -119,7 +119,7 @@ class GCN(nn.Module):
         """Features after the last layer of the surroundings, or of each atom, and what they are."""
         # How many surroundings differ is not known beforehand: no shape would be fixed, and a
         # GPU would have to be waited for.
-        plain = each or batch.fixed or weight.device.type != "cpu"
+        plain = each or batch.static_shapes or weight.device.type != "cpu"
         find = every_atom if plain else distinct_environments
         found = find(batch, weight, type_features, len(self.layers))
         x = found.x

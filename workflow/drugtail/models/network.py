@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from drugtail.features.atoms import FEATURES
 from drugtail.features.packed import Batch
-from drugtail.methods.experts import combine_by_evidence
 from drugtail.models.classifiers import Head
 from drugtail.models.encoders import GCN
+from drugtail.models.experts import combine_by_evidence
 from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
-    from drugtail.methods.parts import Experts, LastLayer
-    from drugtail.schema import GraphEncoder
+    from drugtail.config.components.network import Experts, LastLayer
+    from drugtail.config.encoder import GraphEncoder
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from sklearn.decomposition import PCA
 
 from drugtail.data.groups import class_groups
 from drugtail.evaluation.identifiability import identifiability
-from drugtail.evaluation.settings import tell_apart
+from drugtail.evaluation.settings import with_tuned_names
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
     atomic_path,
@@ -95,10 +95,10 @@ def plot_recall(classes: Path, output: Path) -> None:
     One panel per data set and split. Up to `MOST_LINES` methods are lines, with bars of a standard
     deviation; more are the rows of a map, the best mean recall first.
     """
-    frame = tell_apart(read_parquet(classes))
+    frame = with_tuned_names(read_parquet(classes))
     if frame.empty:
         raise DrugtailError(f"{classes}: has no finished run; there is nothing to draw")
-    frame = frame[frame["part"] == "test"]
+    frame = frame[frame["subset"] == "test"]
     if frame.groupby("method")["encoder"].nunique().max() > 1:
         # One encoder's recall is no other seed of another's.
         frame = frame.assign(method=frame["method"] + " (" + frame["encoder"] + ")")
@@ -189,7 +189,7 @@ def plot_class_history(history: Path, output: Path) -> None:
     validation molecules) and recall on validation molecules at the end of that epoch; mean over
     seeds, coloured from the largest class (dark) to the smallest (bright).
     """
-    frame = tell_apart(read_parquet(history))
+    frame = with_tuned_names(read_parquet(history))
     moving = frame[frame["moment"] == "refresh"] if "moment" in frame else frame.head(0)
     row = ["dataset", "split", "encoder", "method"]
     panels = list(moving.groupby(row, sort=False)) if len(moving) else []
@@ -300,7 +300,10 @@ def plot_identifiability(classes: Path, history: Path, output: Path) -> None:
     One row per data set and split of at least four classes, for the first method that re-clusters
     (or, without one, the first network); mean over seeds, with Spearman's rank correlation.
     """
-    recall, measured = tell_apart(read_parquet(classes)), tell_apart(read_parquet(history))
+    recall, measured = (
+        with_tuned_names(read_parquet(classes)),
+        with_tuned_names(read_parquet(history)),
+    )
     table = identifiability(recall, measured)
     table = table[table["valid_separability_rho"].notna()]
     if len(table):
@@ -380,7 +383,7 @@ def _class_points(recall: pd.DataFrame, measured: pd.DataFrame, row: Any) -> pd.
     def of_row(frame: pd.DataFrame) -> pd.DataFrame:
         return frame[(frame[keys] == [row[key] for key in keys]).all(axis=1)]
 
-    mean = of_row(recall[recall["part"] == "test"]).groupby("label").agg(
+    mean = of_row(recall[recall["subset"] == "test"]).groupby("label").agg(
         recall=("recall", "mean"), n_train=("n_train", "first"), group=("group", "first"),
         label_name=("label_name", "first"),
     )  # fmt: skip

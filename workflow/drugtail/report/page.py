@@ -98,6 +98,6 @@ def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
 
 
 def _split_row(summary: dict[str, Any]) -> dict[str, Any]:
-    sizes = {part: sum(counts) for part, counts in summary["classes"].items()}
-    smallest = {part: min(summary["classes"][part]) for part in ("train", "valid", "test")}
+    sizes = {subset: sum(counts) for subset, counts in summary["classes"].items()}
+    smallest = {subset: min(summary["classes"][subset]) for subset in ("train", "valid", "test")}
     return {**summary, "sizes": sizes, "smallest": smallest}

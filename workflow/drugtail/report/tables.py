@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from drugtail.config.table import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
-from drugtail.evaluation.settings import name_in, tell_apart
+from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 from drugtail.runtime.names import TUNED, parse_method_folder
-from drugtail.schema import Table, TableColumn
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -77,13 +77,13 @@ def tabulate(
         If a metric of the table is unknown.
     """
     if table.kind == "identifiability":
-        classes = tell_apart(read_parquet(metrics / "classes.parquet"))
-        history = tell_apart(read_parquet(metrics / "class_history.parquet"))
+        classes = with_tuned_names(read_parquet(metrics / "class_metrics.parquet"))
+        history = with_tuned_names(read_parquet(metrics / "class_history.parquet"))
         found = _with_settings(identifiability(classes, history), "method", classes)
         notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
         _write(output, table, found, _printed_identifiability(found), notes)
         return
-    frame = tell_apart(read_parquet(metrics / "runs.parquet"))
+    frame = with_tuned_names(read_parquet(metrics / "runs.parquet"))
     settings_notes = _settings_notes(frame)
     metrics_shown = [column.metric for column in table.columns]
     columns = [column_of(table, metric) for metric in metrics_shown]
@@ -98,7 +98,7 @@ def tabulate(
     if table.kind == "comparison":
         assert table.method is not None
         finished = frame[frame["status"] == "finished"]
-        method = name_in(finished, table.method)
+        method = tuned_name(finished, table.method)
         found = compare_methods(finished, method, columns)
         gaps = int((frame["status"] != "finished").sum())
         constant = {
@@ -121,7 +121,7 @@ def tabulate(
         _write(output, table, found, printed, notes)
         return
     if table.difference:
-        frame = paired_difference(frame, columns, name_in(frame, reference))
+        frame = paired_difference(frame, columns, tuned_name(frame, reference))
     summary = _with_settings(summarise(frame, columns), "method", frame)
     if table.order is not None:
         summary = _best_first(summary, f"{column_of(table, table.order)}_mean")
@@ -146,7 +146,7 @@ def _with_settings(
     found
         Rows of a table.
     column
-        Its column of names as `tell_apart` gave them.
+        Its column of names as `with_tuned_names` gave them.
     frame
         All runs, told apart.
     title
@@ -162,8 +162,8 @@ def _with_settings(
 
 
 def column_of(table: Table, metric: str) -> str:
-    """Column of runs.parquet with a metric: of a part, or a fact of the run itself."""
-    return metric if metric in OF_A_RUN else f"{table.part}_{metric}"
+    """Column of runs.parquet with a metric: of a subset, or a fact of the run itself."""
+    return metric if metric in OF_A_RUN else f"{table.subset}_{metric}"
 
 
 def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from drugtail.runtime.errors import DrugtailError
 
 METADATA_KEY = b"drugtail"
 # Endings of what is not finished yet, and of a folder while another takes its place.
-PART, ASIDE = ".part", ".aside"
+UNFINISHED, ASIDE = ".part", ".aside"
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _temporary_name(path: Path) -> Path:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-    return path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{PART}")
+    return path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}{UNFINISHED}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,7 +25,13 @@ CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "v
           "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
-FILES = ("manifest.json", "status.json", "history.parquet", "classes.parquet", "metrics.parquet")
+FILES = (
+    "manifest.json",
+    "status.json",
+    "history.parquet",
+    "class_history.parquet",
+    "metrics.parquet",
+)
 
 
 @dataclass(frozen=True)

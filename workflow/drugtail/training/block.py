@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from drugtail.config.search_space import check_tuned
 from drugtail.features.fingerprints import unpack_fingerprints
 from drugtail.features.packed import ARRAYS, GraphStore, load_arrays
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
@@ -25,7 +27,6 @@ from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.names import DEFAULT, TUNED
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.engine import train_seeds
 from drugtail.training.problem import (
     TEST,
     TRAIN,
@@ -35,11 +36,12 @@ from drugtail.training.problem import (
     read_problem,
 )
 from drugtail.training.record import SeedResult
-from drugtail.training.space import check_tuned
+from drugtail.training.trainer import train_seeds
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe
-    from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
+    from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+    from drugtail.config.recipe import Recipe
+    from drugtail.config.training import Training
 
 MODULES = ("drugtail.training.block",)
 HISTORY = {
@@ -48,7 +50,7 @@ HISTORY = {
     "valid_balanced_accuracy": "float64", "valid_accuracy": "float64",
     "molecules_per_second": "float64", "seconds": "float64", "finished_at": "float64",
 }  # fmt: skip
-CLASSES = {
+CLASS_HISTORY = {
     "seed": "int64", "moment": "str", "epoch": "int64", "label": "int64", "n": "int64",
     "weight": "float64", "nearest_class": "Int64", "class_distance": "float64",
     "subclusters": "Int64", "subcluster_distance": "float64", "separability": "float64",
@@ -56,31 +58,11 @@ CLASSES = {
 }  # fmt: skip
 
 
-def train_block(
-    *,
-    molecules: Path,
-    split: Path,
-    features: Path,
-    recipe: Recipe,
-    encoder: GraphEncoder | FingerprintEncoder,
-    training: Training,
-    seeds: Sequence[int],
-    output: Path,
-    code: Path | None = None,
-    checkpoints: Path | None = None,
-    checkpoint_seconds: float = 60.0,
-    device: str = "auto",
-    threads: int = 1,
-    fixed: bool | None = None,
-    tuned: Path | None = None,
-) -> None:
-    """Train every seed of a block and write its files into `output`.
+@dataclass(frozen=True)
+class Block:
+    """What a block is: one data set, split, encoder and method, and a run of seeds.
 
-    Writes predictions.parquet, history.parquet, classes.parquet, status.json, manifest.json and,
-    for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is
-    recorded as ``diverged`` and the others go on.
-
-    Parameters
+    Attributes
     ----------
     molecules, split, features
         ``molecules.parquet``, the split's Parquet file, and the folder of features.
@@ -88,98 +70,164 @@ def train_block(
         The method, the encoder and the training settings.
     seeds
         Training seeds.
-    output
-        Folder.
     code
-        File with parts of the user's that `recipe` was read with, if any (`drugtail.methods.own`).
-    checkpoints
-        Folder of this block for the state of unfinished seeds; removed when it is finished.
-    checkpoint_seconds
-        Time between two checkpoints; 0 writes one after every epoch.
+        Plugin that `recipe` was read with, if any (`drugtail.plugins`).
+    tuned
+        ``best.json`` that recipe and training settings were changed by, if they were tuned.
     device
         ``auto``, ``cpu`` or ``cuda``.
     threads
         CPU threads. Sums are taken in another order with another number, so results are equal
         only to rounding.
-    fixed
+    """
+
+    molecules: Path
+    split: Path
+    features: Path
+    recipe: Recipe
+    encoder: GraphEncoder | FingerprintEncoder
+    training: Training
+    seeds: Sequence[int]
+    code: Path | None = None
+    tuned: Path | None = None
+    device: str = "auto"
+    threads: int = 1
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """Name and path of every file that results depend on."""
+        files = {
+            "molecules": self.molecules,
+            "split": self.split,
+            "features": self.features / "features.json",
+        }
+        return files if self.code is None else {**files, "code": self.code}
+
+    def settings(self, problem: Problem) -> dict[str, Any]:
+        """Return everything of the configuration that results depend on, for JSON."""
+        return {
+            "dataset": problem.dataset,
+            "split": problem.split,
+            # What tuning may choose from changes no result.
+            "recipe": self.recipe.model_dump(exclude={"tuning"}),
+            "encoder": self.encoder.model_dump(),
+            "training": self.training.model_dump(),
+            "seeds": list(self.seeds),
+            "threads": self.threads,
+        }
+
+    def header(self, problem: Problem) -> dict[str, Any]:
+        """Return what the header of each of the block's Parquet files says."""
+        return {
+            "dataset": problem.dataset,
+            "split": problem.split,
+            "encoder": self.encoder.name,
+            "method": self.recipe.name,
+            "settings": DEFAULT if self.tuned is None else TUNED,
+            "class_names": problem.class_names,
+            "train_counts": problem.train_counts.tolist(),
+            "class_weights": self.recipe.class_weights.name,
+            "seeds": list(self.seeds),
+        }
+
+
+def train_block(
+    block: Block,
+    output: Path,
+    *,
+    checkpoints: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    static_shapes: bool | None = None,
+) -> None:
+    """Train every seed of a block and write its files into `output`.
+
+    Writes predictions.parquet, history.parquet, class_history.parquet, status.json, manifest.json
+    and, for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is
+    recorded as ``diverged`` and the others go on.
+
+    Parameters
+    ----------
+    block
+        What is trained.
+    output
+        Folder.
+    checkpoints
+        Folder of this block for the state of unfinished seeds; removed when it is finished.
+    checkpoint_seconds
+        Time between two checkpoints; 0 writes one after every epoch.
+    static_shapes
         See `train_seeds`; by default on a GPU only.
-    tuned
-        ``best.json`` that recipe and training settings were changed by, if they were tuned.
     """
     manifest = Manifest(MODULES)
-    torch.set_num_threads(threads)
-    problem = read_problem(molecules, split)
-    if tuned is not None:
-        names = {"dataset": problem.dataset, "split": problem.split, "encoder": encoder.name}
-        check_tuned(tuned, names)
-    arrays = _read_features(features, problem, recipe, encoder)
-    inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
-    if code is not None:
-        inputs["code"] = code
-    settings = {
-        "dataset": problem.dataset,
-        "split": problem.split,
-        # What tuning may choose from changes no result.
-        "recipe": recipe.model_dump(exclude={"tuning"}),
-        "encoder": encoder.model_dump(),
-        "training": training.model_dump(),
-        "seeds": list(seeds),
-        "threads": threads,
-    }
-    key = text_digest(
-        json.dumps(settings, sort_keys=True)
-        + code_digest(*MODULES)
-        + "".join(file_digest(path) for path in inputs.values())
-    )
+    torch.set_num_threads(block.threads)
+    problem = read_problem(block.molecules, block.split)
+    if block.tuned is not None:
+        names = {
+            "dataset": problem.dataset, "split": problem.split, "encoder": block.encoder.name,
+        }  # fmt: skip
+        check_tuned(block.tuned, names)
+    arrays = _read_features(block, problem)
+    settings = block.settings(problem)
     checkpoint = None
-    if recipe.classifier is not None:
+    if block.recipe.classifier is not None:
         place = torch.device("cpu")
-        results = _fit_classical(problem, arrays, recipe, seeds, threads)
+        results = _fit_classical(block, problem, arrays)
     else:
-        assert encoder.kind != "fingerprint"
-        place = resolve_device(device)
-        name = f"seeds{seeds[0]}-{seeds[-1]}.pt"
+        place = resolve_device(block.device)
+        name = f"seeds{block.seeds[0]}-{block.seeds[-1]}.pt"
+        key = _digest(settings, block)
         checkpoint = Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds)
-        results = train_seeds(
-            problem, GraphStore(arrays, place), recipe, encoder, training, seeds, checkpoint,
-            fixed=place.type == "cuda" if fixed is None else fixed,
-        )  # fmt: skip
+        results = _train_networks(block, problem, arrays, place, checkpoint, static_shapes)
 
-    header = {
-        "dataset": problem.dataset,
-        "split": problem.split,
-        "encoder": encoder.name,
-        "method": recipe.name,
-        "settings": DEFAULT if tuned is None else TUNED,
-        "class_names": problem.class_names,
-        "train_counts": problem.train_counts.tolist(),
-        "class_weights": recipe.class_weights.name,
-        "seeds": list(seeds),
-    }
+    by_seed = dict(zip(block.seeds, results, strict=True))
     # What is there of an earlier training is no whole block from here on.
     (output / "status.json").unlink(missing_ok=True)
-    _write_results(output, problem, recipe, encoder, header, dict(zip(seeds, results, strict=True)))
+    _write_results(output, block, problem, by_seed)
     peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
     write_json(
         output / "manifest.json",
         manifest.finish(
             settings=settings,
-            inputs=inputs if tuned is None else {**inputs, "tuned": tuned},
+            inputs=block.inputs if block.tuned is None else {**block.inputs, "tuned": block.tuned},
             earlier=None if checkpoint is None else checkpoint.earlier,
             device=device_name(place),
             device_peak_memory_bytes=peak,
         ),
     )
     # Last, so that a block with status.json is a whole block.
-    write_json(output / "status.json", _status(dict(zip(seeds, results, strict=True))))
+    write_json(output / "status.json", _status(by_seed))
     if checkpoint is not None:
         checkpoint.discard()
 
 
-def _read_features(
-    features: Path, problem: Problem, recipe: Recipe, encoder: GraphEncoder | FingerprintEncoder
-) -> dict[str, NDArray[Any]]:
+def _digest(settings: dict[str, Any], block: Block) -> str:
+    """Return a digest of everything that a checkpoint's continuation depends on."""
+    return text_digest(
+        json.dumps(settings, sort_keys=True)
+        + code_digest(*MODULES)
+        + "".join(file_digest(path) for path in block.inputs.values())
+    )
+
+
+def _train_networks(
+    block: Block,
+    problem: Problem,
+    arrays: dict[str, NDArray[Any]],
+    place: torch.device,
+    checkpoint: Checkpoint,
+    static_shapes: bool | None,
+) -> list[SeedResult]:
+    assert block.encoder.kind != "fingerprint"
+    return train_seeds(
+        problem, GraphStore(arrays, place), block.recipe, block.encoder, block.training,
+        block.seeds, checkpoint,
+        static_shapes=place.type == "cuda" if static_shapes is None else static_shapes,
+    )  # fmt: skip
+
+
+def _read_features(block: Block, problem: Problem) -> dict[str, NDArray[Any]]:
     """Map the arrays that the encoder reads, after checking that everything fits together."""
+    features, recipe, encoder = block.features, block.recipe, block.encoder
     if recipe.classifier is None and encoder.kind == "fingerprint":
         raise DrugtailError(
             f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} only reads "
@@ -201,16 +249,16 @@ def _read_features(
 
 
 def _fit_classical(
-    problem: Problem,
-    arrays: dict[str, NDArray[Any]],
-    recipe: Recipe,
-    seeds: Sequence[int],
-    threads: int,
+    block: Block, problem: Problem, arrays: dict[str, NDArray[Any]]
 ) -> list[SeedResult]:
+    recipe, seeds, threads = block.recipe, block.seeds, block.threads
     settings = recipe.classifier
     assert settings is not None
-    x = {part: unpack_fingerprints(arrays["bits"][rows]) for part, rows in problem.parts.items()}
-    y = problem.labels[problem.parts[TRAIN]]
+    x = {
+        subset: unpack_fingerprints(arrays["bits"][rows])
+        for subset, rows in problem.subsets.items()
+    }
+    y = problem.labels[problem.subsets[TRAIN]]
     results = []
     for seed in seeds:
         started = time.monotonic()
@@ -223,7 +271,8 @@ def _fit_classical(
             f"{seconds:.1f} s, {len(y) / seconds:,.0f} molecules/s"
         )
         logits = {
-            part: log_probabilities(classifier, x[part], problem.classes) for part in (VALID, TEST)
+            subset: log_probabilities(classifier, x[subset], problem.classes)
+            for subset in (VALID, TEST)
         }
         row = {
             "epoch": 0,
@@ -240,17 +289,13 @@ def _fit_classical(
 
 
 def _write_results(
-    output: Path,
-    problem: Problem,
-    recipe: Recipe,
-    encoder: GraphEncoder | FingerprintEncoder,
-    header: dict[str, Any],
-    results: dict[int, SeedResult],
+    output: Path, block: Block, problem: Problem, results: dict[int, SeedResult]
 ) -> None:
+    recipe, encoder, header = block.recipe, block.encoder, block.header(problem)
     frames = [
-        prediction_frame(problem, part, seed, logits, result.uncertainty.get(part))
+        prediction_frame(problem, subset, seed, logits, result.uncertainty.get(subset))
         for seed, result in results.items()
-        for part, logits in result.logits.items()
+        for subset, logits in result.logits.items()
     ]
     if not frames:
         empty = np.empty((0, problem.classes), dtype=np.float32)
@@ -258,8 +303,8 @@ def _write_results(
     write_parquet(output / "predictions.parquet", pd.concat(frames, ignore_index=True), header)
     histories = _rows((seed, r.history) for seed, r in results.items())
     write_parquet(output / "history.parquet", _typed(histories, HISTORY), header)
-    classes = _rows((seed, r.classes) for seed, r in results.items())
-    write_parquet(output / "classes.parquet", _typed(classes, CLASSES), header)
+    classes = _rows((seed, r.class_history) for seed, r in results.items())
+    write_parquet(output / "class_history.parquet", _typed(classes, CLASS_HISTORY), header)
     if recipe.classifier is None:
         # One seed is enough for a picture: the first that finished.
         finished = [item for item in results.items() if item[1].status == "finished"]
@@ -298,7 +343,7 @@ def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
 
 def _embedding_frame(problem: Problem, kept: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of embeddings.parquet: moment, epoch, id, label, subcluster, embedding (a list)."""
-    train = problem.parts[TRAIN]
+    train = problem.subsets[TRAIN]
     frames = []
     for one in kept:
         rows = train[one["position"].numpy()]

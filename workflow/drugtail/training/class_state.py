@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.methods.geometry import Geometry, class_temperatures, take_geometry
-from drugtail.methods.targets import assign_points, spread_points
+from drugtail.config.components.clustering import BalancedKMeans
+from drugtail.geometry.class_geometry import Geometry, class_temperatures, take_geometry
+from drugtail.geometry.targets import assign_points, spread_points
+from drugtail.methods.clustering import CLUSTERINGS
 from drugtail.methods.weights import CLASS_WEIGHTS
 
 if TYPE_CHECKING:
-    from drugtail.methods.parts import ClassWeights
-    from drugtail.methods.recipe import Recipe
+    from drugtail.config.components.weights import ClassWeights
+    from drugtail.config.recipe import Recipe
 
 
 class ClassState:
@@ -115,27 +117,10 @@ class ClassState:
         seed
             Seed of the clustering.
         """
-        settings: dict[str, Any] = {}
-        part = self.recipe.subclusters
-        if part is not None and part.name == "whole_classes":
-            settings = {"minimum_size": None}
-        elif part is not None:
-            oversampled = part.counted == "oversampled"
-            settings = {
-                "sizes": self.counts.max().expand_as(self.counts) if oversampled else None,
-                "minimum_size": part.minimum_size,
-                "balanced": part.name == "balanced_kmeans",
-                "rounds": part.rounds,
-                "tolerance": part.tolerance,
-            }
-        return take_geometry(
-            F.normalize(embeddings, dim=1),
-            self.labels,
-            F.normalize(valid, dim=1),
-            valid_labels,
-            seed=seed,
-            **settings,
-        )
+        settings = self.recipe.subclusters or BalancedKMeans()
+        x = F.normalize(embeddings, dim=1)
+        subclusters = CLUSTERINGS[settings.name](settings, x, self.labels, seed)
+        return take_geometry(x, self.labels, F.normalize(valid, dim=1), valid_labels, subclusters)
 
     def use(self, index: int, geometry: Geometry) -> None:
         """Let a clustering of the `index`-th seed hold from now on."""

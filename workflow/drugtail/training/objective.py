@@ -1,4 +1,4 @@
-"""What a recipe minimises: its parts put together, and the state they share."""
+"""What a recipe minimises: its components put together, and the state they share."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from drugtail.config.base import declares
+from drugtail.config.schedule import warmup_epochs
 from drugtail.features.packed import Batch, GraphStore, Size
 from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
 from drugtail.methods.distillation import distillation
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.methods.mixing import MIXING, bilateral_share
+from drugtail.methods.mixing import MIXING
 from drugtail.methods.views import VIEWS
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.runtime.draws import Draws, mix
 from drugtail.runtime.errors import DrugtailError
 from drugtail.training.class_state import ClassState
-from drugtail.training.epochs import warmup_epochs
 from drugtail.training.pool import Pool
 
 if TYPE_CHECKING:
-    from drugtail.methods.parts import Distillation
-    from drugtail.methods.recipe import Recipe
+    from drugtail.config.recipe import Recipe
 
 # Streams of randomness of a step beside that of the views.
 LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM = 1, 2, 3
@@ -51,7 +51,7 @@ class Losses:
 class Objective:
     """The loss of a recipe for S seeds.
 
-    Its parts are written for one seed and mapped over the seeds by ``torch.vmap``.
+    Its components are written for one seed and mapped over the seeds by ``torch.vmap``.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Objective:
         epoch
             Counted from 0.
         keys
-            Source of randomness of each seed's parts, int64 [S].
+            Source of randomness of each seed's components, int64 [S].
         size
             Size of a seed's graph of the batch, see `GraphStore.batch`.
         """
@@ -150,7 +150,7 @@ class Objective:
         if self.recipe.views is not None:
             return self._of_views(network, companion, store, taken, drawn, epoch, keys, size)
         embedding = network.encoder(store.batch(taken.molecules, size), store.type_features)
-        if self.recipe.mixing is not None and self.recipe.mixing.name == "bilateral":
+        if declares(self.recipe.mixing, "branches"):
             return _alone(self._of_branches(network, embedding, taken, keys))
         if self.recipe.mixing is not None:
             return _alone(self._mixed(network, embedding, taken, keys))
@@ -184,7 +184,7 @@ class Objective:
         if settings is None:
             return _alone(losses)
         classification = losses.mean(dim=1)
-        slow = companion.keys(batch, store.type_features, weight)
+        by_momentum = companion.keys(batch, store.type_features, weight)
         views = F.normalize(_single(output.embedding), dim=2)
         centres = companion.centres
         contrastive = self._contrastive(
@@ -197,13 +197,13 @@ class Objective:
             temperatures=self.classes.temperatures,
             centres=None if centres is None else F.normalize(centres, dim=2),
             targets=self.classes.targets if self.draws_to_targets else None,
-            keys=None if slow is None else _by_view(slow),
+            keys=None if by_momentum is None else _by_view(by_momentum),
             queue=companion.queue,
             queue_labels=companion.queue_labels,
         )
-        if slow is not None:
+        if by_momentum is not None:
             # One view of each molecule; both would be the same molecules twice.
-            companion.remember(slow[:, : drawn.shape[1]], taken.labels)
+            companion.enqueue(by_momentum[:, : drawn.shape[1]], taken.labels)
         if settings.whole:
             return Losses(contrastive, classification, contrastive)
         if not self.trains_classifier(epoch):
@@ -235,7 +235,9 @@ class Objective:
         """Losses of two branches, each with molecules of its own (BBN; Zhou et al., CVPR 2020)."""
         first, second = embedding.chunk(2, dim=1)
         labels, other = taken.labels.chunk(2, dim=1)
-        share = bilateral_share(self.progress)
+        settings = self.recipe.mixing
+        assert settings is not None
+        share = MIXING[settings.name](settings, self.progress)
         output = network.classify_branches(first, second, share)
         return self._of_two_labels(output, labels, other, share.expand(labels.shape), keys)
 
@@ -255,28 +257,28 @@ class Objective:
 
     def _taught(self, output: Output, taken: Pool, losses: Tensor) -> Tensor:
         """The losses, [S, B], of which a part is learned from a teacher instead of labels."""
-        settings = self.recipe.second_stage
-        assert settings is not None
-        assert settings.name in ("distillation", "two_phase")
+        # What a stage that teaches needs, its settings have.
+        settings: Any = self.recipe.second_stage
         assert taken.teacher is not None
         assert taken.taught is not None
-        power = settings.power if settings.name == "distillation" else 1.0
 
         def of_one_seed(logits: Tensor, teacher: Tensor) -> Tensor:
-            return distillation(logits, teacher, temperature=settings.temperature, power=power)
+            return distillation(
+                logits, teacher, temperature=settings.temperature, power=settings.power
+            )
 
-        told = torch.vmap(of_one_seed)(_single(output.logits), taken.teacher)
+        distilled: Tensor = torch.vmap(of_one_seed)(_single(output.logits), taken.teacher)
         share = settings.weight * taken.taught
-        return (1 - share) * losses + share * told
+        mixed: Tensor = (1 - share) * losses + share * distilled
+        return mixed
 
-    # ------------------------------------------------------------------------------- parts
+    # ------------------------------------------------------------------------------- components
 
     def _losses(self, output: Output, labels: Tensor, keys: Tensor) -> Tensor:
         """Classification loss per molecule, times its class's weight, [S, B]."""
         settings = self._student().loss
         loss = LOSSES[settings.name]
-        last = self.recipe.last_layer
-        scale = last.scale if last.name == "cosine" else 1.0
+        scale = self.recipe.last_layer.scale
 
         def of_one_seed(
             logits: Tensor, features: Tensor, experts: Tensor, labels: Tensor, weights: Tensor,
@@ -289,7 +291,8 @@ class Objective:
             )  # fmt: skip
             losses = loss(settings, batch)
             _check_shape(f"loss {settings.name!r}", losses, labels.shape, "one for each molecule")
-            return weights[labels] * losses
+            weighted: Tensor = weights[labels] * losses
+            return weighted
 
         return torch.vmap(of_one_seed)(
             _single(output.logits), _single(output.features), _single(output.experts), labels,
@@ -323,12 +326,10 @@ class Objective:
         weight = 1.0 if settings.whole else settings.weight
         return weight * torch.vmap(of_one_seed)(seeds, given)
 
-    def _student(self) -> Recipe | Distillation:
-        """Where loss and class weights stand: a distilled network has its own."""
+    def _student(self) -> Any:
+        """Where loss and class weights stand: some second stages have their own."""
         stage = self.recipe.second_stage
-        if self.second_stage and stage is not None and stage.name == "distillation":
-            return stage
-        return self.recipe
+        return stage if self.second_stage and declares(stage, "own_objective") else self.recipe
 
 
 def _alone(losses: Tensor) -> Losses:
@@ -337,11 +338,11 @@ def _alone(losses: Tensor) -> Losses:
     return Losses(classification, classification, torch.zeros_like(classification))
 
 
-def _check_shape(part: str, found: Tensor, wanted: Sequence[int], meaning: str) -> None:
+def _check_shape(component: str, found: Tensor, wanted: Sequence[int], meaning: str) -> None:
     """Refuse what would be broadcast to a loss that means something else."""
     if found.shape != torch.Size(wanted):
         raise DrugtailError(
-            f"{part}: gives numbers of shape {list(found.shape)} for a batch; it must give "
+            f"{component}: gives numbers of shape {list(found.shape)} for a batch; it must give "
             f"{list(wanted)}, {meaning}"
         )
 

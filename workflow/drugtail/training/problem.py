@@ -1,4 +1,4 @@
-"""What is to be learned: molecules, classes and parts, as positions and labels."""
+"""What is to be learned: molecules, classes and subsets, as positions and labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Problem:
         Name of each molecule, [N].
     labels : numpy.ndarray
         Class of each molecule, int64 [N].
-    parts : dict
+    subsets : dict
         Part -> positions of its molecules, int64, ascending.
     """
 
@@ -39,7 +39,7 @@ class Problem:
     class_names: list[str]
     ids: NDArray[Any]
     labels: NDArray[np.int64]
-    parts: dict[str, NDArray[np.int64]]
+    subsets: dict[str, NDArray[np.int64]]
 
     @property
     def classes(self) -> int:
@@ -49,7 +49,7 @@ class Problem:
     @property
     def train_counts(self) -> NDArray[np.int64]:
         """Training molecules per class, int64 [C]."""
-        return np.bincount(self.labels[self.parts[TRAIN]], minlength=self.classes)
+        return np.bincount(self.labels[self.subsets[TRAIN]], minlength=self.classes)
 
 
 def read_problem(molecules: Path, split: Path) -> Problem:
@@ -61,14 +61,15 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         If the two files do not belong together, or a class has no training molecule.
     """
     frame = read_parquet(molecules, ["id", "label"])
-    table = read_parquet(split, ["id", "part"])
+    table = read_parquet(split, ["id", "subset"])
     header = read_parquet_metadata(split)
     if not frame["id"].equals(table["id"]):
         raise DrugtailError(
             f"{split}: its molecules are not those of {molecules}; run `drugtail split` again"
         )
-    parts = {
-        part: np.flatnonzero((table["part"] == part).to_numpy()) for part in (TRAIN, VALID, TEST)
+    subsets = {
+        subset: np.flatnonzero((table["subset"] == subset).to_numpy())
+        for subset in (TRAIN, VALID, TEST)
     }
     problem = Problem(
         dataset=header["dataset"],
@@ -76,12 +77,12 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         class_names=header["class_names"],
         ids=frame["id"].to_numpy(),
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
-        parts=parts,
+        subsets=subsets,
     )
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:
         raise DrugtailError(f"{split}: class {empty[0]!r} has no training molecule; split anew")
-    bare = [part for part, rows in parts.items() if len(rows) == 0]
+    bare = [subset for subset, rows in subsets.items() if len(rows) == 0]
     if bare:
         raise DrugtailError(f"{split}: has no {bare[0]} molecules; split anew")
     return problem
@@ -89,18 +90,18 @@ def read_problem(molecules: Path, split: Path) -> Problem:
 
 def prediction_frame(
     problem: Problem,
-    part: str,
+    subset: str,
     seed: int,
     logits: NDArray[np.float32],
     uncertainty: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Predictions of one part as rows: id, part, label, seed and a logit per class.
+    """Predictions of one subset as rows: id, subset, label, seed and a logit per class.
 
     Methods that say how unsure they are have ``uncertainty`` besides.
     """
-    rows = problem.parts[part]
+    rows = problem.subsets[subset]
     frame = pd.DataFrame(
-        {"id": problem.ids[rows], "part": part, "label": problem.labels[rows], "seed": seed}
+        {"id": problem.ids[rows], "subset": subset, "label": problem.labels[rows], "seed": seed}
     )
     columns = [f"logit_{c}" for c in range(problem.classes)]
     if uncertainty is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.methods.geometry import Geometry
+from drugtail.geometry.class_geometry import Geometry
 
 # For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
 MAPPED_REFRESHES = 3
@@ -31,8 +31,8 @@ class SeedResult:
         Epochs that were trained; for a diverged seed, the last one is where it happened.
     best_epoch : int or None
         Epoch (counted from 0) whose weights were chosen by validation balanced accuracy.
-    history, classes : list of dict
-        Rows of history.parquet and classes.parquet.
+    history, class_history : list of dict
+        Rows of history.parquet and class_history.parquet.
     embeddings : list of dict
         Embeddings of some training molecules at a few epochs: ``moment`` (refresh or chosen),
         ``epoch``, ``position`` among the training molecules, int64 [n], ``subcluster``, int64 [n],
@@ -49,7 +49,7 @@ class SeedResult:
     epochs: int
     best_epoch: int | None
     history: list[dict[str, Any]]
-    classes: list[dict[str, Any]]
+    class_history: list[dict[str, Any]]
     embeddings: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Tensor] | None = None
     logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class SeedRecord:
     best_epoch: int | None = None
     best_weights: dict[str, Tensor] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
-    classes: list[dict[str, Any]] = field(default_factory=list)
+    class_history: list[dict[str, Any]] = field(default_factory=list)
     embeddings: list[dict[str, Any]] = field(default_factory=list)
 
     def note_epoch(self, epoch: int, row: dict[str, Any], seconds: float) -> None:
@@ -86,7 +86,7 @@ class SeedRecord:
             epochs=self.epochs,
             best_epoch=self.best_epoch,
             history=self.history,
-            classes=self.classes,
+            class_history=self.class_history,
             embeddings=self.embeddings,
         )
 

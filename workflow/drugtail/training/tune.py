@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from drugtail.config.search_space import (
+    contains,
+    count_trials,
+    default_point,
+    is_whole,
+    with_settings,
+)
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
@@ -33,19 +40,11 @@ from drugtail.runtime.files import (
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.seeds import derive_seed
-from drugtail.training.block import train_block
+from drugtail.training.block import Block, train_block
 from drugtail.training.problem import VALID, read_problem
-from drugtail.training.space import (
-    contains,
-    count_trials,
-    default_point,
-    is_whole,
-    with_settings,
-)
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe, Space
-    from drugtail.schema import FingerprintEncoder, GraphEncoder, Training
+    from drugtail.config.recipe import Space
 
 MODULES = ("drugtail.training.tune",)
 # Trials, the default among them, before suggestions follow from those before: few enough that a
@@ -79,22 +78,7 @@ class Trial:
     seconds: float
 
 
-def tune_block(
-    *,
-    molecules: Path,
-    split: Path,
-    features: Path,
-    recipe: Recipe,
-    encoder: GraphEncoder | FingerprintEncoder,
-    training: Training,
-    space: Mapping[str, Space],
-    seeds: Sequence[int],
-    trials: int,
-    output: Path,
-    code: Path | None = None,
-    device: str = "auto",
-    threads: int = 1,
-) -> None:
+def tune_block(block: Block, space: Mapping[str, Space], trials: int, output: Path) -> None:
     """Try points of a space and write the best one into `output`.
 
     Writes trials.parquet (a row per trial), manifest.json and, last, best.json. Every trial that
@@ -104,12 +88,10 @@ def tune_block(
 
     Parameters
     ----------
-    molecules, split, features, recipe, encoder, training, code, device, threads
-        As for `drugtail.training.block.train_block`.
+    block
+        What is tuned; the mean over its seeds is a trial's score.
     space
-        Key -> values to choose from; see `drugtail.training.space`.
-    seeds
-        Training seeds whose mean is a trial's score.
+        Key -> values to choose from; see `drugtail.config.search_space`.
     trials
         How many trials there are; fewer if the space has fewer points, one if it is empty.
     output
@@ -122,81 +104,90 @@ def tune_block(
     """
     optuna = _optuna()
     manifest = Manifest(MODULES)
-    problem = read_problem(molecules, split)
+    problem = read_problem(block.molecules, block.split)
     names = {
-        "dataset": problem.dataset, "split": problem.split, "encoder": encoder.name,
-        "method": recipe.name,
+        "dataset": problem.dataset, "split": problem.split, "encoder": block.encoder.name,
+        "method": block.recipe.name,
     }  # fmt: skip
-    inputs = {"molecules": molecules, "split": split, "features": features / "features.json"}
-    if code is not None:
-        inputs["code"] = code
     settings = {
         **names,
-        "recipe": recipe.model_dump(exclude={"idea", "reference", "tuning"}),
-        "encoder": encoder.model_dump(),
-        "training": training.model_dump(),
+        "recipe": block.recipe.model_dump(exclude={"idea", "reference", "tuning"}),
+        "encoder": block.encoder.model_dump(),
+        "training": block.training.model_dump(),
         "space": {key: one.model_dump() for key, one in space.items()},
-        "seeds": list(seeds),
-        "threads": threads,
+        "seeds": list(block.seeds),
+        "threads": block.threads,
     }
-    key = text_digest(
+    number = count_trials(trials, space, block.recipe, block.training)
+    key = _digest(settings, block, optuna)
+    done = _run_trials(optuna, block, space, names, number, output, key)
+    # What is there of an earlier tuning is no whole one from here on.
+    (output / "best.json").unlink(missing_ok=True)
+    header = {**names, "seeds": list(block.seeds)}
+    write_parquet(output / "trials.parquet", _table(done, space), header)
+    write_json(output / "manifest.json", manifest.finish(settings=settings, inputs=block.inputs))
+    write_json(output / "best.json", {**names, **_best(done), "seeds": list(block.seeds)})
+
+
+def _digest(settings: dict[str, Any], block: Block, optuna: ModuleType) -> str:
+    """Return a digest of everything that a tuning's continuation depends on."""
+    return text_digest(
         json.dumps(settings, sort_keys=True)
         + code_digest(*MODULES)
         # Another version may suggest other points.
         + optuna.__version__
-        + "".join(file_digest(path) for path in inputs.values())
+        + "".join(file_digest(path) for path in block.inputs.values())
     )
+
+
+def _run_trials(
+    optuna: ModuleType,
+    block: Block,
+    space: Mapping[str, Space],
+    names: Mapping[str, str],
+    number: int,
+    output: Path,
+    key: str,
+) -> list[Trial]:
+    """Run the trials that the journal in `output` does not hold yet; return all of them."""
     journal = output / "journal.json"
-    default = default_point(space, recipe, training)
-    number = count_trials(trials, space, recipe, training)
+    default = default_point(space, block.recipe, block.training)
     done = _read_journal(journal, key)[:number]
     title = f"tuning {' '.join(names.values())}"
     if done:
         say(f"{title}: continues after {len(done)} of {number} trials")
     while len(done) < number:
         point = suggest(optuna, space, default, done, tuple(names.values()))
-        changed_recipe, changed_training = with_settings(recipe, training, point)
-        started = time.monotonic()
-        with temporary_directory(output / "trial") as folder:
-            train_block(
-                molecules=molecules,
-                split=split,
-                features=features,
-                recipe=changed_recipe,
-                encoder=encoder,
-                training=changed_training,
-                seeds=seeds,
-                output=folder,
-                code=code,
-                checkpoints=output / "checkpoints",
-                device=device,
-                threads=threads,
-            )
-            score = validation_score(folder)
-        state = DIVERGED if score is None else FINISHED
-        seconds = round(time.monotonic() - started, 3)
-        done.append(Trial(len(done) + 1, point, score or 0.0, state, seconds))
+        done.append(_run_trial(block, point, len(done) + 1, output))
         write_json(journal, {"key": key, "trials": [asdict(trial) for trial in done]})
         say(f"{title}: {_line(done, number)}")
+    return done
 
-    # What is there of an earlier tuning is no whole one from here on.
-    (output / "best.json").unlink(missing_ok=True)
-    best = best_trial(done)
-    header = {**names, "seeds": list(seeds)}
-    write_parquet(output / "trials.parquet", _table(done, space), header)
-    write_json(output / "manifest.json", manifest.finish(settings=settings, inputs=inputs))
-    write_json(
-        output / "best.json",
-        {
-            **names,
-            "changes": best.point,
-            "score": best.score,
-            "default_score": done[0].score,
-            "trial": best.number,
-            "trials": number,
-            "seeds": list(seeds),
-        },
-    )
+
+def _run_trial(block: Block, point: dict[str, Any], number: int, output: Path) -> Trial:
+    """Train a block at a point and score it on validation molecules."""
+    recipe, training = with_settings(block.recipe, block.training, point)
+    started = time.monotonic()
+    with temporary_directory(output / "trial") as folder:
+        train_block(
+            replace(block, recipe=recipe, training=training), folder,
+            checkpoints=output / "checkpoints",
+        )  # fmt: skip
+        score = validation_score(folder)
+    state = DIVERGED if score is None else FINISHED
+    return Trial(number, point, score or 0.0, state, round(time.monotonic() - started, 3))
+
+
+def _best(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return what best.json says of the trials."""
+    best = best_trial(trials)
+    return {
+        "changes": best.point,
+        "score": best.score,
+        "default_score": trials[0].score,
+        "trial": best.number,
+        "trials": len(trials),
+    }
 
 
 def suggest(
@@ -280,7 +271,7 @@ def validation_score(folder: Path) -> float | None:
     if any(state["status"] != FINISHED for state in states):
         return None
     path = folder / "predictions.parquet"
-    predictions = pd.read_parquet(path, filters=[("part", "==", VALID)])
+    predictions = pd.read_parquet(path, filters=[("subset", "==", VALID)])
     guess = predictions.filter(like="logit_").to_numpy().argmax(1)
     # Mean over the classes that have validation molecules, then over seeds.
     correct = (predictions["label"] == guess).groupby([predictions["seed"], predictions["label"]])

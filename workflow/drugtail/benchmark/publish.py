@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from drugtail.benchmark.plan import Plan, PlannedBlock
+from drugtail.benchmark.progress import blocks_of_others
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.evaluate import KEYS
-from drugtail.plan import Plan, PlannedBlock
-from drugtail.progress import blocks_of_others
 from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError

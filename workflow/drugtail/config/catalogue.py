@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import Field
 
-from drugtail.methods.recipe import Recipe
+from drugtail.config.base import Settings, meant, merged, validated
+from drugtail.config.benchmark import Benchmark
+from drugtail.config.dataset import Dataset
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.search_space import check_space
+from drugtail.config.table import Table
+from drugtail.config.training import Training
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.settings import Settings, meant, merged, validated
-from drugtail.schema import (
-    Benchmark,
-    Dataset,
-    FingerprintEncoder,
-    GraphEncoder,
-    Table,
-    Training,
-)
-from drugtail.training.space import check_space
 
 Named = TypeVar("Named", Dataset, Recipe, GraphEncoder | FingerprintEncoder, Table)
 
 
 class _AnyEncoder(Settings):
     encoder: GraphEncoder | FingerprintEncoder = Field(discriminator="kind")
+
+
+# Names that were given up, and what took their place.
+RENAMED = {"class_distance_as_published": "class_distance_official_code"}
 
 
 class Catalogue:
@@ -61,6 +61,8 @@ class Catalogue:
             If there is none; the message lists what there is.
         """
         found = [path for path in self.paths(kind) if path.stem == name]
+        if not found and name in RENAMED:
+            raise DrugtailError(f"{kind}: {name!r} is called {RENAMED[name]!r} now; write that")
         if not found:
             known = self.names(kind)
             place = self.folder / kind / ("<family>" if kind == "methods" else "")
@@ -90,7 +92,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def read_recipe(
-    path: Path, changes: Mapping[str, Any] | None = None, code: Path | None = None
+    path: Path, changes: Mapping[str, Any] | None = None, model: type[Recipe] = Recipe
 ) -> Recipe:
     """Read one recipe.
 
@@ -99,15 +101,10 @@ def read_recipe(
     path
         The YAML file.
     changes
-        Such as ``{"classifier.trees": 100}``.
-    code
-        Python file with parts of the user's that the recipe may name, see `drugtail.methods.own`.
+        Such as ``{"classifier.n_estimators": 100}``.
+    model
+        Class of the recipe: that of a plugin knows the plugin's components, too.
     """
-    model: type[Recipe] = Recipe
-    if code is not None:
-        # Here, since it leads to PyTorch; and by name, since it leads to all parts, of which a
-        # stage that only reads settings must not seem to consist (`drugtail.runtime.digest`).
-        model = import_module("drugtail.methods.own").load_code(code).recipe
     recipe = _same_name(validated(model, read_yaml(path), path), path)
     check_space(recipe.tuning, recipe, Training(), path)
     return merged(recipe, changes or {}, where=str(path))
@@ -188,7 +185,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
-    """Turn ``["classifier.trees=100"]`` into ``{"classifier.trees": 100}``; values are YAML."""
+    """Turn ``["loss.tau=0.5"]`` into ``{"loss.tau": 0.5}``; values are YAML."""
     changes: dict[str, Any] = {}
     for item in items:
         key, sign, text = item.partition("=")

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from drugtail.methods.recipe import Recipe
-from drugtail.runtime.settings import Settings, settings_in, tag_of
-from drugtail.schema import Benchmark, Dataset, FingerprintEncoder, GraphEncoder, Table
+from drugtail.config.base import Settings, settings_in, tag_of
+from drugtail.config.benchmark import Benchmark
+from drugtail.config.dataset import Dataset
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.table import Table
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {
@@ -32,8 +35,8 @@ def settings_reference() -> str:
         "",
         f"Generated from the models that read the files; renew it with `{COMMAND}`.",
         "Unknown keys and wrong types are refused with the file, the key and what is allowed.",
-        "Where a part is chosen by its name, write `{name: focal, gamma: 2.0}`, or `{name: focal}` "
-        "for its defaults.",
+        "Where a component is chosen by its name, write `{name: focal, gamma: 2.0}`, or "
+        "`{name: focal}` for its defaults.",
         "",
         *(f"- [{heading}](#{_anchor(heading)})" for heading in FILES),
     ]

@@ -1,8 +1,8 @@
-"""Parts of a method that live in a Python file of the user's, outside the package.
+"""Components of a method that live in a Python file of the user's, outside the package.
 
 The file registers functions together with the class of their settings; recipes that are read with
-it accept these settings like those of the package. It imports PyTorch, as parts do, so a recipe
-that needs no such file is read without this module.
+it accept these settings like those of the package. It imports PyTorch, as components do, so a
+recipe that needs no such file is read without this module.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import or_
 from pathlib import Path
@@ -21,21 +20,21 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, create_model
 
-from drugtail.methods.parts import ContrastiveSettings
-from drugtail.methods.recipe import Recipe
-from drugtail.methods.registry import Registry
+from drugtail.config.base import Settings, settings_in
+from drugtail.config.components.contrastive import ContrastiveSettings
+from drugtail.config.recipe import Recipe
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.settings import Settings, settings_in
+from drugtail.runtime.registry import Registry
 
-# What the settings of a part derive from, where it is more than `Settings`.
+# What the settings of a component derive from, where it is more than `Settings`.
 BASES: dict[str, type[Settings]] = {"contrastive": ContrastiveSettings}
 
-Parts = Mapping[str, tuple[type[Settings], ...]]
+Components = Mapping[str, tuple[type[Settings], ...]]
 Model = TypeVar("Model", bound=Settings)
 
 
 @dataclass(frozen=True)
-class OwnCode:
+class Plugin:
     """What a file adds.
 
     Attributes
@@ -43,7 +42,7 @@ class OwnCode:
     digest : str
         SHA-256 of its bytes, in hexadecimal.
     names : dict of str to tuple of str
-        Key of a recipe -> names of the parts that it may have there now.
+        Key of a recipe -> names of the components that it may have there now.
     recipe : type
         `Recipe` that accepts them.
     """
@@ -53,14 +52,14 @@ class OwnCode:
     recipe: type[Recipe]
 
 
-_loaded: dict[Path, OwnCode] = {}
+_loaded: dict[Path, Plugin] = {}
 
 
-def load_code(path: Path) -> OwnCode:
-    """Run a user's file and register its parts.
+def load_plugin(path: Path) -> Plugin:
+    """Run a user's file and register its components.
 
-    A file that was loaded before is loaded again only if it has changed; then its earlier parts are
-    taken out first. After an error none of its parts is registered.
+    A file that was loaded before is loaded again only if it has changed; then its earlier
+    components are taken out first. After an error none of its components is registered.
 
     Parameters
     ----------
@@ -70,15 +69,15 @@ def load_code(path: Path) -> OwnCode:
     Raises
     ------
     DrugtailError
-        If it is absent, fails, registers nothing, takes a name that is taken, or registers a part
-        without settings that fit; the message names the file and what to do.
+        If it is absent, fails, registers nothing, takes a name that is taken, or registers a
+        component without settings that fit; the message names the file and what to do.
     """
     source = _read(path)
     place, digest = path.resolve(), hashlib.sha256(source).hexdigest()
     earlier = _loaded.get(place)
     if earlier is not None and earlier.digest == digest:
         return earlier
-    registries = part_registries()
+    registries = component_registries()
     if earlier is not None:
         _forget(registries, _loaded.pop(place).names)
     before = {key: registry.names() for key, registry in registries.items()}
@@ -92,24 +91,29 @@ def load_code(path: Path) -> OwnCode:
 
     try:
         _run(path, source, f"drugtail_own_{path.stem}_{digest[:16]}")
-        parts = {
+        components = {
             key: tuple(_settings(path, key, registries[key], name) for name in names)
             for key, names in added().items()
         }
-        if not parts:
+        if not components:
             raise DrugtailError(
-                f"{path}: registers no part; decorate a function, for example with "
+                f"{path}: registers no component; decorate a function, for example with "
                 f'@LOSSES.register("{path.stem}", <its settings class>)'
             )
-        _loaded[place] = OwnCode(digest, added(), extended_recipe(parts))
+        _loaded[place] = Plugin(digest, added(), extended_recipe(components))
     except BaseException:
         _forget(registries, added())
         raise
     return _loaded[place]
 
 
-def part_registries() -> dict[str, Registry[Any]]:
-    """Key of a recipe -> registry of the parts it may name there, those of the package in it."""
+def recipe_model(code: Path | None) -> type[Recipe]:
+    """Return the class that reads recipes, with the components of a plugin if one is named."""
+    return Recipe if code is None else load_plugin(code).recipe
+
+
+def component_registries() -> dict[str, Registry[Any]]:
+    """Key of a recipe -> registry of the components it may name there."""
     # Here, since they import PyTorch; and all of them, so that names of the package are taken.
     from drugtail.methods import (
         classical,
@@ -121,8 +125,6 @@ def part_registries() -> dict[str, Registry[Any]]:
         weights,
     )
 
-    # It registers losses, and nothing of it is named here.
-    import_module("drugtail.methods.experts")
     return {
         "sampler": samplers.SAMPLERS,
         "class_weights": weights.CLASS_WEIGHTS,
@@ -134,16 +136,17 @@ def part_registries() -> dict[str, Registry[Any]]:
     }
 
 
-def extended_recipe(parts: Parts) -> type[Recipe]:
-    """`Recipe` that accepts further parts, also where a part names another one.
+def extended_recipe(components: Components) -> type[Recipe]:
+    """`Recipe` that accepts further components, also where a component names another one.
 
     Parameters
     ----------
-    parts
+    components
         Key of a recipe -> settings classes that it may hold besides those of the package.
     """
     more = {
-        settings_in(Recipe.model_fields[key].annotation): classes for key, classes in parts.items()
+        settings_in(Recipe.model_fields[key].annotation): classes
+        for key, classes in components.items()
     }
     return _extended(Recipe, more)
 
@@ -151,7 +154,7 @@ def extended_recipe(parts: Parts) -> type[Recipe]:
 def _extended(
     model: type[Model], more: Mapping[tuple[type[Settings], ...], tuple[type[Settings], ...]]
 ) -> type[Model]:
-    """`model` with wider fields, or itself where none holds such a part."""
+    """`model` with wider fields, or itself where none holds such a component."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         held = settings_in(field.annotation)
@@ -208,30 +211,30 @@ def _run(path: Path, source: bytes, name: str) -> None:
 
 
 def _settings(path: Path, key: str, registry: Registry[Any], name: str) -> type[Settings]:
-    """Settings class of a registered part, if it is one that a recipe can hold."""
+    """Settings class of a registered component, if it is one that a recipe can hold."""
     settings: Any = registry.settings(name)
-    part = f"{path}: {registry.kind} {name!r}"
+    component = f"{path}: {registry.kind} {name!r}"
     base = BASES.get(key, Settings)
     if settings is None:
         raise DrugtailError(
-            f"{part}: is registered without settings; name their class, too: "
+            f"{component}: is registered without settings; name their class, too: "
             f'register("{name}", <its settings class>)'
         )
     if not (isinstance(settings, type) and issubclass(settings, base)):
         raise DrugtailError(
-            f"{part}: its settings, {settings!r}, are not a class derived from "
-            f"drugtail.methods.parts.{base.__name__}; derive it from that"
+            f"{component}: its settings, {settings!r}, are not a class derived from "
+            f"{base.__module__}.{base.__name__}; derive it from that"
         )
     try:
         settings.model_rebuild()
     except Exception as error:
         raise DrugtailError(
-            f"{part}: its settings class {settings.__name__}: {error}; mend it"
+            f"{component}: its settings class {settings.__name__}: {error}; mend it"
         ) from error
     field = settings.model_fields.get("name")
     if field is None or get_args(field.annotation) != (name,):
         raise DrugtailError(
-            f"{part}: its settings class {settings.__name__} must have the line "
+            f"{component}: its settings class {settings.__name__} must have the line "
             f'name: Literal["{name}"]'
         )
     return settings

@@ -1,7 +1,6 @@
-"""A method is a recipe: orthogonal parts, chosen by name, each with its settings.
+"""A method is a recipe: orthogonal components, chosen by name, each with its settings.
 
-The parts stand in `drugtail.methods.parts`. This module says which go together; like that one, it
-imports nothing heavy.
+The settings of components are in `drugtail.config.components`; this module says which go together.
 """
 
 from __future__ import annotations
@@ -11,26 +10,18 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from drugtail.methods.parts import (
-    Classifier,
-    ClassWeights,
-    Contrastive,
-    CrossEntropy,
-    EdgeDrop,
-    Experts,
-    InstanceSampler,
-    LastLayer,
-    LinearLayer,
-    Loss,
-    Mixing,
-    Posthoc,
-    Sampler,
-    Schedule,
-    SecondStage,
-    Subclusters,
-    UniformWeights,
-)
-from drugtail.runtime.settings import Settings
+from drugtail.config.base import DESCRIPTION, Settings, declares
+from drugtail.config.components.classical import Classifier
+from drugtail.config.components.clustering import Schedule, Subclusters
+from drugtail.config.components.contrastive import Contrastive
+from drugtail.config.components.losses import CrossEntropy, Loss
+from drugtail.config.components.mixing import Mixing
+from drugtail.config.components.network import Experts, LastLayer, LinearLayer
+from drugtail.config.components.posthoc import Posthoc
+from drugtail.config.components.samplers import InstanceSampler, Sampler
+from drugtail.config.components.second_stage import SecondStage
+from drugtail.config.components.views import EdgeDrop
+from drugtail.config.components.weights import ClassWeights, UniformWeights
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
@@ -91,11 +82,9 @@ NETWORK_TUNING = {"training.learning_rate": Space(low=3e-4, high=3e-3, log=True)
 
 # -------------------------------------------------------------------------------- recipe
 
-LINEAR_ONLY = {"tau_norm", "nearest_class_mean", "classifier_retraining", "learned_scales"}
-
 
 class Recipe(Settings):
-    """One method: what it is, and the parts it is made of."""
+    """One method: what it is, and the components it is made of."""
 
     name: str = Field(description="Name of the method; equals the file name.")
     family: Family = Field(
@@ -131,27 +120,34 @@ class Recipe(Settings):
     )
 
     @model_validator(mode="after")
-    def _parts_fit_together(self) -> Recipe:
+    def _components_fit_together(self) -> Recipe:
         if self.classifier is not None:
-            # A class default (uniform weights, ...) is what a forest ignores; a choice is not.
-            foreign = self.model_fields_set - {
-                "name", "family", "idea", "reference", "classifier", "tuning",
-            }  # fmt: skip
-            if foreign:
-                raise ValueError(
-                    f"a classical classifier takes no {', '.join(sorted(foreign))}; remove them"
-                )
+            self._check_classical()
             return self
+        self._check_geometry()
+        self._check_losses()
+        self._check_heads()
+        self._check_mixing()
+        self._check_second_stage()
+        return self
+
+    def _check_classical(self) -> None:
+        # A class default (uniform weights, ...) is what a forest ignores; a choice is not.
+        foreign = self.model_fields_set - {*DESCRIPTION, "classifier"}
+        if foreign:
+            raise ValueError(
+                f"a classical classifier takes no {', '.join(sorted(foreign))}; remove them"
+            )
+
+    def _check_geometry(self) -> None:
+        """Refuse a component without what it measures classes with, and the other way round."""
         if self.contrastive is not None and self.views is None:
             raise ValueError("contrastive also needs: views")
-        self._check_heads()
         wants = [
-            f"{slot} {part.name}"
-            for slot, part in (
-                ("class_weights", self.class_weights), ("contrastive", self.contrastive)
-            )
-            if part is not None and getattr(part, "needs_geometry", False)
-        ]  # fmt: skip
+            f"{slot} {getattr(self, slot).name}"
+            for slot in ("class_weights", "contrastive")
+            if declares(getattr(self, slot), "needs_geometry")
+        ]
         missing = [slot for slot in ("subclusters", "schedule") if getattr(self, slot) is None]
         if wants and missing:
             raise ValueError(f"{' and '.join(wants)} also needs: {', '.join(missing)}")
@@ -159,65 +155,73 @@ class Recipe(Settings):
             raise ValueError("subclusters also needs: schedule")
         if self.schedule is not None and missing:
             raise ValueError("schedule also needs: subclusters")
-        return self
 
-    def _check_heads(self) -> None:
-        """Raise where a part works on a last layer or on experts that are not there."""
-        stage = self.second_stage
-        if stage is not None and stage.name == "distillation":
-            if getattr(stage.loss, "for_experts", False):
+    def _check_losses(self) -> None:
+        """Refuse a loss that works on another last layer, or on experts that are not there."""
+        stage: Any = self.second_stage
+        if declares(stage, "own_objective"):
+            if declares(stage.loss, "for_experts"):
                 raise ValueError(f"second_stage.loss {stage.loss.name} also needs: experts")
-            if stage.loss.name == "ldam" and self.last_layer.name != "cosine":
-                raise ValueError("second_stage.loss ldam also needs: last_layer cosine")
-            if getattr(stage.class_weights, "needs_geometry", False):
+            if declares(stage.class_weights, "needs_geometry"):
                 raise ValueError(
                     "second_stage.class_weights follow from class sizes only; choose others"
                 )
-        if stage is not None and self.posthoc is not None:
-            raise ValueError("second_stage and posthoc cannot be together; leave one out")
-        if self.mixing is not None and self.mixing.name == "bilateral":
-            samplers = (self.sampler.name, self.mixing.sampler.name)
-            if "undersample" in samplers and samplers != ("undersample", "undersample"):
-                raise ValueError("mixing bilateral needs two samplers of equally many molecules")
-        if (
-            self.contrastive is not None
-            and self.contrastive.name == "parametric"
-            and (self.loss.name, self.class_weights.name) != ("cross_entropy", "uniform")
-        ):
-            raise ValueError("contrastive parametric contains its loss; remove loss, class_weights")
-        if self.loss.name == "ldam" and self.last_layer.name != "cosine":
-            raise ValueError("loss ldam also needs: last_layer cosine (its margin is an angle's)")
-        for_experts = getattr(self.loss, "for_experts", False)
-        if for_experts and self.experts is None:
+            self._check_cosine("second_stage.loss", stage.loss)
+        self._check_cosine("loss", self.loss)
+        if declares(self.loss, "for_experts") and self.experts is None:
             raise ValueError(f"loss {self.loss.name} also needs: experts")
-        if self.mixing is not None and self.mixing.name == "bilateral":
-            if self.experts is None or self.experts.number != 2:
-                raise ValueError("mixing bilateral also needs: experts with number 2")
-        elif self.experts is not None and not for_experts:
-            raise ValueError("experts need a loss for them: diverse_experts or trustworthy_experts")
-        if self.loss.name == "trustworthy_experts" and (
+        if declares(self.loss, "needs_evidence") and (
             self.experts is None or self.experts.combine != "evidence"
         ):
-            raise ValueError("loss trustworthy_experts also needs: experts with combine evidence")
+            raise ValueError(f"loss {self.loss.name} also needs: experts with combine evidence")
+        changed = (self.loss.name, self.class_weights.name) != ("cross_entropy", "uniform")
+        if declares(self.contrastive, "replaces_loss") and changed:
+            assert self.contrastive is not None
+            raise ValueError(
+                f"contrastive {self.contrastive.name} contains its loss; remove loss, class_weights"
+            )
+
+    def _check_cosine(self, slot: str, loss: Any) -> None:
+        if declares(loss, "needs_cosine") and self.last_layer.name != "cosine":
+            raise ValueError(
+                f"{slot} {loss.name} also needs: last_layer cosine (its margin is an angle's)"
+            )
+
+    def _check_heads(self) -> None:
+        """Refuse heads that nothing trains, and changes to a last layer that there is not."""
+        branches = declares(self.mixing, "branches")
+        if branches and (self.experts is None or self.experts.number != 2):
+            assert self.mixing is not None
+            raise ValueError(f"mixing {self.mixing.name} also needs: experts with number 2")
+        if self.experts is not None and not branches and not declares(self.loss, "for_experts"):
+            raise ValueError("experts need a loss for them: diverse_experts or trustworthy_experts")
+        for component in (self.posthoc, self.second_stage):
+            if declares(component, "linear_only") and (
+                self.last_layer.name != "linear" or self.experts is not None
+            ):
+                assert component is not None
+                raise ValueError(f"{component.name} works on one linear last layer only")
+
+    def _check_mixing(self) -> None:
         if self.mixing is not None and self.views is not None:
             raise ValueError("mixing and views cannot be together; leave one out")
-        linear_only = [
-            part.name
-            for part in (self.posthoc, self.second_stage)
-            if part is not None and part.name in LINEAR_ONLY
-        ]
-        if linear_only and (self.last_layer.name != "linear" or self.experts is not None):
-            raise ValueError(f"{linear_only[0]} works on one linear last layer only")
-        if self.second_stage is not None and (self.needs_geometry or self.experts is not None):
+        if self.mixing is not None and self.partners is not None:
+            samplers = (self.sampler.name, self.partners.name)
+            if "undersample" in samplers and samplers != ("undersample", "undersample"):
+                raise ValueError(
+                    f"mixing {self.mixing.name} needs two samplers of equally many molecules"
+                )
+
+    def _check_second_stage(self) -> None:
+        stage = self.second_stage
+        if stage is None:
+            return
+        if self.posthoc is not None:
+            raise ValueError("second_stage and posthoc cannot be together; leave one out")
+        if self.needs_geometry or self.experts is not None:
             raise ValueError("second_stage cannot be together with sub-clusters or experts")
-        if (
-            self.second_stage is not None
-            and self.second_stage.name in ("distillation", "two_phase")
-            and (self.views is not None or self.mixing is not None)
-        ):
-            raise ValueError(
-                f"second_stage {self.second_stage.name} cannot be together with views or mixing"
-            )
+        if declares(stage, "teaches") and (self.views is not None or self.mixing is not None):
+            raise ValueError(f"second_stage {stage.name} cannot be together with views or mixing")
 
     @property
     def partners(self) -> Sampler | None:

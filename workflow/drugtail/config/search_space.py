@@ -12,16 +12,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drugtail.config.base import DESCRIPTION, Settings, meant, merged
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
-from drugtail.runtime.settings import Settings, meant, merged
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe, Space
-    from drugtail.schema import Training
+    from drugtail.config.recipe import Recipe, Space
+    from drugtail.config.training import Training
 
 TRAINING = "training."
-DESCRIPTION = ("name", "family", "idea", "reference", "tuning")
 # More epochs for one method than for another would be no fair comparison.
 SAME_FOR_ALL = ("epochs", "schedule_scale")
 
@@ -35,7 +34,7 @@ def free_space(recipe: Recipe, fixed: Iterable[str]) -> dict[str, Space]:
         The method.
     fixed
         Keys of the recipe that were set by hand: a variant called ``tau_half`` keeps its tau. One
-        that names a whole part (``loss``) fixes all settings of it.
+        that names a whole component (``loss``) fixes all settings of it.
     """
     fixed = tuple(fixed)
     return {
@@ -159,23 +158,23 @@ def _setting(key: str, recipe: Recipe, training: Training, place: str) -> Any:
     """The value of a setting now; an error if there is no such setting."""
     in_training = key.startswith(TRAINING)
     value: Any = training if in_training else recipe
-    *parts, last = key.removeprefix(TRAINING).split(".") if in_training else key.split(".")
-    for number, part in enumerate([*parts, last]):
+    *parents, last = key.removeprefix(TRAINING).split(".") if in_training else key.split(".")
+    for number, key_part in enumerate([*parents, last]):
         if not isinstance(value, Settings):
             name = ".".join(key.split(".")[: number + in_training])
             raise DrugtailError(f"{place}: method {recipe.name!r} has no {name} with settings")
         allowed = sorted(set(type(value).model_fields) - _forbidden(value, recipe, training))
-        if part not in allowed:
+        if key_part not in allowed:
             raise DrugtailError(
-                f"{place}: {part!r} cannot be tuned; there are: {', '.join(allowed) or 'none'}"
-                f"{meant(part, allowed)}"
+                f"{place}: {key_part!r} cannot be tuned; there are: {', '.join(allowed) or 'none'}"
+                f"{meant(key_part, allowed)}"
             )
-        value = getattr(value, part)
+        value = getattr(value, key_part)
     if in_training and recipe.classifier is not None:
         raise DrugtailError(f"{place}: a classical classifier has no training settings")
     if isinstance(value, Settings):
         raise DrugtailError(
-            f"{place}: is a part, not a setting; write for example "
+            f"{place}: is a component, not a setting; write for example "
             f"{key}.{next(reversed(type(value).model_fields))}"
         )
     return value
@@ -184,5 +183,5 @@ def _setting(key: str, recipe: Recipe, training: Training, place: str) -> Any:
 def _forbidden(value: Settings, recipe: Recipe, training: Training) -> set[str]:
     if value is recipe:
         return set(DESCRIPTION)
-    # The name of a part is the part itself.
+    # The name of a component is the component itself.
     return set(SAME_FOR_ALL) if value is training else {"name"}

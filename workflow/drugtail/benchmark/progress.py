@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drugtail.plan import WITHOUT_EFFECT, Plan, PlannedBlock, PlannedTuning
+from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan, PlannedBlock, PlannedTuning
+from drugtail.config.benchmark import parse_seeds
+from drugtail.config.search_space import read_tuned
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import TUNED, parse_method_folder
-from drugtail.schema import parse_seeds
-from drugtail.training.space import read_tuned
 
 
 def blocks_of_others(plan: Plan, results: Path) -> list[PlannedBlock]:

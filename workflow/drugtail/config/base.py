@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+)
 
 from drugtail.runtime.errors import DrugtailError
 
@@ -20,8 +24,19 @@ class Settings(BaseModel):
 
 
 Model = TypeVar("Model", bound=Settings)
+# Keys of a recipe that say what it is, and change no result.
+DESCRIPTION = ("name", "family", "idea", "reference", "tuning")
 # What pydantic says where one of several classes of settings has to be chosen.
 UNION_FAULTS = ("union_tag_invalid", "union_tag_not_found", "model_attributes_type")
+
+
+def declares(settings: Settings | None, name: str) -> Any:
+    """Return what the class of a component's settings declares; False if it says nothing.
+
+    Declarations are class variables: what a component needs, and what the training loop must do
+    for it. A plugin's settings may leave out all that does not concern it.
+    """
+    return getattr(settings, name, False)
 
 
 def validated(model: type[Model], value: Any, where: Path | str) -> Model:
@@ -44,7 +59,7 @@ def validated(model: type[Model], value: Any, where: Path | str) -> Model:
 def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") -> Model:
     """Return `model` with dotted `changes`, validated anew.
 
-    ``merged(recipe, {"classifier.trees": 100})`` changes one setting of one part.
+    ``merged(recipe, {"classifier.n_estimators": 100})`` changes one setting of one component.
     """
     if not changes:
         return model
@@ -62,7 +77,7 @@ def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") ->
 
 def _explain(model: type[Settings], item: Any) -> str:
     """One line for one pydantic error."""
-    location = [str(part) for part in item["loc"]]
+    location = [str(key) for key in item["loc"]]
     key = ".".join(_follow(model, location)[1])
     if item["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
@@ -94,7 +109,7 @@ def _explain_choice(model: type[Settings], location: list[str], key: str, item: 
     name = str(given[tag])
     return (
         f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
-        "A part of your own needs its Python file beside it: code, or --code"
+        "A component of your own needs its Python file beside it: code, or --code"
         if tag == "name"
         else f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}"
         f"{meant(name, known)}"
@@ -120,16 +135,16 @@ def _follow(model: type[Settings], location: list[str]) -> tuple[Any, list[str]]
     """
     current: Any = model
     keys = []
-    for part in location:
+    for key in location:
         models = settings_in(current)
-        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        tagged = [m for m in models if tag_of(m) == part] if len(models) > 1 else []
+        fields = [m.model_fields[key].annotation for m in models if key in m.model_fields]
+        tagged = [m for m in models if tag_of(m) == key] if len(models) > 1 else []
         if fields:
             current = fields[0]
         elif tagged:
             current = tagged[0]
             continue
-        keys.append(part)
+        keys.append(key)
     return current, keys
 
 
@@ -153,3 +168,6 @@ def tag_of(model: type[Settings]) -> str | None:
         if len(values) == 1:
             return str(values[0])
     return None
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+]*$"

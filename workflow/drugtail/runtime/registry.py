@@ -1,42 +1,40 @@
-"""Finding the implementation of a part by its name in a recipe."""
+"""Finding things by the names that configurations give them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from drugtail.runtime.settings import Settings
+from typing import Any, Generic, TypeVar
 
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
 
 
 class Registry(Generic[Implementation]):
-    """Implementations of one kind of part, by name.
+    """Functions or classes of one kind, by name.
 
     Parameters
     ----------
     kind
-        What the parts are, for messages.
+        What they are, for messages.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._found: dict[str, Implementation] = {}
-        self._settings: dict[str, type[Settings]] = {}
+        self._settings: dict[str, type[Any]] = {}
 
     def register(
-        self, name: str, settings: type[Settings] | None = None
+        self, name: str, settings: type[Any] | None = None
     ) -> Callable[[Implementation], Implementation]:
         """Register the decorated function under `name`.
 
         Parameters
         ----------
         name
-            Name of the part in a recipe.
+            Name in a configuration.
         settings
-            Class of its settings. Parts of the package have theirs in `drugtail.methods.parts` and
-            name none here; a part of a user's own names one (see `drugtail.methods.own`).
+            Class of its settings. Components of the package have theirs in
+            `drugtail.config.components` and name none here; those of a plugin name one (see
+            `drugtail.plugins`).
 
         Raises
         ------
@@ -59,7 +57,7 @@ class Registry(Generic[Implementation]):
         del self._found[name]
         self._settings.pop(name, None)
 
-    def settings(self, name: str) -> type[Settings] | None:
+    def settings(self, name: str) -> type[Any] | None:
         """Class of settings that `name` was registered with; None if with none."""
         return self._settings.get(name)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
-    from drugtail.methods.recipe import Recipe
-    from drugtail.schema import Training
+    from drugtail.config.recipe import Recipe
+    from drugtail.config.training import Training
 
 
 def warmup_epochs(recipe: Recipe, scale: float) -> int:
@@ -33,16 +33,16 @@ def second_stage_epoch(recipe: Recipe, epochs: int) -> int:
 
 
 def last_change_epoch(recipe: Recipe, epochs: int) -> int | None:
-    """Epoch, counted from 0, before which the last part of a recipe with a ``start`` sets in.
+    """Epoch, counted from 0, before which the last component of a recipe with a ``start`` sets in.
 
     The sampler, the class weights, the loss and the contrastive term may have one, a share of the
-    epochs. None if no part has, or if the training is too short for it.
+    epochs. None if no component has, or if the training is too short for it.
     """
-    parts = (recipe.sampler, recipe.class_weights, recipe.loss, recipe.contrastive)
-    start = max(getattr(part, "start", 0.0) for part in parts)
+    components = (recipe.sampler, recipe.class_weights, recipe.loss, recipe.contrastive)
+    start = max(getattr(component, "start", 0.0) for component in components)
     if start == 0:
         return None
-    # The same comparison as where the parts set in.
+    # The same comparison as where the components set in.
     return next((epoch for epoch in range(epochs) if epoch / epochs >= start), None)
 
 

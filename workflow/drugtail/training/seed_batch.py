@@ -1,4 +1,4 @@
-"""Training some seeds of a network, from the first weights to predictions."""
+"""The state of some seeds in training, from the first weights to predictions."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.features.packed import GraphStore, Size
-from drugtail.methods.geometry import Geometry
-from drugtail.methods.posthoc import log_prior_shift
-from drugtail.methods.samplers import SAMPLERS
-from drugtail.models.companion import Companion
-from drugtail.models.network import Network, Output
-from drugtail.models.stacked import load_state_of, state_of
-from drugtail.runtime.draws import step_keys
-from drugtail.runtime.logging import Pace, say
-from drugtail.runtime.seeds import derive_seed
-from drugtail.training.capture import Captured
-from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.epochs import (
+from drugtail.config.schedule import (
     check_epochs,
     last_change_epoch,
     refresh_epochs,
     second_stage_epoch,
 )
+from drugtail.features.packed import GraphStore, Size
+from drugtail.geometry.class_geometry import Geometry
+from drugtail.methods.samplers import SAMPLERS
+from drugtail.models.companion import Companion
+from drugtail.models.inference import EVALUATION_BATCH, predict
+from drugtail.models.network import Network, Output
+from drugtail.models.stacked import load_state_of, state_of
+from drugtail.runtime.draws import step_keys
+from drugtail.runtime.seeds import derive_seed
+from drugtail.training.capture import Captured
 from drugtail.training.objective import Objective
-from drugtail.training.pool import Pool
+from drugtail.training.optimizer import parameter_groups
+from drugtail.training.pool import Pool, batches
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
 from drugtail.training.record import (
     SeedRecord,
@@ -40,68 +39,19 @@ from drugtail.training.record import (
     mapped_epochs,
     recall_per_class,
 )
-from drugtail.training.stages import apply_posthoc, enter_second_stage, parameter_groups
+from drugtail.training.second_stage import change_last_layer, enter_second_stage, posthoc_shift
 
 if TYPE_CHECKING:
-    from drugtail.methods.parts import Sampler
-    from drugtail.methods.recipe import Recipe
-    from drugtail.schema import GraphEncoder, Training
+    from drugtail.config.components.samplers import Sampler
+    from drugtail.config.encoder import GraphEncoder
+    from drugtail.config.recipe import Recipe
+    from drugtail.config.training import Training
 
-EVALUATION_BATCH = 1024
-SECONDS_BETWEEN_LINES = 5.0
 # Of a fixed size of graph, over what the batches of the epoch at hand need.
 SPARE_ROOM = 1.05
 
 
-def train_seeds(
-    problem: Problem,
-    store: GraphStore,
-    recipe: Recipe,
-    encoder: GraphEncoder,
-    training: Training,
-    seeds: Sequence[int],
-    checkpoint: Checkpoint,
-    *,
-    fixed: bool,
-) -> list[SeedResult]:
-    """Train several seeds as one batched computation.
-
-    Each predicts validation and test molecules with the weights of its best epoch.
-
-    Parameters
-    ----------
-    problem
-        Molecules, classes and parts.
-    store
-        All molecules, on the device to train on.
-    recipe, encoder, training
-        The method, the network and the training settings.
-    seeds
-        Training seeds. Initial weights and molecule order depend on data set, split and seed
-        alone, so that every method sees the same; a method's own sampler draws another order.
-    checkpoint
-        Where to continue from and to save to.
-    fixed
-        Whether all batches have graphs of one size with a row for every atom, so that a GPU need
-        not be waited for and a step can be replayed. It changes results only by rounding.
-    """
-    run = Run(problem, store, recipe, encoder, training, seeds, fixed)
-    state = checkpoint.load()
-    if state is not None:
-        run.restore(state)
-        say(f"{run.name}: continues after epoch {run.epoch} of {training.epochs}")
-    lines, saves = Pace(SECONDS_BETWEEN_LINES), Pace(checkpoint.seconds)
-    while run.epoch < training.epochs and run.active():
-        run.train_epoch()
-        last = run.epoch == training.epochs or not run.active()
-        if lines.due() or last:
-            say(run.line())
-        if saves.due() or last:
-            checkpoint.save(run.state())
-    return run.results()
-
-
-class Run:
+class SeedBatch:
     """The state of S seeds in training; parameters as in `train_seeds`."""
 
     def __init__(
@@ -112,7 +62,7 @@ class Run:
         encoder: GraphEncoder,
         training: Training,
         seeds: Sequence[int],
-        fixed: bool,
+        static_shapes: bool,
     ) -> None:
         check_epochs(recipe, training)
         device = store.device
@@ -121,8 +71,8 @@ class Run:
         self.seeds = [SeedRecord(seed) for seed in seeds]
         named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
         self.name = f"{problem.dataset} {problem.split} {recipe.name} {named}"
-        self.parts = {
-            part: torch.from_numpy(rows).to(device) for part, rows in problem.parts.items()
+        self.subsets = {
+            subset: torch.from_numpy(rows).to(device) for subset, rows in problem.subsets.items()
         }
         self.labels = torch.from_numpy(problem.labels).to(device)
         self.network = self.new_network("weights").to(device)
@@ -134,24 +84,25 @@ class Run:
         ).to(device)
         self.objective = Objective(
             recipe,
-            self.parts[TRAIN],
-            self.labels[self.parts[TRAIN]],
+            self.subsets[TRAIN],
+            self.labels[self.subsets[TRAIN]],
             problem.classes,
             training.schedule_scale,
             len(seeds),
         )
-        if recipe.posthoc is not None and recipe.posthoc.name == "logit_adjustment":
-            self.network.shift += log_prior_shift(self.objective.classes.counts, recipe.posthoc.tau)
+        shift = posthoc_shift(recipe.posthoc, self.objective.classes.counts)
+        if shift is not None:
+            self.network.shift += shift
         self.epoch = 0
         # The epoch before which the second stage begins.
         self.second_start = second_stage_epoch(recipe, training.epochs)
-        # The epoch before which the last part sets in that is not there from the first.
+        # The epoch before which the last component sets in that is not there from the first.
         self.last_change = last_change_epoch(recipe, training.epochs)
         self.optimizer = self.new_optimizer()
         self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
         self.mapped = mapped_epochs(self.refreshes)
         self.losses = torch.zeros(3, len(seeds), device=device)
-        self.fixed = fixed
+        self.static_shapes = static_shapes
         self.sizes: dict[int, Size] = {}
         # Molecules that were made in training, as packed arrays.
         self.grown: dict[str, Tensor] | None = None
@@ -181,7 +132,9 @@ class Run:
     def new_step(self) -> Captured:
         """The update, to be captured anew where steps of one kind have one shape."""
         # Steps of changing shapes cannot be replayed.
-        return Captured(self.update, self.store.device if self.fixed else torch.device("cpu"))
+        return Captured(
+            self.update, self.store.device if self.static_shapes else torch.device("cpu")
+        )
 
     def active(self) -> list[tuple[int, SeedRecord]]:
         """The seeds that have not diverged, with their places among all."""
@@ -212,7 +165,7 @@ class Run:
         trained = time.monotonic() - started
         logits = None
         if self.objective.trains_classifier(self.epoch):
-            logits = self.predict(self.parts[VALID]).logits
+            logits = self.predict(self.subsets[VALID]).logits
         for index, seed in self.active():
             total, classification, contrastive = losses[index]
             row = {
@@ -226,7 +179,7 @@ class Run:
                 seed.diverged = True
             elif logits is not None:
                 if bool(logits[index].isfinite().all()):
-                    recalls = recall_per_class(logits[index], self.labels[self.parts[VALID]])
+                    recalls = recall_per_class(logits[index], self.labels[self.subsets[VALID]])
                     row |= self._validate(index, seed, logits[index], recalls)
                     for class_row, recall in zip(refreshed.get(index, []), recalls, strict=False):
                         class_row["valid_recall"] = recall
@@ -236,8 +189,8 @@ class Run:
         self.epoch += 1
 
     def _refresh(self, started: float) -> dict[int, list[dict[str, Any]]]:
-        """Cluster the training set of every seed; rows of classes.parquet by its place."""
-        embeddings, valid = self.embed(self.parts[TRAIN]), self.embed(self.parts[VALID])
+        """Cluster the training set of every seed; rows of class_history.parquet by its place."""
+        embeddings, valid = self.embed(self.subsets[TRAIN]), self.embed(self.subsets[VALID])
         rows = {}
         for index, seed in self.active():
             if not bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
@@ -248,11 +201,11 @@ class Run:
                 index,
                 embeddings[index],
                 valid[index],
-                self.labels[self.parts[VALID]],
+                self.labels[self.subsets[VALID]],
                 self.stream_seed("clustering", seed.number, self.epoch),
             )
             rows[index] = self.objective.classes.rows(index, "refresh", self.epoch, geometry)
-            seed.classes += rows[index]
+            seed.class_history += rows[index]
             if self.epoch in self.mapped:
                 seed.embeddings.append(
                     self._mapped("refresh", self.epoch, embeddings[index], geometry)
@@ -300,7 +253,7 @@ class Run:
 
     def make_room(self, pieces: Sequence[Tensor]) -> None:
         """Let the fixed sizes of graphs hold all batches of this epoch; waits for the device."""
-        if not self.fixed or self.objective.pool.features is not None:
+        if not self.static_shapes or self.objective.pool.features is not None:
             return
         views = 1 if self.recipe.views is None else 2
         seed = torch.arange(len(self.seeds), device=self.store.device)[:, None]
@@ -337,7 +290,7 @@ class Run:
         self.optimizer.zero_grad()
         losses.total.sum().backward()
         self.optimizer.step()
-        self.companion.follow(self.network)
+        self.companion.momentum_update(self.network)
         parts = torch.stack([losses.total, losses.classification, losses.contrastive])
         self.losses += parts.detach() * length
 
@@ -345,7 +298,7 @@ class Run:
         self, index: int, seed: SeedRecord, logits: Tensor, recalls: list[float]
     ) -> dict[str, Any]:
         """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
-        labels = self.labels[self.parts[VALID]]
+        labels = self.labels[self.subsets[VALID]]
         score = float(torch.tensor(recalls, dtype=torch.float32).nanmean())
         if score > seed.best_score:
             seed.best_score, seed.best_epoch = score, self.epoch
@@ -365,7 +318,7 @@ class Run:
     ) -> dict[str, Any]:
         seed = derive_seed("map", self.problem.dataset, self.problem.split)
         return mapped_embeddings(
-            moment, epoch, embeddings, self.labels[self.parts[TRAIN]], geometry, seed
+            moment, epoch, embeddings, self.labels[self.subsets[TRAIN]], geometry, seed
         )
 
     # ------------------------------------------------------------------------ evaluation
@@ -407,7 +360,7 @@ class Run:
             torch.bfloat16,
             enabled=self.training.mixed_precision,
             # What is remembered would outlive the recording of a step.
-            cache_enabled=not self.fixed,
+            cache_enabled=not self.static_shapes,
         )
 
     # ------------------------------------------------------------------------ state
@@ -443,7 +396,7 @@ class Run:
             group |= {"lr": rate, "capturable": capturable}
         self.seeds = [SeedRecord(**seed) for seed in state["seeds"]]
         # A checkpoint of another device may have sizes where this training has none.
-        kept_sizes = state["sizes"] if self.fixed else {}
+        kept_sizes = state["sizes"] if self.static_shapes else {}
         self.sizes = {length: Size(*size) for length, size in kept_sizes.items()}
         for index, geometry in enumerate(state["objective"]):
             self.objective.classes.restore(index, geometry)
@@ -492,10 +445,9 @@ class Run:
         for index, seed in chosen:
             assert seed.best_weights is not None
             load_state_of(self.network, index, seed.best_weights)
-        if self.recipe.posthoc is not None:
-            apply_posthoc(self, [index for index, _ in chosen])
-        embeddings, valid = self.embed(self.parts[TRAIN]), self.embed(self.parts[VALID])
-        said = {part: self.predict(self.parts[part]) for part in (VALID, TEST)}
+        change_last_layer(self, [index for index, _ in chosen])
+        embeddings, valid = self.embed(self.subsets[TRAIN]), self.embed(self.subsets[VALID])
+        said = {subset: self.predict(self.subsets[subset]) for subset in (VALID, TEST)}
         for index, seed in chosen:
             if bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
                 self._note_chosen(
@@ -503,10 +455,10 @@ class Run:
                 )
             state = state_of(self.network, index)
             found[index].weights = {name: tensor.cpu() for name, tensor in state.items()}
-            for part, output in said.items():
-                found[index].logits[part] = output.logits[index].cpu().numpy()
+            for subset, output in said.items():
+                found[index].logits[subset] = output.logits[index].cpu().numpy()
                 if output.uncertainty is not None:
-                    found[index].uncertainty[part] = output.uncertainty[index].cpu().numpy()
+                    found[index].uncertainty[subset] = output.uncertainty[index].cpu().numpy()
         return found
 
     def _note_chosen(
@@ -517,11 +469,11 @@ class Run:
         geometry = self.objective.classes.measure(
             embeddings,
             valid,
-            self.labels[self.parts[VALID]],
+            self.labels[self.subsets[VALID]],
             self.stream_seed("clustering", seed.number),
         )
         rows = self.objective.classes.rows(index, "chosen", seed.best_epoch, geometry)
-        recalls = recall_per_class(logits, self.labels[self.parts[VALID]])
+        recalls = recall_per_class(logits, self.labels[self.subsets[VALID]])
         in_force = self.objective.classes.weights_at(seed.best_epoch / self.training.epochs)
         for row, recall, weight in zip(rows, recalls, in_force, strict=True):
             row["valid_recall"] = recall
@@ -530,46 +482,5 @@ class Run:
                 del row["weight"]
             else:
                 row["weight"] = weight
-        seed.classes += rows
+        seed.class_history += rows
         seed.embeddings.append(self._mapped("chosen", seed.best_epoch, embeddings, geometry))
-
-
-def batches(drawn: Tensor, size: int) -> list[Tensor]:
-    """Cut an epoch into batches of `size` or a little less, along the last dimension.
-
-    As many as are needed, none more than one molecule larger than another, and none of a single
-    molecule where there are two. A rest of a few molecules would be a step of its own with as much
-    weight as any other, right before the network is judged: statistics of batch normalisation that
-    stand for a hundred molecules would be moved a tenth of the way to those of two.
-    """
-    molecules = drawn.shape[-1]
-    number = min(math.ceil(molecules / size), max(molecules // 2, 1))
-    return list(drawn.tensor_split(number, dim=-1))
-
-
-@torch.no_grad()
-def predict(network: Network, store: GraphStore, molecules: Tensor) -> Output:
-    """What every seed's network says of molecules of a store, its logits in single precision.
-
-    Parameters
-    ----------
-    network
-        Of S seeds; it is put into evaluation mode.
-    store
-        All molecules.
-    molecules
-        Positions, int64 [S, n].
-    """
-    network.eval()
-    said = [
-        network(store.batch(rows), store.type_features)
-        for rows in molecules.split(EVALUATION_BATCH, dim=1)
-    ]
-    uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
-    return Output(
-        embedding=torch.cat([output.embedding for output in said], dim=1),
-        features=torch.cat([output.features for output in said], dim=1),
-        experts=torch.cat([output.experts for output in said], dim=2),
-        logits=torch.cat([output.logits.float() for output in said], dim=1),
-        uncertainty=torch.cat(uncertainty, dim=1).float() if uncertainty else None,
-    )

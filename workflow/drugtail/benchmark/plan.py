@@ -9,20 +9,17 @@ from typing import Any
 
 import yaml
 
-from drugtail.config import Catalogue, read_recipe
-from drugtail.methods.recipe import Recipe, Space
+from drugtail.config.base import merged
+from drugtail.config.benchmark import Benchmark, MethodChoice
+from drugtail.config.catalogue import Catalogue, read_recipe
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe, Space
+from drugtail.config.schedule import check_epochs
+from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
+from drugtail.plugins import recipe_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.names import DEFAULT, TUNED, method_folder
-from drugtail.runtime.settings import merged
-from drugtail.schema import Benchmark, FingerprintEncoder, GraphEncoder, MethodChoice
-from drugtail.training.epochs import check_epochs
-from drugtail.training.space import (
-    check_space,
-    count_trials,
-    free_space,
-    with_settings,
-)
 
 # Of a recipe: what changes no result.
 WITHOUT_EFFECT = ("idea", "reference", "tuning")
@@ -88,7 +85,7 @@ class Plan:
         self.tables = {name: catalogue.table(name) for name in benchmark.tables}
         self.recipes: dict[str, Recipe] = {
             choice.name: merged(
-                read_recipe(self._path(choice), code=self._code(choice)),
+                read_recipe(self._path(choice), model=recipe_model(self._code(choice))),
                 self._changes(choice),
                 where=f"benchmark {benchmark.name}: methods: {choice.name}",
             )
@@ -161,7 +158,7 @@ class Plan:
         return self._path(self.choice(method))
 
     def code_path(self, method: str) -> Path | None:
-        """File with parts of the user's for a method of the benchmark; None if it needs none."""
+        """File with components of the user's for a method; None if it needs none."""
         return self._code(self.choice(method))
 
     def choice(self, method: str) -> MethodChoice:
@@ -249,7 +246,7 @@ class Plan:
         dataset, encoder, method
             Names.
         tuned
-            What tuning changed, see `drugtail.training.space.read_tuned`.
+            What tuning changed, see `drugtail.config.search_space.read_tuned`.
         """
         recipe, training = with_settings(
             self.recipes[method], self.benchmark.training_for(dataset), tuned or {}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drugtail.methods.subclusters import divide, group_means, subcluster_counts
+from drugtail.geometry.balanced_kmeans import divide, group_means, subcluster_counts
 
 # Entries of a block of distances, 64 MiB in float32.
 BLOCK = 2**24
@@ -63,20 +63,53 @@ class Geometry:
     valid_separability: Tensor
 
 
-def take_geometry(
+def cluster_classes(
     x: Tensor,
     labels: Tensor,
-    valid: Tensor,
-    valid_labels: Tensor,
     *,
     sizes: Tensor | None = None,
-    minimum_size: int | None = 10,
+    minimum_size: int = 10,
     balanced: bool = True,
     rounds: int = 50,
     tolerance: float = 1e-3,
     seed: int = 0,
+) -> Tensor:
+    """Cut every class into sub-clusters of about the size of the smallest class.
+
+    Parameters
+    ----------
+    x
+        L2-normalised embeddings of the training set, [N, D].
+    labels
+        Their classes, int64 [N]; every class occurs.
+    sizes
+        Class sizes that the number of sub-clusters follows from, int64 [C]; by default those of
+        the training set.
+    minimum_size
+        δ: the size limit is U = max(n_min, δ), a class of n gets max(1, ⌊n/U⌋) sub-clusters.
+    balanced
+        Whether no sub-cluster of a class may exceed its share, ⌈n/K⌉ molecules.
+    rounds, tolerance
+        Of `balanced_kmeans`.
+    seed
+        Seed of the clustering.
+
+    Returns
+    -------
+    Tensor
+        Sub-cluster of each molecule, int64 [N], numbered class after class; some numbers may be
+        empty.
+    """
+    counts = torch.bincount(labels)
+    number = subcluster_counts(counts if sizes is None else sizes, minimum_size)
+    capacity = -(-counts // number) if balanced else counts
+    return divide(x, labels, number, capacity, seed=seed, rounds=rounds, tolerance=tolerance)
+
+
+def take_geometry(
+    x: Tensor, labels: Tensor, valid: Tensor, valid_labels: Tensor, subclusters: Tensor
 ) -> Geometry:
-    """Cluster every class and measure the distances.
+    """Measure how classes and their sub-clusters lie.
 
     Parameters
     ----------
@@ -86,30 +119,15 @@ def take_geometry(
         Their classes, int64 [N]; every class occurs.
     valid, valid_labels
         The same of the validation molecules, [V, D] and int64 [V].
-    sizes
-        Class sizes that the number of sub-clusters follows from, int64 [C]; by default those of
-        the training set.
-    minimum_size
-        δ: the size limit is U = max(n_min, δ), a class of n gets max(1, ⌊n/U⌋) sub-clusters. None
-        leaves every class whole.
-    balanced
-        Whether no sub-cluster of a class may exceed its share, ⌈n/K⌉ molecules.
-    rounds, tolerance
-        Of `balanced_kmeans`.
-    seed
-        Seed of the clustering.
+    subclusters
+        Sub-cluster of each training molecule, int64 [N], numbered class after class, each of one
+        class only; see `cluster_classes`.
     """
-    counts = torch.bincount(labels)
-    classes = len(counts)
-    if minimum_size is None:
-        number = torch.ones_like(counts)
-    else:
-        number = subcluster_counts(counts if sizes is None else sizes, minimum_size)
-    capacity = -(-counts // number) if balanced else counts
-    subclusters = divide(x, labels, number, capacity, seed=seed, rounds=rounds, tolerance=tolerance)
+    classes = int(labels.max()) + 1
     # Identical molecules can leave a place empty; an empty sub-cluster has no centre.
     used, subclusters = torch.unique(subclusters, return_inverse=True)
-    owner = torch.arange(classes, device=x.device).repeat_interleave(number)[used]
+    owner = torch.empty_like(used)
+    owner[subclusters] = labels
     centres = group_means(x, subclusters, len(used))
     distance, nearest, subcluster_distance = nearest_other_class(x, labels, subclusters)
     own = class_means(silhouettes(x, labels, centres, owner), labels, classes)

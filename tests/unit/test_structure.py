@@ -1,0 +1,96 @@
+"""The structure of the package: imports point downwards, without circles, also for types."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import drugtail
+
+PACKAGE = Path(drugtail.__file__).parent
+# Lowest first: a module imports from its own floor and from those before it.
+FLOORS = [
+    "runtime", "config", "data", "features", "geometry", "models", "methods", "training",
+    "evaluation", "plugins", "report", "benchmark", "tracking", "predict", "listing", "cli",
+    "__main__",
+]  # fmt: skip
+# What a workflow reads before any job: in milliseconds, so without what takes seconds to import.
+HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> Iterator[str]:
+    """Modules of the package that a module imports, also inside functions and for types alone."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (name for name in names if name in MODULES and name != module)
+
+
+def floor(module: str) -> int:
+    return FLOORS.index(module.split(".")[1])
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_from_below_only(module: str) -> None:
+    if module == "drugtail":
+        assert list(imports(module)) == []
+        return
+    above = [name for name in imports(module) if name != "drugtail" and floor(name) > floor(module)]
+    assert above == []
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    state: dict[str, bool] = {}
+
+    def visit(module: str, path: list[str]) -> None:
+        if state.get(module):
+            return
+        assert module not in path, " → ".join([*path[path.index(module) :], module])
+        for name in sorted(set(imports(module))):
+            # A package is no more than its description.
+            if MODULES[name].name != "__init__.py":
+                visit(name, [*path, module])
+        state[module] = True
+
+    for module in sorted(MODULES):
+        visit(module, [])
+
+
+def test_the_configuration_of_a_benchmark_is_read_without_anything_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path; from drugtail.benchmark.plan import Plan; "
+        "from drugtail.config.catalogue import Catalogue, read_benchmark; "
+        "Plan(read_benchmark(Path('config/config.yaml')), Catalogue(Path('config'))); "
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=PACKAGE.parents[1],
+    )  # fmt: skip
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_components_have_their_settings_and_their_functions_in_modules_of_one_name() -> None:
+    settings = {path.stem for path in (PACKAGE / "config/components").glob("[a-z]*.py")}
+    functions = {path.stem for path in (PACKAGE / "methods").glob("[a-z]*.py")}
+    functions |= {path.stem for path in (PACKAGE / "training").glob("[a-z]*.py")}
+    assert settings - functions == {"network"}, "heads and layers are modules of models/"

@@ -1,0 +1,1 @@
+"""What a benchmark is: its plan, its progress, and publishing it."""

@@ -1,0 +1,1 @@
+"""Everything that is read from YAML, and nothing heavy: neither PyTorch nor RDKit."""

@@ -1,0 +1,209 @@
+"""A benchmark: data sets x splits x encoders x methods x blocks of seeds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from drugtail.config.base import NAME, Settings
+from drugtail.config.training import Training
+from drugtail.runtime.names import TUNED_SUFFIX
+
+SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
+SEEDS = re.compile(r"(\d+)-(\d+)")
+
+
+def _folder(value: str) -> str:
+    """Refuse what Snakemake takes for a wildcard, and what no terminal shows."""
+    if not value or not value.isprintable() or set(value) & set("{}"):
+        raise ValueError(f"found {value!r}; write the path of a folder, without braces")
+    return value
+
+
+class MethodChoice(Settings):
+    """A method of a benchmark, with what differs from its recipe."""
+
+    name: str = Field(
+        pattern=NAME, description="Name of a recipe, or with `recipe` any name of your own."
+    )
+    recipe: str | None = Field(
+        None,
+        description="Recipe to start from, if `name` is a name of your own: several variants of "
+        "one method can then stand side by side. A name in the catalogue, or the path of a file "
+        "of your own, ending in `.yaml` and relative to the folder the command is run in.",
+    )
+    code: str | None = Field(
+        None,
+        description="Python file with components of your own that the recipe names; a path as for "
+        "`recipe`. Any change of it trains the method again.",
+    )
+    settings: dict[str, Any] = Field(
+        {},
+        description="Changes to the recipe, for example `classifier.n_estimators: 100`. What is "
+        "set here is not tuned.",
+    )
+    tuned: bool = Field(
+        True, description="False keeps the method as it is in a benchmark that tunes."
+    )
+
+
+class Tuning(Settings):
+    """Equal tuning of all methods, on validation molecules, before they are trained.
+
+    Each method is tuned on each data set and split with the benchmark's own training settings; what
+    may be changed stands in the recipes (`tuning`).
+    """
+
+    trials: int = Field(
+        ge=1,
+        description="Trials of each method, the first of them its default. A method with fewer "
+        "different points to try needs no more trials than those.",
+    )
+    seeds: str = Field("0-1", description="Training seeds whose mean is the score of a trial.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _is_a_block(cls, value: str) -> str:
+        parse_seeds(value)
+        return value
+
+
+class Tracking(Settings):
+    """Import of finished blocks into MLflow."""
+
+    uri: str | None = Field(
+        None,
+        description="Server; null is that of MLFLOW_TRACKING_URI, or without it SQLite under "
+        "results/mlflow/.",
+    )
+    experiment: str | None = Field(None, description="Experiment; null is the benchmark's name.")
+
+
+class Benchmark(Settings):
+    """What to run: data sets x splits x encoders x methods x blocks of seeds."""
+
+    name: str = Field(pattern=NAME, description="Names the tables, figures and the experiment.")
+    title: str = Field(description="Heading of the page.")
+    notes: list[str] = Field([], description="What readers must know, for example reductions.")
+    results: Annotated[str, AfterValidator(_folder)] = Field(
+        "results", description="Folder for everything produced."
+    )
+    mirror: str | None = Field(None, description="Folder tried before any address.")
+    datasets: list[str] = Field(min_length=1, description="Names of registered data sets.")
+    splits: list[str] = Field(
+        min_length=1, description="random-S, standard-S, scaffold-S (S: split seed) or official."
+    )
+    encoders: list[str] = Field(["gcn"], min_length=1, description="Names of encoders.")
+    methods: list[MethodChoice] = Field(min_length=1, description="Names of recipes.")
+    seeds: list[str] = Field(
+        min_length=1, description="Blocks of training seeds, first-last, for example [0-2, 3-4]."
+    )
+    training: Training = Field(Training(), description="Training of networks.")
+    training_by_dataset: dict[str, Training] = Field(
+        {}, description="Data set -> settings of `training` that differ there."
+    )
+    tuning: Tuning | None = Field(None, description="Tune first; null takes the defaults.")
+    tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
+    reference: str = Field(
+        "cross_entropy", description="Method that the trade-off table compares with."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks train.")
+    partial: bool = Field(
+        False, description="Make tables from the blocks that are finished, gaps marked."
+    )
+    tracking: Tracking = Field(Tracking(), description="MLflow.")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names_are_choices(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"name": item} if isinstance(item, str) else item for item in value]
+
+    @field_validator("splits")
+    @classmethod
+    def _known_splits(cls, value: list[str]) -> list[str]:
+        for name in value:
+            parse_split(name)
+        return value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _a_list_of_blocks(cls, value: Any) -> Any:
+        if isinstance(value, str | int):
+            raise ValueError(f"found {value!r}; write a list of blocks, for example [0-2]")
+        for block in value if isinstance(value, list) else []:
+            if isinstance(block, int):
+                raise ValueError(
+                    f"found {block!r}; a block of seeds is first-last: [0-2] are seeds 0, 1 and 2, "
+                    f"[{block}-{block}] is seed {block} alone"
+                )
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _separate_blocks(cls, value: list[str]) -> list[str]:
+        owner: dict[int, str] = {}
+        for block in value:
+            for seed in parse_seeds(block):
+                if seed in owner:
+                    raise ValueError(
+                        f"block {block!r} overlaps block {owner[seed]!r} at seed {seed}; "
+                        "give each seed to one block"
+                    )
+                owner[seed] = block
+        return value
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Benchmark:
+        lists = {
+            "datasets": self.datasets,
+            "splits": self.splits,
+            "encoders": self.encoders,
+            "methods": [method.name for method in self.methods],
+            "tables": self.tables,
+        }
+        for key, names in lists.items():
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{key}: {name!r} is named twice; name it once")
+        for method in self.methods:
+            if method.name.endswith(TUNED_SUFFIX):
+                raise ValueError(
+                    f"methods: {method.name!r} must not end in {TUNED_SUFFIX}, which marks the "
+                    "folders of tuned runs; rename it"
+                )
+        for name in self.training_by_dataset:
+            if name not in self.datasets:
+                raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
+        return self
+
+    def training_for(self, dataset: str) -> Training:
+        """Return the training settings of one data set."""
+        changes = self.training_by_dataset.get(dataset)
+        if changes is None:
+            return self.training
+        return self.training.model_copy(
+            update={key: getattr(changes, key) for key in changes.model_fields_set}
+        )
+
+
+def parse_split(name: str) -> tuple[str, int]:
+    """Return strategy and seed of a split's name; ``official`` has seed 0."""
+    match = SPLIT.fullmatch(name)
+    if not match:
+        raise ValueError(
+            f"{name!r} is not a split; use random-S, standard-S or scaffold-S with a split seed S "
+            "(for example random-0), or official"
+        )
+    return (match[1], int(match[2])) if match[1] else ("official", 0)
+
+
+def parse_seeds(block: str) -> range:
+    """Return the seeds of a block such as ``0-2``, both ends included."""
+    match = SEEDS.fullmatch(block)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f"{block!r} is not a block of seeds; write first-last, for example 0-2")
+    return range(int(match[1]), int(match[2]) + 1)

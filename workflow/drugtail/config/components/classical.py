@@ -1,0 +1,103 @@
+"""Settings of classical estimators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drugtail.config.base import Settings
+
+
+class RandomForest(Settings):
+    """scikit-learn's RandomForestClassifier."""
+
+    name: Literal["random_forest"]
+    n_estimators: int = Field(300, ge=1, description="Number of trees.")
+    class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
+        None, description="As in scikit-learn; null weighs all molecules alike."
+    )
+
+
+class BalancedRandomForest(Settings):
+    """imbalanced-learn's BalancedRandomForestClassifier.
+
+    A tree sees as many molecules of each class as the smallest class has: with a class of one
+    molecule, one of each.
+    """
+
+    name: Literal["balanced_random_forest"]
+    n_estimators: int = Field(
+        300, ge=1, description="Number of trees; as for random_forest (the library has 100)."
+    )
+
+
+class EasyEnsemble(Settings):
+    """imbalanced-learn's EasyEnsembleClassifier: a bag of AdaBoost on balanced subsets.
+
+    Defaults are the library's. It was proposed for two classes; with many, trees of one split,
+    which tell two groups apart, are weak.
+    """
+
+    name: Literal["easy_ensemble"]
+    n_estimators: int = Field(
+        10, ge=1, description="Number of balanced subsets, each with an AdaBoost."
+    )
+    adaboost_n_estimators: int = Field(50, ge=1, description="Most trees of one AdaBoost.")
+    max_depth: int = Field(1, ge=1, description="Depth of its trees; 1 is a single split.")
+
+
+class SmoteLogistic(Settings):
+    """imbalanced-learn's SMOTE, then scikit-learn's LogisticRegression (L-BFGS, L2 penalty).
+
+    SMOTE over-samples every class to the size of the largest. A class of one molecule is repeated
+    once before that, and with small classes fewer neighbours are taken, for all classes.
+    """
+
+    name: Literal["smote_logistic"]
+    k_neighbors: int = Field(
+        5, ge=1,
+        description="Neighbours of SMOTE; the library's default. At most the size of the smallest "
+        "class, less one.",
+    )  # fmt: skip
+    C: float = Field(1.0, gt=0, description="Inverse strength of the penalty.")
+    tol: float = Field(
+        1e-6, gt=0,
+        description="Largest gradient at which fitting stops. At the library's 1e-4 some "
+        "probabilities are still far from where they end.",
+    )  # fmt: skip
+    max_iter: int = Field(
+        2000, ge=1,
+        description="Most iterations; the library's 100 are too few for this tolerance.",
+    )  # fmt: skip
+
+
+class LightGBM(Settings):
+    """LightGBM's LGBMClassifier; the library's defaults but for class_weight and
+    colsample_bytree.
+
+    No leaf has fewer than `min_child_samples` molecules: with few molecules no tree may split at
+    all, and then every molecule gets the same probabilities.
+    """
+
+    name: Literal["lightgbm"]
+    n_estimators: int = Field(
+        100, ge=1, description="Rounds of boosting; each has one tree per class."
+    )
+    learning_rate: float = Field(0.1, gt=0, description="Factor of each tree.")
+    num_leaves: int = Field(31, ge=2, description="Most leaves of a tree.")
+    min_child_samples: int = Field(20, ge=1, description="Fewest molecules of a leaf.")
+    colsample_bytree: float = Field(
+        0.5, gt=0, le=1,
+        description="Bits that a tree may use, drawn anew for each. With 1, the library's default, "
+        "nothing is random and all seeds are equal.",
+    )  # fmt: skip
+    class_weight: Literal["balanced"] | None = Field(
+        "balanced", description="As in scikit-learn; null weighs all molecules alike."
+    )
+
+
+Classifier = Annotated[
+    RandomForest | BalancedRandomForest | EasyEnsemble | SmoteLogistic | LightGBM,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,135 @@
+"""Settings of classification losses."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from drugtail.config.base import Settings
+
+
+class LossSettings(Settings):
+    """What the settings of every classification loss have."""
+
+    # Such losses need experts in the recipe, and several heads need such a loss.
+    for_experts: ClassVar[bool] = False
+    needs_cosine: ClassVar[bool] = False
+    needs_evidence: ClassVar[bool] = False
+
+
+class CrossEntropy(LossSettings):
+    """Cross-entropy of the logits."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+
+class BalancedSoftmax(LossSettings):
+    """Cross-entropy of s + log n (Ren et al., NeurIPS 2020); plain s at prediction."""
+
+    name: Literal["balanced_softmax"]
+
+
+class LogitAdjustment(LossSettings):
+    """Cross-entropy of s + tau log pi (Menon et al., ICLR 2021); plain s at prediction."""
+
+    name: Literal["logit_adjustment"]
+    tau: float = Field(1.0, ge=0, description="Strength; 1 is balanced_softmax, 0 cross-entropy.")
+
+
+class Focal(LossSettings):
+    """Cross-entropy times (1 - p_y)^gamma (Lin et al., ICCV 2017)."""
+
+    name: Literal["focal"]
+    gamma: float = Field(2.0, ge=0, description="How fast easy molecules lose weight; 0: not.")
+
+
+class InfluenceBalanced(LossSettings):
+    """Cross-entropy over a molecule's influence on the last layer (Park et al., ICCV 2021)."""
+
+    name: Literal["influence_balanced"]
+    alpha: float = Field(1000.0, gt=0, description="Factor.")
+    start: float = Field(
+        0.5, ge=0, lt=1, description="Share of the epochs before which it is plain cross-entropy."
+    )
+
+
+class Ldam(LossSettings):
+    """Cross-entropy with a margin that grows as classes get rarer (Cao et al., NeurIPS 2019)."""
+
+    # Its margin is one between angles: such losses need a cosine last layer.
+    needs_cosine: ClassVar[bool] = True
+
+    name: Literal["ldam"]
+    margin: float = Field(0.5, ge=0, description="Of the rarest class; n_c^(-1/4) of the others.")
+
+
+class VectorScaling(LossSettings):
+    """Cross-entropy of (n_c / n_max)^gamma s + tau log pi (Kini et al., NeurIPS 2021)."""
+
+    name: Literal["vector_scaling"]
+    gamma: float = Field(0.15, ge=0, description="Strength of the scaling.")
+    tau: float = Field(1.0, ge=0, description="Strength of the shift.")
+
+
+class ClassDependentTemperature(LossSettings):
+    """Cross-entropy of s_c / a_c, a_c = (n_max / n_c)^gamma; plain s at prediction (Ye, 2020)."""
+
+    name: Literal["class_dependent_temperature"]
+    gamma: float = Field(0.2, ge=0, description="Strength; 0 is cross-entropy.")
+
+
+class SoftmaxEqualization(LossSettings):
+    """Rare classes are often left out of the softmax of other classes (Tan et al., CVPR 2020)."""
+
+    name: Literal["softmax_equalization"]
+    threshold: float = Field(0.005, ge=0, description="lambda: a class rarer than this is rare.")
+    probability: float = Field(0.9, ge=0, le=1, description="gamma: of leaving them out.")
+
+
+class LabelAwareSmoothing(LossSettings):
+    """Label smoothing, stronger for large classes (Zhong et al., CVPR 2021)."""
+
+    name: Literal["label_aware_smoothing"]
+    head: float = Field(0.4, ge=0, lt=1, description="Smoothing of the largest class.")
+    tail: float = Field(0.1, ge=0, lt=1, description="Smoothing of the smallest class.")
+
+
+class DiverseExperts(LossSettings):
+    """Margin loss of each expert, less their divergence (RIDE; Wang et al., ICLR 2021)."""
+
+    for_experts: ClassVar[bool] = True
+
+    name: Literal["diverse_experts"]
+    margin: float = Field(0.5, ge=0, description="As of `ldam`.")
+    diversity: float = Field(0.2, ge=0, description="Weight of the divergence.")
+    spread: float = Field(
+        0.05, ge=0, le=1, description="How much lower the temperature of rare classes is."
+    )
+
+
+class TrustworthyExperts(LossSettings):
+    """Evidence of each expert, where those before it are unsure (TLC; Li et al., CVPR 2022)."""
+
+    for_experts: ClassVar[bool] = True
+    # Such losses need experts that are combined by evidence.
+    needs_evidence: ClassVar[bool] = True
+
+    name: Literal["trustworthy_experts"]
+    margin: float = Field(0.5, ge=0, description="As of `ldam`.")
+    threshold: float = Field(
+        0.54, ge=0, lt=1,
+        description="An expert learns molecules whose weight is above this share of the batch's "
+        "largest.",
+    )  # fmt: skip
+    divergence: float = Field(
+        0.015, ge=0, description="Weight of the divergence at the end; it grows with the epochs."
+    )
+
+
+Loss = Annotated[
+    CrossEntropy | Focal | InfluenceBalanced | Ldam | BalancedSoftmax | LogitAdjustment
+    | VectorScaling | ClassDependentTemperature | SoftmaxEqualization | LabelAwareSmoothing
+    | DiverseExperts | TrustworthyExperts,
+    Field(discriminator="name"),
+]  # fmt: skip

@@ -1,0 +1,45 @@
+"""Settings of mixing."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from drugtail.config.base import Settings
+from drugtail.config.components.samplers import ReverseSampler, Sampler
+
+
+class MixingSettings(Settings):
+    """What the settings of every way of mixing have."""
+
+    # Whether two heads learn from batches of their own: the second one is drawn by ``sampler``.
+    branches: ClassVar[bool] = False
+
+
+class Mixup(MixingSettings):
+    """Embeddings of two molecules of the batch mixed, and their labels (Zhang et al., 2018)."""
+
+    name: Literal["mixup"]
+
+
+class Remix(MixingSettings):
+    """Mixup that leaves the label to the rarer class (Chou et al., ECCV Workshops 2020)."""
+
+    name: Literal["remix"]
+    kappa: float = Field(3.0, ge=1, description="How many times rarer a class has to be.")
+    tau: float = Field(0.5, ge=0, le=1, description="Up to which share it gets the whole label.")
+
+
+class Bilateral(MixingSettings):
+    """Two branches, of molecules as they come and drawn in reverse (BBN; Zhou, CVPR 2020)."""
+
+    branches: ClassVar[bool] = True
+
+    name: Literal["bilateral"]
+    sampler: Sampler = Field(
+        ReverseSampler(name="reverse"), description="How the second branch's molecules are drawn."
+    )
+
+
+Mixing = Annotated[Mixup | Remix | Bilateral, Field(discriminator="name")]

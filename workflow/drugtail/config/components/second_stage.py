@@ -1,0 +1,103 @@
+"""Settings of second stages."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from drugtail.config.base import Settings
+from drugtail.config.components.losses import BalancedSoftmax, Loss
+from drugtail.config.components.samplers import ClassBalancedSampler, InstanceSampler, Sampler
+from drugtail.config.components.weights import ClassWeights, UniformWeights
+
+
+class SecondStageSettings(Settings):
+    """What the settings of every second stage have."""
+
+    # Whether it works on one linear last layer only.
+    linear_only: ClassVar[bool] = False
+    # Whether its network learns from a teacher: then its settings have ``temperature``, ``power``
+    # and ``weight``, and views or mixing cannot be beside it.
+    teaches: ClassVar[bool] = False
+    # Whether it has a loss and class weights of its own instead of the recipe's.
+    own_objective: ClassVar[bool] = False
+
+    start: float = Field(
+        0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+
+
+class _OnFrozenFeatures(SecondStageSettings):
+    linear_only: ClassVar[bool] = True
+
+    sampler: Sampler = Field(
+        ClassBalancedSampler(name="class_balanced"), description="How its epochs are drawn."
+    )
+
+
+class ClassifierRetraining(_OnFrozenFeatures):
+    """A new last layer on frozen features (cRT; Kang et al., ICLR 2020)."""
+
+    name: Literal["classifier_retraining"]
+
+
+class LearnedScales(_OnFrozenFeatures):
+    """One learned scale for each class's logit, all else frozen (LWS; Kang et al., ICLR 2020).
+
+    The authors learn scales with plain gradient descent at a rate of 0.2. Here Adam moves a scale
+    by about the learning rate in a step. In the 60 epochs that 300 leave, in which the learning
+    rate begins anew, that is up to 1.8 on 5,000 molecules, but hardly anything in a shortened
+    training.
+    """
+
+    name: Literal["learned_scales"]
+
+
+class Distillation(SecondStageSettings):
+    """A new network learns from the first one's flattened outputs (DiVE; He, ICCV 2021)."""
+
+    teaches: ClassVar[bool] = True
+    own_objective: ClassVar[bool] = True
+
+    name: Literal["distillation"]
+    start: float = Field(
+        0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    temperature: float = Field(2.0, gt=0, description="Of both networks' outputs.")
+    power: float = Field(
+        0.5, gt=0, le=1, description="The teacher's probabilities are raised to it."
+    )
+    weight: float = Field(0.5, ge=0, le=1, description="Of the teacher; the labels have the rest.")
+    loss: Loss = Field(
+        BalancedSoftmax(name="balanced_softmax"), description="Classification loss of the student."
+    )
+    class_weights: ClassWeights = Field(
+        UniformWeights(), description="Weights in the student's loss."
+    )
+
+
+class TwoPhase(SecondStageSettings):
+    """The head thinned and distilled, the tail grown by grafting (He et al., 2023)."""
+
+    teaches: ClassVar[bool] = True
+    # The first network's outputs are learned as they are.
+    power: ClassVar[float] = 1.0
+
+    name: Literal["two_phase"]
+    start: float = Field(
+        0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
+    )
+    size: float = Field(
+        1.0, gt=0, description="To which every class is thinned or grown, in mean class sizes."
+    )
+    temperature: float = Field(2.0, gt=0, description="Of both phases' outputs.")
+    weight: float = Field(
+        0.5, ge=0, le=1, description="Of phase 1's outputs, for molecules of thinned classes."
+    )
+
+
+SecondStage = Annotated[
+    ClassifierRetraining | LearnedScales | Distillation | TwoPhase, Field(discriminator="name")
+]

@@ -1,0 +1,78 @@
+"""Settings of class weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from drugtail.config.base import Settings
+
+
+class WeightsSettings(Settings):
+    """What the settings of all class weights have."""
+
+    # Whether they follow from how classes lie in embedding space: then the recipe needs
+    # sub-clusters and a schedule.
+    needs_geometry: ClassVar[bool] = False
+
+
+class UniformWeights(WeightsSettings):
+    """Every class weighs 1."""
+
+    name: Literal["uniform"] = "uniform"
+
+
+class _CountWeights(WeightsSettings):
+    start: float = Field(
+        0.0, ge=0, lt=1, description="Share of the epochs before which all classes weigh alike."
+    )
+
+
+class CostSensitiveWeights(_CountWeights):
+    """w_c = (n_min / n_c)^gamma (ImDrug, 2022)."""
+
+    name: Literal["cost_sensitive"]
+    gamma: float = Field(1.0, ge=0, description="Exponent; 0 gives uniform weights.")
+
+
+class ClassBalancedWeights(_CountWeights):
+    """w_c proportional to (1 - beta) / (1 - beta^n_c) (Cui et al., CVPR 2019)."""
+
+    name: Literal["class_balanced"]
+    beta: float = Field(
+        0.999, ge=0, lt=1, description="0 gives uniform weights, towards 1 those of 1/n_c."
+    )
+
+
+class ClassDistanceWeights(WeightsSettings):
+    """Softmax of negative distances between class centres, renewed at each re-clustering.
+
+    Su, Li, Wang, arXiv:2504.04647, with the distances of classes and of sub-clusters averaged.
+    """
+
+    needs_geometry: ClassVar[bool] = True
+
+    name: Literal["class_distance"]
+    distances: Literal["both", "class", "subcluster"] = Field(
+        "both", description="Which of the two distances count."
+    )
+
+
+class ClassSeparabilityWeights(WeightsSettings):
+    """w_c proportional to exp(-s_c / T), s_c the mean silhouette of the class's molecules."""
+
+    needs_geometry: ClassVar[bool] = True
+
+    name: Literal["class_separability"]
+    temperature: float = Field(0.25, gt=0, description="T; the larger, the more alike weights are.")
+    of: Literal["train", "valid"] = Field(
+        "train", description="Molecules whose silhouettes are taken; centres are of training ones."
+    )
+
+
+ClassWeights = Annotated[
+    UniformWeights | CostSensitiveWeights | ClassBalancedWeights | ClassDistanceWeights
+    | ClassSeparabilityWeights,
+    Field(discriminator="name"),
+]  # fmt: skip

@@ -1,0 +1,69 @@
+"""Definitions of tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from drugtail.config.base import NAME, Settings
+
+
+class TableColumn(Settings):
+    """One column of a table."""
+
+    metric: str = Field(
+        description="Name of a metric, for example balanced_accuracy, or seconds (of training), "
+        "epochs or best_epoch."
+    )
+    title: str = Field(description="Heading.")
+    scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
+    digits: int = Field(1, ge=0, description="Digits after the point.")
+
+
+class Table(Settings):
+    """A table. Its kind says what stands in it.
+
+    ``metrics``: methods down, metrics across, one block of rows per data set and split.
+    ``comparison``: one method against every other one, paired by data set, split and seed, with
+    intervals and corrected tests. ``identifiability``: rank correlation, over classes, of recall
+    with class size and with separability.
+    """
+
+    name: str = Field(pattern=NAME, description="Name; equals the file name.")
+    title: str = Field(description="Caption.")
+    kind: Literal["metrics", "comparison", "identifiability"] = Field(
+        "metrics", description="What stands in it."
+    )
+    subset: Literal["valid", "test"] = Field("test", description="Which predictions it is about.")
+    columns: list[TableColumn] = Field(
+        [], description="Metrics, in order; `identifiability` has its own."
+    )
+    order: str | None = Field(
+        None,
+        description="Column, by its metric, after which the rows of a data set and split are "
+        "sorted, the largest first; by default they stand as in the benchmark.",
+    )
+    method: str | None = Field(
+        None, description="Of a `comparison`: the method that is compared with all others."
+    )
+    difference: bool = Field(
+        False, description="Show the change against the benchmark's reference, paired by seed."
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Table:
+        if (self.kind == "identifiability") == bool(self.columns):
+            raise ValueError(
+                "columns: a table of kind metrics or comparison needs them, identifiability has "
+                "its own"
+            )
+        if (self.kind == "comparison") != (self.method is not None):
+            raise ValueError("method: a table of kind comparison needs it, and no other does")
+        if self.order is not None and (
+            self.kind != "metrics" or self.order not in [c.metric for c in self.columns]
+        ):
+            raise ValueError("order: name the metric of a column, in a table of kind metrics")
+        if self.kind == "identifiability" and self.subset != "test":
+            raise ValueError("subset: identifiability is about test")
+        return self

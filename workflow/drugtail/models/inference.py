@@ -1,0 +1,39 @@
+"""Predicting with trained networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from drugtail.features.packed import GraphStore
+from drugtail.models.network import Network, Output
+
+EVALUATION_BATCH = 1024
+
+
+@torch.no_grad()
+def predict(network: Network, store: GraphStore, molecules: Tensor) -> Output:
+    """What every seed's network says of molecules of a store, its logits in single precision.
+
+    Parameters
+    ----------
+    network
+        Of S seeds; it is put into evaluation mode.
+    store
+        All molecules.
+    molecules
+        Positions, int64 [S, n].
+    """
+    network.eval()
+    said = [
+        network(store.batch(rows), store.type_features)
+        for rows in molecules.split(EVALUATION_BATCH, dim=1)
+    ]
+    uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
+    return Output(
+        embedding=torch.cat([output.embedding for output in said], dim=1),
+        features=torch.cat([output.features for output in said], dim=1),
+        experts=torch.cat([output.experts for output in said], dim=2),
+        logits=torch.cat([output.logits.float() for output in said], dim=1),
+        uncertainty=torch.cat(uncertainty, dim=1).float() if uncertainty else None,
+    )
