@@ -5,34 +5,21 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run tuned real baselines families ablation separability proposed test bench check format clean help
+.PHONY: run benchmark quick test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
 
-tuned: $(VENV)/installed  ## Tune every method alike on the embedded data, then train it
-	$(SNAKEMAKE) --configfile config/tuned.yaml
+benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder is tried before any address
+	@test -f "config/benchmarks/$(NAME).yaml" || { echo "Name a benchmark: make benchmark NAME=real. There are:" \
+	  $(patsubst config/benchmarks/%.yaml,%,$(wildcard config/benchmarks/*.yaml)) >&2; exit 1; }
+	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)")
 
-real: $(VENV)/installed  ## Run six methods on three public data sets; MIRROR=folder is tried first
-	$(SNAKEMAKE) --configfile config/real.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
-
-ablation: $(VENV)/installed  ## Take the proposed method apart; MIRROR as above
-	$(SNAKEMAKE) --configfile config/ablation.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
-
-separability: $(VENV)/installed  ## Compare variants of class_separability; MIRROR as above
-	$(SNAKEMAKE) --configfile config/separability.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
-
-proposed: $(VENV)/installed  ## Compare the proposed methods with simple baselines; MIRROR as above
-	$(SNAKEMAKE) --configfile config/proposed.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
-
-baselines: $(VENV)/installed  ## Run every method at full length on MeSH drug classes; MIRROR as above
-	$(SNAKEMAKE) --configfile config/baselines.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
-
-families: $(VENV)/installed  ## Run every method briefly on the demo data
-	$(SNAKEMAKE) --configfile config/families.yaml
+quick: $(VENV)/installed-dev  ## Run the unit tests that train nothing, in two minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not training" tests/unit
 
 test: $(VENV)/installed-dev  ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=40
 
 bench: $(VENV)/installed-dev  ## Measure what things cost here, an hour; let nothing else run beside it
 	$(BIN)/python tests/benchmarks/bench.py

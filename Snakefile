@@ -75,8 +75,7 @@ rule strict:
 
 
 onstart:
-    if warning := get_warning():
-        print(warning, file=sys.stderr)
+    write_plan(PLAN, Path(RESULTS))
 
 
 onsuccess:

@@ -43,6 +43,13 @@ def smiles_of_class(label: int, count: int) -> list[str]:
     return list(islice(cycle(molecules), count))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that train: those that ask for the inputs of training."""
+    for item in items:
+        if "make_files" in getattr(item, "fixturenames", ()):
+            item.add_marker("training")
+
+
 @pytest.fixture(scope="session")
 def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[int]], Files]:
     """A factory: class sizes -> files of a problem in which each class has its own group."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from drugtail.benchmark.plan import Plan
+from drugtail.config.catalogue import Catalogue, read_benchmark
 
 PROJECT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "workflow", "config", "profiles", "Makefile", "pyproject.toml")
@@ -51,7 +55,8 @@ class Project:
     def environment(self) -> dict[str, str]:
         # The copy's own package comes first, so that a test may change its code.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        clean = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        foreign = ("MLFLOW_TRACKING_URI", "DRUGTAIL_PLAN")
+        clean = {k: v for k, v in os.environ.items() if k not in foreign}
         return {**clean, "PYTHONPATH": str(self.folder / "workflow"), "PATH": path}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -73,6 +78,17 @@ class Project:
         return self.run(
             "snakemake", *arguments, "--cores", "2", "--configfile", "config/tiny.yaml", check=check
         )
+
+    def plan(self, config: str = "config/tiny.yaml") -> Plan:
+        """The plan of a benchmark of the copy, as it is now."""
+        with contextlib.chdir(self.folder):
+            return Plan(read_benchmark(Path(config)), Catalogue(Path("config")))
+
+    def block(self, method: str, config: str = "config/tiny.yaml") -> Path:
+        """Folder of the first block of a method, as the benchmark plans it now."""
+        blocks = self.plan(config).blocks()
+        path = next(block.path for block in blocks if block.method == method)
+        return self.folder / "results/runs" / path
 
     def jobs_to_run(self) -> dict[str, int]:
         """Rule -> number of jobs that a dry run names."""

@@ -66,12 +66,17 @@ def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
 
 
 def double_run(
-    problem: Problem, store: GraphStore, recipe: Recipe, seeds: Sequence[int], *, fixed: bool
+    problem: Problem,
+    store: GraphStore,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    static_shapes: bool,
 ) -> SeedBatch:
     """A training in double precision: what then differs is more than rounding."""
     double = copy.copy(store)
     double.type_features, double.norm = store.type_features.double(), store.norm.double()
-    run = SeedBatch(problem, double, recipe, ENCODER, TRAINING, seeds, fixed)
+    run = SeedBatch(problem, double, recipe, ENCODER, TRAINING, seeds, static_shapes)
     run.network.double()
     run.companion.double()
     return run
@@ -89,8 +94,8 @@ def test_seeds_together_are_each_seed_alone_in_exact_and_in_fixed_shapes(
 ) -> None:
     recipe = CATALOGUE.recipe(method)
     alone = [trained(double_run(*inputs, recipe, [s], static_shapes=False))[0] for s in SEEDS]
-    for fixed in (False, True):
-        together = trained(double_run(*inputs, recipe, SEEDS, static_shapes=fixed))
+    for static_shapes in (False, True):
+        together = trained(double_run(*inputs, recipe, SEEDS, static_shapes=static_shapes))
         for mine, theirs in zip(together, alone, strict=True):
             assert mine.best_epoch == theirs.best_epoch
             for found, wanted in (
@@ -240,18 +245,18 @@ def test_a_checkpoint_of_fixed_shapes_keeps_their_sizes(
     assert again.sizes == run.sizes
 
 
-@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("static_shapes", [False, True])
 def test_a_checkpoint_of_the_other_kind_of_shapes_is_continued(
-    inputs: tuple[Problem, GraphStore], fixed: bool
+    inputs: tuple[Problem, GraphStore], static_shapes: bool
 ) -> None:
     """As one of a GPU on a CPU, and the other way round."""
     recipe = CATALOGUE.recipe("class_distance")
-    first = double_run(*inputs, recipe, SEEDS, static_shapes=not fixed)
+    first = double_run(*inputs, recipe, SEEDS, static_shapes=not static_shapes)
     for _ in range(2):
         first.train_epoch()
     # Too small for the batches to come, as the first ones may be.
     first.sizes = {length: Size(1, 1) for length in first.sizes}
-    second = double_run(*inputs, recipe, SEEDS, static_shapes=fixed)
+    second = double_run(*inputs, recipe, SEEDS, static_shapes=static_shapes)
     second.restore(first.state())
     whole = double_run(*inputs, recipe, SEEDS, static_shapes=False)
     for mine, theirs in zip(trained(second), trained(whole), strict=True):

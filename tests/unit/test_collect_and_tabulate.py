@@ -73,8 +73,9 @@ def collected(root: Path, *folders: Path) -> pd.DataFrame:
 
 
 def test_a_block_is_named_by_its_path(tmp_path: Path) -> None:
-    folder = tmp_path / "uspto_50k" / "scaffold-3" / "gcn" / "focal" / "seeds5-11"
-    assert parse_block(folder)[:5] == ("uspto_50k", "scaffold-3", "gcn", "focal", "5-11")
+    folder = tmp_path / "uspto_50k" / "scaffold-3" / "gcn" / "focal-0123abcd" / "seeds5-11"
+    names = ("uspto_50k", "scaffold-3", "gcn", "focal", "0123abcd", "5-11")
+    assert parse_block(folder)[:6] == names
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_every_benchmark_reads_and_names_what_exists(path: Path) -> None:
 
 
 def test_every_yaml_is_of_a_known_kind() -> None:
-    kinds = {"datasets", "encoders", "methods", "tables"}
+    kinds = {"benchmarks", "datasets", "encoders", "methods", "tables"}
     for path in CONFIG.rglob("*.y*ml"):
         assert path.suffix == ".yaml"
         assert path.parent == CONFIG or path.relative_to(CONFIG).parts[0] in kinds

@@ -26,7 +26,7 @@ from drugtail.methods.losses import LOSSES
 from drugtail.plugins import component_registries, load_plugin, recipe_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import read_json, read_parquet, write_json
 from drugtail.training.block import Block, train_block
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -295,15 +295,24 @@ def test_a_benchmark_names_recipe_and_code_by_path(
     monkeypatch.chdir(tmp_path)
     made = plan({"name": "mine", "recipe": "mine.yaml", "code": "mine.py"})
     assert made.recipes["mine"].loss.name == "tilted"
-    assert made.recipe_path("mine") == Path("mine.yaml")
     assert made.code_path("mine") == Path("mine.py")
     assert made.code_path("cross_entropy") is None
-    assert made.assignments("demo", "mine") == []
+    assert made.wanted("demo", "gcn", "mine")["code"] == file_digest(Path("mine.py"))
+    assert "code" not in made.wanted("demo", "gcn", "cross_entropy")
     variant = plan(
         {"name": "steep", "recipe": "mine.yaml", "code": "mine.py", "settings": {"loss.tilt": 9.0}}
     )
     assert variant.recipes["steep"].name == "steep"
-    assert variant.assignments("demo", "steep") == ["method.name=steep", "method.loss.tilt=9.0"]
+    assert variant.wanted("demo", "gcn", "steep")["recipe"]["loss"]["tilt"] == 9.0
+    # As a job reads it, also if the recipe has changed meanwhile.
+    write_json(tmp_path / "plan.json", variant.resolved)
+    write({**RECIPE, "loss": {"name": "tilted", "tilt": 3.0}}, "mine.yaml")
+    again = Plan.read(tmp_path / "plan.json")
+    assert again.recipes == variant.recipes
+    assert [b.path for b in again.blocks()] == [b.path for b in variant.blocks()]
+    write(CODE + "# A remark.\n")
+    with pytest.raises(DrugtailError, match=r"mine\.py: has changed since .*plan\.json was made"):
+        Plan.read(tmp_path / "plan.json")
 
 
 def test_code_may_serve_a_recipe_of_the_catalogue(write: Write) -> None:

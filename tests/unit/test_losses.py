@@ -299,7 +299,7 @@ def test_with_classes_of_one_size_an_adjusted_loss_is_cross_entropy(name: str, s
 
 
 @pytest.mark.parametrize(
-    ("name", "subset"),
+    ("name", "part"),
     [
         ("focal", Focal(name="focal", gamma=0.0)),
         ("ldam", Ldam(name="ldam", margin=0.0)),

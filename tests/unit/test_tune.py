@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,8 +26,15 @@ from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.search_space import check_space, count_points, default_point, free_space
 from drugtail.config.training import Training
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import (
+    read_json,
+    read_parquet,
+    read_parquet_metadata,
+    write_json,
+    write_parquet,
+)
 from drugtail.training.block import Block, train_block
 from drugtail.training.tune import Trial, suggest, tune_block, validation_score
 
@@ -267,6 +275,26 @@ def test_a_trial_is_scored_as_training_with_its_settings_is_on_validation_molecu
     assert best["default_score"] == trials["score"][0]
 
 
+def with_molecules(files: Any, molecules: Path) -> dict[str, Path]:
+    """Inputs with other molecules, and features that pass for theirs."""
+    features = molecules.parent / "features"
+    shutil.copytree(files.atoms, features)
+    description = read_json(features / "features.json")
+    description["molecules_sha256"] = file_digest(molecules)
+    write_json(features / "features.json", description)
+    return {**files.inputs(), "molecules": molecules, "features": features}
+
+
+def test_more_trials_in_a_folder_beside_try_only_what_is_new(
+    files: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tune(files, tmp_path / "a", trials=2)
+    capsys.readouterr()
+    beside = tune(files, tmp_path / "b", trials=3)
+    assert "continues after 2 of 3 trials" in capsys.readouterr().err
+    assert beside == tune(files, tmp_path / "else/c", trials=3)
+
+
 def test_the_labels_of_test_molecules_change_nothing(files: Any, tmp_path: Path) -> None:
     molecules, parts = read_parquet(files.molecules), read_parquet(files.split)
     test = parts["subset"] == "test"
@@ -275,7 +303,7 @@ def test_the_labels_of_test_molecules_change_nothing(files: Any, tmp_path: Path)
     other = tmp_path / "molecules.parquet"
     write_parquet(other, molecules, read_parquet_metadata(files.molecules))
     first = tune(files, tmp_path / "first")
-    second = tune(files, tmp_path / "second", inputs={**files.inputs(), "molecules": other})
+    second = tune(files, tmp_path / "second", inputs=with_molecules(files, other))
     assert first == second
     pd.testing.assert_frame_equal(tried(tmp_path / "first"), tried(tmp_path / "second"))
 
@@ -287,9 +315,7 @@ def test_the_labels_of_validation_molecules_do_count(files: Any, tmp_path: Path)
     other = tmp_path / "molecules.parquet"
     write_parquet(other, molecules, read_parquet_metadata(files.molecules))
     first = tune(files, tmp_path / "first", trials=1)
-    second = tune(
-        files, tmp_path / "second", inputs={**files.inputs(), "molecules": other}, trials=1
-    )
+    second = tune(files, tmp_path / "second", inputs=with_molecules(files, other), trials=1)
     assert first["score"] != second["score"]
 
 
@@ -345,8 +371,8 @@ def test_trials_of_other_settings_are_not_mixed(
         "recipe": {"method": merged(recipe, {"loss.tau": 1.2})},
     }[what]
     mixed = tune(files, tmp_path / "mixed", trials=2, **changed)
-    assert "trials of other settings, inputs or code; tuning starts anew" in capsys.readouterr().err
-    assert mixed == tune(files, tmp_path / "clean", trials=2, **changed)
+    assert "trials of other settings, inputs or code; not used" in capsys.readouterr().err
+    assert mixed == tune(files, tmp_path / "else/clean", trials=2, **changed)
 
 
 def command(files: Any, folder: Path, *more: str) -> list[str]:

@@ -89,16 +89,16 @@ def test_the_method_and_its_variant_stand_in_the_table(
 def test_the_runs_differ_by_the_loss_alone_and_name_the_file(
     followed: tuple[Project, dict[str, str]],
 ) -> None:
-    folder = followed[0].folder / "results/runs/tiny/random-0/gcn"
+    (config,) = (path for path in files() if path.startswith("my/") and "methods:" in files()[path])
     losses = {}
     for method, epsilon in {"cross_entropy": None, "poly1": 2.0, "poly1_strong": 5.0}.items():
-        manifest = read_json(folder / method / "seeds0-1/manifest.json")
+        folder = followed[0].block(method, config)
+        manifest = read_json(folder / "manifest.json")
         assert manifest["settings"]["recipe"]["loss"].get("epsilon") == epsilon
         if epsilon is not None:
             digest = file_digest(followed[0].folder / "my/poly1.py")
             assert manifest["inputs"]["code"] == {"path": "my/poly1.py", "sha256": digest}
-            assert "--method my/poly1.yaml --code my/poly1.py" in manifest["command"]
-        history = pd.read_parquet(folder / method / "seeds0-1/history.parquet")
+        history = pd.read_parquet(folder / "history.parquet")
         losses[method] = history.query("epoch == 0")["loss"].mean()
     # Each molecule of three classes adds about 2/3 epsilon at first.
     assert losses["poly1"] > losses["cross_entropy"] + 0.5

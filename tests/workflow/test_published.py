@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.read_back import read_back
+from drugtail.config.catalogue import Catalogue, read_benchmark
+from drugtail.report.tables import tabulate
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
 PROJECT = Path(__file__).parents[2]
@@ -61,7 +67,7 @@ class TestPublished:
 
     def test_the_configuration_is_todays(self, folder: Path) -> None:
         name = f"{folder.name}.yaml"
-        today = yaml.safe_load((PROJECT / "config" / name).read_text())
+        today = yaml.safe_load((PROJECT / "config/benchmarks" / name).read_text())
         assert yaml.safe_load((folder / name).read_text()) == today
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
@@ -70,6 +76,38 @@ class TestPublished:
                 content = path.read_bytes()
                 for machine in ("/tmp/", "/home/", f"{Path.home()}/"):
                     assert machine.encode() not in content
+
+
+def test_what_is_published_is_small() -> None:
+    files = [path for path in (PROJECT / "results/published").rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) < 1_000_000
+    assert sum(path.stat().st_size for path in files) < 5_000_000
+    for folder in FOLDERS:
+        assert len(list((folder / "figures").iterdir())) <= 3
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_published_can_be_read_back_and_gives_its_tables_again(
+    folder: Path, tmp_path: Path
+) -> None:
+    metrics = tmp_path / "metrics"
+    assert read_back(folder, metrics) > 0
+    benchmark = read_benchmark(folder / f"{folder.name}.yaml")
+    plan = Plan(benchmark, Catalogue(PROJECT / "config"))
+    for table in plan.tables.values():
+        tabulate(metrics, table, tmp_path / table.name, reference=benchmark.reference)
+        for path in sorted((folder / "tables").glob(f"{table.name}.*")):
+            assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_predictions_of_other_runs_are_not_read_back(tmp_path: Path) -> None:
+    folder = tmp_path / "baselines"
+    shutil.copytree(PROJECT / "results/published/baselines", folder)
+    table = pd.read_parquet(folder / "predictions.parquet")
+    table["gcn/ride/1"] = table["gcn/ride/2"]
+    table.to_parquet(folder / "predictions.parquet")
+    with pytest.raises(DrugtailError, match=r"do not belong together: run .*/gcn/ride/1, class"):
+        read_back(folder, tmp_path / "metrics")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from project import TINY_BENCHMARK, Project, listed_jobs
 
 from drugtail.runtime.files import read_json, read_parquet_metadata
+from drugtail.runtime.names import parse_block_folder
 
 FOREST = "{name: random_forest, settings: {classifier.n_estimators: 10}}"
 # One that is tuned, one that has three points to try, and one that is left as it is.
@@ -50,6 +51,12 @@ def tuned(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
+def tuning(project: Project, method: str) -> Path:
+    """Folder of a method's tuning."""
+    block = project.block(method, CONFIG)
+    return project.folder / "results/tuning" / Path(*block.parts[-5:-1])
+
+
 @pytest.fixture
 def copy(tuned: Project, tmp_path: Path) -> Project:
     """A copy of the tuned project that a test may change."""
@@ -58,32 +65,31 @@ def copy(tuned: Project, tmp_path: Path) -> Project:
 
 
 def test_tuned_runs_lie_beside_default_ones(tuned: Project, finished: Project) -> None:
-    runs = "results/runs/tiny/random-0"
-    folders = {
-        str(path.relative_to(tuned.folder / runs)) for path in (tuned.folder / runs).glob("*/*")
-    }
-    assert folders == {
-        "gcn/class_distance", "gcn/cross_entropy", "gcn/cross_entropy+tuned", "gcn/plain",
-        "morgan/random_forest", "morgan/random_forest+tuned",
-    }  # fmt: skip
-    file = f"{runs}/gcn/cross_entropy/seeds0-1/predictions.parquet"
-    assert (tuned.folder / file).read_bytes() == (finished.folder / file).read_bytes()
-    header = read_parquet_metadata(
-        tuned.folder / runs / "gcn/cross_entropy+tuned/seeds0-1/predictions.parquet"
-    )
+    folders = [
+        "/".join([path.parent.name, parse_block_folder(path.name)[0]])
+        for path in (tuned.folder / "results/runs/tiny/random-0").glob("*/*")
+    ]
+    assert sorted(folders) == [
+        "gcn/class_distance", "gcn/cross_entropy", "gcn/cross_entropy", "gcn/plain",
+        "morgan/random_forest", "morgan/random_forest",
+    ]  # fmt: skip
+    default = finished.block("cross_entropy") / "predictions.parquet"
+    here = tuned.folder / default.relative_to(finished.folder)
+    assert here.read_bytes() == default.read_bytes()
+    header = read_parquet_metadata(tuned.block("cross_entropy", CONFIG) / "predictions.parquet")
     assert (header["method"], header["settings"]) == ("cross_entropy", "tuned")
 
 
 def test_what_was_tuned_is_what_was_trained(tuned: Project) -> None:
-    best = read_json(tuned.folder / TUNING / "gcn/cross_entropy/best.json")
+    best = read_json(tuning(tuned, "cross_entropy") / "best.json")
     assert (best["trials"], best["seeds"]) == (2, [0])
-    assert len(pd.read_parquet(tuned.folder / TUNING / "morgan/random_forest/trials.parquet")) == 2
-    assert not (tuned.folder / TUNING / "gcn/plain").exists()
-    run = tuned.folder / "results/runs/tiny/random-0/gcn/cross_entropy+tuned/seeds0-1"
+    assert len(pd.read_parquet(tuning(tuned, "random_forest") / "trials.parquet")) == 2
+    assert not tuning(tuned, "plain").exists()
+    run = tuned.block("cross_entropy", CONFIG)
     training = read_json(run / "manifest.json")["settings"]["training"]
     assert training["learning_rate"] == best["changes"]["training.learning_rate"]
     assert training["epochs"] == 4
-    forest = tuned.folder / "results/runs/tiny/random-0/morgan/random_forest+tuned/seeds0-1"
+    forest = tuned.block("random_forest", CONFIG)
     # What the benchmark sets is kept.
     assert (
         read_json(forest / "manifest.json")["settings"]["recipe"]["classifier"]["n_estimators"]
@@ -114,7 +120,7 @@ def test_tables_and_page_tell_which_settings_are_tuned(tuned: Project) -> None:
     page = (results / "page/best/index.html").read_text()
     assert "Settings of 4 runs are tuned" in page
     assert "2 trials of each method" in page
-    best = read_json(tuned.folder / TUNING / "gcn/cross_entropy/best.json")
+    best = read_json(tuning(tuned, "cross_entropy") / "best.json")
     (row,) = re.findall(r"<td>cross_entropy</td><td>gcn</td><td>(training\.learning_rate.*)", page)
     assert f"training.learning_rate {best['changes']['training.learning_rate']:.4g}" in row
     assert f"<td>{best['trial']} of 2</td><td>{100 * best['default_score']:.1f}</td>" in row
@@ -131,8 +137,11 @@ def test_without_tuning_tables_have_no_new_column_and_say_defaults(finished: Pro
 
 
 def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> None:
-    blocks = [f"results/runs/tiny/random-0/gcn/{name}/seeds0-1"
-              for name in ("cross_entropy", "cross_entropy+tuned", "class_distance")]  # fmt: skip
+    folders = [
+        copy.block("cross_entropy"), copy.block("cross_entropy", CONFIG),
+        copy.block("class_distance"),
+    ]  # fmt: skip
+    blocks = [str(folder.relative_to(copy.folder)) for folder in folders]
     copy.run("drugtail", "collect", *blocks, "--output", "both")
     for name in ("head_tail", "identifiability"):
         table = f"config/tables/{name}.yaml"
@@ -149,11 +158,16 @@ def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> No
         "drugtail", "plot", "recall_by_class_size", "both/class_metrics.parquet", "--output", "f"
     )
     assert "cross_entropy+tuned" in (copy.folder / "f.svg").read_text()
-    moved = copy.folder / "results/runs/tiny/random-0/gcn/class_distance+tuned/seeds0-1"
-    shutil.copytree(copy.folder / blocks[2], moved)
-    refused = copy.run("drugtail", "collect", str(moved), "--output", "wrong", check=False)
+    # A default block where the plan wants a tuned one.
+    shutil.rmtree(folders[1])
+    shutil.copytree(folders[0], folders[1])
+    (plan,) = (copy.folder / "results/plans").glob("best-*.json")
+    refused = copy.run(
+        "env", f"DRUGTAIL_PLAN={plan}", "drugtail", "collect", blocks[1], "--output", "wrong",
+        check=False,
+    )  # fmt: skip
     assert refused.returncode == 1
-    assert "was trained with default ones" in refused.stdout
+    assert "is not what benchmark best wants" in refused.stdout
 
 
 def test_tracking_tags_what_is_tuned(tuned: Project) -> None:
@@ -199,16 +213,17 @@ def test_a_space_tunes_that_method_again_and_trains_no_default_run(copy: Project
 
 def test_more_trials_go_on_from_those_there_are(copy: Project) -> None:
     copy.edit(CONFIG, "trials: 2", "trials: 3")
-    log = snakemake(copy, f"{TUNING}/gcn/cross_entropy/best.json")
+    target = str((tuning(copy, "cross_entropy") / "best.json").relative_to(copy.folder))
+    log = snakemake(copy, target)
     assert "continues after 2 of 3 trials" in log
-    assert read_json(copy.folder / TUNING / "gcn/cross_entropy/best.json")["trials"] == 3
+    assert read_json(copy.folder / target)["trials"] == 3
 
 
 def test_a_job_that_is_killed_goes_on_from_its_trials(copy: Project) -> None:
     copy.edit(CONFIG, "trials: 2", "trials: 40")
-    folder = copy.folder / TUNING / "gcn/cross_entropy"
+    folder = tuning(copy, "cross_entropy")
     shutil.rmtree(folder)
-    target = f"{TUNING}/gcn/cross_entropy/best.json"
+    target = str((folder / "best.json").relative_to(copy.folder))
     process = subprocess.Popen(
         ["snakemake", target, "--cores", "1", "--configfile", CONFIG],
         cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL,
@@ -225,9 +240,10 @@ def test_a_job_that_is_killed_goes_on_from_its_trials(copy: Project) -> None:
     done = read_json(journal)["trials"]
     copy.edit(CONFIG, "trials: 40", f"trials: {len(done) + 1}")
     copy.run("snakemake", "--unlock", "--configfile", CONFIG)
-    log = snakemake(copy, target)
+    folder = tuning(copy, "cross_entropy")
+    log = snakemake(copy, str((folder / "best.json").relative_to(copy.folder)))
     assert f"continues after {len(done)} of {len(done) + 1} trials" in log
-    assert read_json(journal)["trials"][: len(done)] == done
+    assert read_json(folder / "journal.json")["trials"][: len(done)] == done
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,3 @@
 """Drugtail: a reproducible benchmark of long-tailed drug classification."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

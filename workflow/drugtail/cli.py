@@ -6,7 +6,7 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -15,7 +15,11 @@ from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
-    from drugtail.config.recipe import Recipe
+    from drugtail.benchmark.plan import Plan
+    from drugtail.config.dataset import Dataset
+    from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+    from drugtail.config.recipe import Recipe, Space
+    from drugtail.config.table import Table
     from drugtail.config.training import Training
 
 app = typer.Typer(
@@ -35,6 +39,20 @@ ConfigFolder = Annotated[
 ]
 OwnCode = Annotated[
     Path | None, typer.Option(help="Python file with components of your own that the recipe names.")
+]
+MethodFile = Annotated[
+    Path | None, typer.Option(help="config/methods/<family>/<name>.yaml, to train by hand.")
+]
+EncoderFile = Annotated[
+    Path | None, typer.Option(help="config/encoders/<name>.yaml, to train by hand.")
+]
+DatasetOption = Annotated[str, typer.Option(help="Name, or a file config/datasets/<name>.yaml.")]
+BlockOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder below results/runs/ of a block of the plan that DRUGTAIL_PLAN names; instead "
+        "of --method, --encoder, --set and --code."
+    ),
 ]
 Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
@@ -89,7 +107,7 @@ def options(
 
 @app.command()
 def fetch(
-    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    dataset: DatasetOption,
     output: Folder,
     mirror: Annotated[
         Path | None,
@@ -101,22 +119,18 @@ def fetch(
     ] = 1.0,
 ) -> None:
     """Get the published files of a data set; they land only when their content is right."""
-    from drugtail.config.catalogue import read_dataset
     from drugtail.data.fetch import fetch_dataset
 
-    fetch_dataset(read_dataset(dataset), output, mirror=mirror, attempts=attempts, pause=pause)
+    fetch_dataset(_dataset(dataset), output, mirror=mirror, attempts=attempts, pause=pause)
 
 
 @app.command()
-def generate(
-    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")], output: Folder
-) -> None:
+def generate(dataset: DatasetOption, output: Folder) -> None:
     """Make the synthetic data of a register instead of fetching any."""
-    from drugtail.config.catalogue import read_dataset
     from drugtail.data.generate import generate_reactions
     from drugtail.runtime.files import atomic_path
 
-    register = read_dataset(dataset)
+    register = _dataset(dataset)
     if register.generator is None:
         raise DrugtailError(f"{dataset}: has no generator; use `drugtail fetch`")
     table = generate_reactions(seed=register.generator.seed)
@@ -126,16 +140,15 @@ def generate(
 
 @app.command()
 def prepare(
-    dataset: Annotated[Path, typer.Option(help="config/datasets/<name>.yaml")],
+    dataset: DatasetOption,
     raw: Annotated[Path, typer.Option(help="Folder with the raw files.")],
     output: Folder,
     workers: Workers = 1,
 ) -> None:
     """Parse, clean and count: molecules.parquet, rejected.csv, dataset.json."""
-    from drugtail.config.catalogue import read_dataset
     from drugtail.data.prepare import prepare_dataset
 
-    prepare_dataset(read_dataset(dataset), raw, output, workers=workers)
+    prepare_dataset(_dataset(dataset), raw, output, workers=workers)
 
 
 @app.command()
@@ -172,10 +185,11 @@ def train(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
     split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
     features: Annotated[Path, typer.Option(help="Folder of features.")],
-    method: Annotated[Path, typer.Option(help="config/methods/<family>/<name>.yaml")],
-    encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
     seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
     output: Folder,
+    block: BlockOption = None,
+    method: MethodFile = None,
+    encoder: EncoderFile = None,
     code: OwnCode = None,
     set_: Annotated[
         list[str] | None,
@@ -195,21 +209,21 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
-    from drugtail.config.catalogue import read_encoder
     from drugtail.config.search_space import read_tuned, with_settings
 
-    recipe, settings, _ = _resolved(method, set_, code)
-    block = _seeds(seeds)
+    asked = _asked(block, method, encoder, set_, code)
+    recipe, training = asked.recipe, asked.training
+    known = _seeds(seeds)
     if tuned is not None:
         changes = read_tuned(tuned, recipe.name)
-        recipe, settings = with_settings(recipe, settings, changes, where=tuned)
+        recipe, training = with_settings(recipe, training, changes, where=tuned)
     # Takes seconds to import; a wrong setting is refused before.
     from drugtail.training.block import Block, train_block
 
     train_block(
         Block(
-            molecules, split, features, recipe, read_encoder(encoder), settings, block,
-            code=code, tuned=tuned, device=device, threads=threads,
+            molecules, split, features, recipe, asked.encoder, training, known,
+            code=asked.code, tuned=tuned, device=device, threads=threads,
         ),
         output,
         checkpoints=checkpoints,
@@ -222,10 +236,11 @@ def tune(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
     split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
     features: Annotated[Path, typer.Option(help="Folder of features.")],
-    method: Annotated[Path, typer.Option(help="config/methods/<family>/<name>.yaml")],
-    encoder: Annotated[Path, typer.Option(help="config/encoders/<name>.yaml")],
     trials: Annotated[int, typer.Option(min=1, help="Trials, the default among them.")],
     output: Folder,
+    block: BlockOption = None,
+    method: MethodFile = None,
+    encoder: EncoderFile = None,
     code: OwnCode = None,
     seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
     set_: Annotated[
@@ -236,27 +251,63 @@ def tune(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
-    from drugtail.config.catalogue import read_encoder
-    from drugtail.config.search_space import check_space, free_space
+    from drugtail.config.search_space import check_space
+
+    asked = _asked(block, method, encoder, set_, code)
+    check_space(asked.space, asked.recipe, asked.training, block or str(method))
     from drugtail.training.block import Block
     from drugtail.training.tune import tune_block
 
-    recipe, training, fixed = _resolved(method, set_, code)
-    space = free_space(recipe, fixed)
-    check_space(space, recipe, training, method)
-    block = Block(
-        molecules, split, features, recipe, read_encoder(encoder), training, _seeds(seeds),
-        code=code, device=device, threads=threads,
+    tune_block(
+        Block(
+            molecules, split, features, asked.recipe, asked.encoder, asked.training, _seeds(seeds),
+            code=asked.code, device=device, threads=threads,
+        ),
+        asked.space,
+        trials,
+        output,
     )  # fmt: skip
-    tune_block(block, space, trials, output)
 
 
-def _resolved(
-    method: Path, assignments: list[str] | None, code: Path | None
-) -> tuple[Recipe, Training, dict[str, Any]]:
-    """Recipe and training settings with what --set says, and what it says of the method."""
+class _Asked(NamedTuple):
+    """What is to be trained or tuned."""
+
+    recipe: Recipe
+    encoder: GraphEncoder | FingerprintEncoder
+    training: Training
+    space: dict[str, Space]
+    code: Path | None
+
+
+def _asked(
+    block: str | None,
+    method: Path | None,
+    encoder: Path | None,
+    assignments: list[str] | None,
+    code: Path | None,
+) -> _Asked:
+    """Find out what is asked for: a block of the plan in force, or files named by hand."""
+    if block is None:
+        if method is None or encoder is None:
+            raise DrugtailError("name what to train: --method and --encoder, or --block of a plan")
+        return _asked_by_hand(method, encoder, assignments, code)
+    if method is not None or encoder is not None or assignments or code is not None:
+        raise DrugtailError("--block says everything; leave --method, --encoder, --set, --code out")
+    plan = _plan_in_force("--block")
+    planned = plan.block(block)
+    recipe, training = plan.resolved_settings(planned.dataset, planned.method)
+    return _Asked(
+        recipe, plan.encoders[planned.encoder], training, plan.space(planned.method),
+        plan.code_path(planned.method),
+    )  # fmt: skip
+
+
+def _asked_by_hand(
+    method: Path, encoder: Path, assignments: list[str] | None, code: Path | None
+) -> _Asked:
     from drugtail.config.base import merged
-    from drugtail.config.catalogue import parse_assignments, read_recipe
+    from drugtail.config.catalogue import parse_assignments, read_encoder, read_recipe
+    from drugtail.config.search_space import free_space
     from drugtail.config.training import Training
     from drugtail.plugins import recipe_model
 
@@ -268,7 +319,47 @@ def _resolved(
         changes[kind][rest] = value
     recipe = read_recipe(method, changes["method"], recipe_model(code))
     training = merged(Training(), changes["training"], where="--set training")
-    return recipe, training, changes["method"]
+    space = free_space(recipe, changes["method"])
+    return _Asked(recipe, read_encoder(encoder), training, space, code)
+
+
+def _plan_in_force(option: str) -> Plan:
+    from drugtail.benchmark.record import plan_in_force
+    from drugtail.runtime.names import PLAN_VARIABLE
+
+    plan = plan_in_force()
+    if plan is None:
+        raise DrugtailError(
+            f"{option}: no plan is named; set {PLAN_VARIABLE} to the plan of the run, a file in "
+            "results/plans/"
+        )
+    return plan
+
+
+def _dataset(name: str) -> Dataset:
+    """Return a register: of a file, of the plan in force, or of the catalogue."""
+    from drugtail.benchmark.record import plan_in_force
+    from drugtail.config.catalogue import Catalogue, read_dataset
+
+    if name.endswith((".yaml", ".yml")):
+        return read_dataset(Path(name))
+    plan = plan_in_force()
+    if plan is not None and name in plan.datasets:
+        return plan.datasets[name]
+    return Catalogue(CONFIG).dataset(name)
+
+
+def _table(name: str) -> Table:
+    """Return the definition of a table, found as `_dataset` finds a register."""
+    from drugtail.benchmark.record import plan_in_force
+    from drugtail.config.catalogue import Catalogue, read_table_definition
+
+    if name.endswith((".yaml", ".yml")):
+        return read_table_definition(Path(name))
+    plan = plan_in_force()
+    if plan is not None and name in plan.tables:
+        return plan.tables[name]
+    return Catalogue(CONFIG).table(name)
 
 
 def _seeds(block: str) -> range:
@@ -304,10 +395,19 @@ def evaluate(
     predictions: Annotated[Path, typer.Option(help="predictions.parquet of a block.")],
     metrics: Annotated[Path, typer.Option(help="Parquet file for metrics per run.")],
     classes: Annotated[Path, typer.Option(help="Parquet file for metrics per run and class.")],
+    block: Annotated[
+        str | None,
+        typer.Option(help="Its folder below results/runs/; it must be what the plan wants."),
+    ] = None,
 ) -> None:
     """Compute every metric of a block from its predictions alone."""
     from drugtail.evaluation.evaluate import evaluate_block
 
+    if block is not None:
+        from drugtail.benchmark.verify import check_block
+
+        plan = _plan_in_force("--block")
+        check_block(plan, plan.block(block), Path(plan.benchmark.results))
     evaluate_block(predictions, metrics, classes)
 
 
@@ -316,26 +416,41 @@ def collect(
     output: Folder,
     blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
 ) -> None:
-    """Put the metrics of many blocks into one table; what is missing is marked."""
+    """Put the metrics of many blocks into one table; what is missing is marked.
+
+    Under a plan (DRUGTAIL_PLAN), every block must be what it wants.
+    """
+    from drugtail.benchmark.record import plan_in_force
     from drugtail.evaluation.collect import collect_blocks
 
-    collect_blocks(blocks, output)
+    plan = plan_in_force()
+    settings: dict[Path, str] = {}
+    if plan is not None:
+        from drugtail.benchmark.progress import is_finished
+        from drugtail.benchmark.verify import check_block
+
+        results = Path(plan.benchmark.results)
+        for folder in blocks:
+            planned = plan.block("/".join(folder.parts[-5:]))
+            settings[folder] = planned.settings
+            if is_finished(planned, results):
+                check_block(plan, planned, results)
+    collect_blocks(blocks, output, settings)
 
 
 @app.command()
 def tabulate(
     metrics: Annotated[Path, typer.Option(help="Folder that `drugtail collect` wrote.")],
-    table: Annotated[Path, typer.Option(help="config/tables/<name>.yaml")],
+    table: Annotated[str, typer.Option(help="Name, or a file config/tables/<name>.yaml.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
     reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
         "cross_entropy"
     ),
 ) -> None:
     """Write one table as CSV, Markdown and LaTeX."""
-    from drugtail.config.catalogue import read_table_definition
     from drugtail.report.tables import tabulate as run
 
-    run(metrics, read_table_definition(table), output, reference=reference)
+    run(metrics, _table(table), output, reference=reference)
 
 
 @app.command()
@@ -410,17 +525,29 @@ def publish(
     partial: Annotated[
         bool, typer.Option("--partial", help="Also with blocks missing; the manifest names them.")
     ] = False,
-    blocks: Annotated[
-        bool, typer.Option("--blocks", help="Also predictions and histories of every block.")
-    ] = False,
 ) -> None:
-    """Copy tables, figures and page of a finished benchmark, with how they were made."""
+    """Copy tables, figures, metrics and predicted classes of a finished benchmark."""
     from drugtail.benchmark.plan import Plan
     from drugtail.benchmark.publish import publish as run
     from drugtail.config.catalogue import Catalogue, read_benchmark
 
     plan = Plan(read_benchmark(config), Catalogue(config_dir))
-    run(plan, config, output, partial=partial, blocks=blocks)
+    run(plan, config, output, partial=partial)
+
+
+@app.command("import")
+def import_(
+    published: Annotated[Path, typer.Argument(help="Folder that `drugtail publish` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the metrics; default: results/metrics/NAME.")
+    ] = None,
+) -> None:
+    """Read a published benchmark back for `drugtail tabulate`, its files checked."""
+    from drugtail.benchmark.read_back import read_back
+    from drugtail.runtime.names import SHARED
+
+    target = output or SHARED / "metrics" / published.resolve().name
+    print(f"{target}: {read_back(published, target)} runs")
 
 
 @app.command()
@@ -467,6 +594,17 @@ def plan(
 
     benchmark = read_benchmark(config)
     print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
+
+
+@app.command()
+def clean(
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+) -> None:
+    """List blocks that the latest plan of no benchmark names, and delete them with --yes."""
+    from drugtail.benchmark.clean import clean_results
+
+    clean_results(results, delete=yes)
 
 
 @app.command()

@@ -6,15 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.benchmark import Benchmark, parse_split
 from drugtail.benchmark.plan import Plan
-from drugtail.benchmark.progress import blocks_of_others
+from drugtail.benchmark.record import plan_path, write_plan
+from drugtail.config.base import validated
+from drugtail.config.benchmark import Benchmark, parse_split
+from drugtail.config.catalogue import Catalogue
 from drugtail.report.plots import PLOTS
+from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.names import TUNED_SUFFIX
-from drugtail.config.base import validated
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.
@@ -25,17 +25,26 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 HOME = Path(str(workflow.current_basedir)).parents[1]
 CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
 
-try:
-    CATALOGUE = Catalogue(CONFIG)
-    FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
+FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
+
+
+def get_plan():
+    """The benchmark: of a job as it was when the job was planned, else as it is now."""
+    planned = os.environ.get(names.PLAN_VARIABLE)
+    if planned and not workflow.is_main_process:
+        return Plan.read(Path(planned))
     # Snakemake leaves `true` and `false` of its option --config as text.
-    TRUTH = {"true": True, "false": False}
-    GIVEN = {k: TRUTH.get(v, v) if isinstance(v, str) else v for k, v in config.items()}
-    BENCHMARK = validated(Benchmark, GIVEN, FILES)
-    PLAN = Plan(BENCHMARK, CATALOGUE)
+    truth = {"true": True, "false": False}
+    given = {k: truth.get(v, v) if isinstance(v, str) else v for k, v in config.items()}
+    return Plan(validated(Benchmark, given, FILES), Catalogue(CONFIG))
+
+
+try:
+    PLAN = get_plan()
 except DrugtailError as error:
     named = str(error).startswith(FILES)
     raise WorkflowError(str(error) if named else f"{FILES}: {error}")
+BENCHMARK = PLAN.benchmark
 
 # Not an option of the rule: where a file comes from is no reason to fetch it again.
 if BENCHMARK.mirror:
@@ -44,13 +53,20 @@ if BENCHMARK.mirror:
 os.environ["DRUGTAIL_DEVICE"] = BENCHMARK.device
 
 RESULTS = BENCHMARK.results
+# Data, splits and features are the same for all benchmarks.
+SHARED = str(names.SHARED)
+# Jobs read what was planned, also if the files of configuration have changed since. Neither an
+# input nor an option of a rule: then everything would run again with any change of it.
+PLAN_FILE = plan_path(PLAN, Path(RESULTS))
+os.environ[names.PLAN_VARIABLE] = str(PLAN_FILE)
 METRICS = f"{RESULTS}/metrics/{BENCHMARK.name}"
 TABLES = f"{RESULTS}/tables/{BENCHMARK.name}"
 FIGURES = f"{RESULTS}/figures/{BENCHMARK.name}"
-# What was tuned lies beside what was not: {settings} is "+tuned" or nothing.
-BLOCK = f"{RESULTS}/runs/{{dataset}}/{{split}}/{{encoder}}/{{method}}{{settings}}/seeds{{seeds}}"
-BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}{settings}/seeds{seeds}"
-TUNING = f"{RESULTS}/tuning/{{dataset}}/{{split}}/{{encoder}}/{{method}}"
+# The digest stands for the settings: blocks of other settings lie beside.
+BLOCK_NAME = "{dataset}/{split}/{encoder}/{method}-{digest}/seeds{seeds}"
+BLOCK = f"{RESULTS}/runs/{BLOCK_NAME}"
+TUNING_NAME = "{dataset}/{split}/{encoder}/{method}-{digest}"
+TUNING = f"{RESULTS}/tuning/{TUNING_NAME}"
 
 
 wildcard_constraints:
@@ -58,8 +74,7 @@ wildcard_constraints:
     split=r"[^/]+",
     encoder=r"[^/]+",
     method="|".join(re.escape(name) for name in PLAN.recipes),
-    # "()" matches nothing; an empty pattern would be none and match anything.
-    settings=f"({re.escape(TUNED_SUFFIX)})?" if BENCHMARK.tuning else "()",
+    digest=r"[0-9a-f]+",
     featurizer="atoms|morgan",
     seeds=r"\d+-\d+",
 
@@ -116,20 +131,20 @@ def get_raw_table(wildcards):
     """The first raw file of a data set, which stands for all of them."""
     dataset = PLAN.datasets[wildcards.dataset]
     name = "fetch.json" if dataset.files else "generated.csv"
-    return f"{RESULTS}/data/{wildcards.dataset}/raw/{name}"
+    return f"{SHARED}/data/{wildcards.dataset}/raw/{name}"
 
 
 def get_block_features(wildcards):
     """The features that a block's encoder reads."""
     featurizer = PLAN.encoders[wildcards.encoder].featurizer
-    return f"{RESULTS}/features/{wildcards.dataset}/{featurizer}"
+    return f"{SHARED}/features/{wildcards.dataset}/{featurizer}"
 
 
 def get_features():
     """The features of all data sets that some encoder reads."""
     kinds = {encoder.featurizer for encoder in PLAN.encoders.values()}
     return [
-        f"{RESULTS}/features/{name}/{kind}"
+        f"{SHARED}/features/{name}/{kind}"
         for name in PLAN.datasets
         for kind in sorted(kinds)
     ]
@@ -138,7 +153,7 @@ def get_features():
 def get_splits(extension):
     """The splits of all data sets."""
     return [
-        f"{RESULTS}/splits/{name}/{split}.{extension}"
+        f"{SHARED}/splits/{name}/{split}.{extension}"
         for name in PLAN.datasets
         for split in BENCHMARK.splits
     ]
@@ -146,7 +161,7 @@ def get_splits(extension):
 
 def get_dataset_summaries():
     """dataset.json of all data sets."""
-    return [f"{RESULTS}/data/{name}/dataset.json" for name in PLAN.datasets]
+    return [f"{SHARED}/data/{name}/dataset.json" for name in PLAN.datasets]
 
 
 def get_register_part(wildcards, *fields):
@@ -161,45 +176,26 @@ def get_split_axis(wildcards, axis):
     return {"strategy": strategy, "seed": seed}[axis]
 
 
-def get_block_settings(wildcards):
-    """Everything of the configuration that the result of a block depends on, as text."""
-    settings = PLAN.block_settings(
-        wildcards.dataset, wildcards.encoder, wildcards.method
-    )
-    return json.dumps(settings, sort_keys=True)
+def get_local_files(wildcards):
+    """Size and time of the files on this machine that a data set is taken from.
 
-
-def get_tuning_settings(wildcards):
-    """Everything of the configuration that tuning depends on, as text."""
-    space = PLAN.space(wildcards.method)
-    return json.dumps(
-        {
-            "block": json.loads(get_block_settings(wildcards)),
-            "space": {key: one.model_dump(mode="json") for key, one in space.items()},
-            "tuning": BENCHMARK.tuning.model_dump(mode="json"),
-        },
-        sort_keys=True,
-    )
+    A file of a user's that has changed is fetched again; a published one is known by its digest.
+    """
+    paths = [
+        Path(source.path)
+        for file in PLAN.datasets[wildcards.dataset].files
+        for source in file.sources
+        if source.path is not None
+    ]
+    states = [(path, path.stat()) for path in paths if path.is_file()]
+    return [f"{path} {state.st_size} {state.st_mtime_ns}" for path, state in states]
 
 
 def get_tuned(wildcards):
     """What tuning chose for a block, if it is one of tuned settings."""
-    if not wildcards.settings:
+    if PLAN.settings(wildcards.method) != names.TUNED:
         return []
     return f"{TUNING}/best.json".format(**dict(wildcards.items()))
-
-
-def get_method(wildcards):
-    """The recipe of a block, and the user's code that it needs, as options."""
-    words = ["--method", str(PLAN.recipe_path(wildcards.method))]
-    code = PLAN.code_path(wildcards.method)
-    return shlex.join(words if code is None else [*words, "--code", str(code)])
-
-
-def get_assignments(wildcards):
-    """What differs from the files, as --set options."""
-    items = PLAN.assignments(wildcards.dataset, wildcards.method)
-    return shlex.join(word for item in items for word in ("--set", item))
 
 
 def get_mapped_embeddings():
@@ -234,18 +230,6 @@ def get_tracking_uri():
     """The MLflow store, for people; the environment's server as `drugtail track` takes it."""
     server = BENCHMARK.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return server or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
-
-
-def get_warning():
-    """What is about to be replaced."""
-    others = [block.path for block in blocks_of_others(PLAN, Path(RESULTS))]
-    if not others:
-        return ""
-    return (
-        f"Trained with other settings, and replaced now: {', '.join(others[:5])}"
-        f"{f' and {len(others) - 5} more' if others[5:] else ''}. To keep such runs, give "
-        "this benchmark a folder of its own: results: results/short"
-    )
 
 
 def get_summary():

@@ -3,11 +3,11 @@
 
 rule fetch_dataset:
     output:
-        ensure(f"{RESULTS}/data/{{dataset}}/raw/fetch.json", non_empty=True),
+        ensure(f"{SHARED}/data/{{dataset}}/raw/fetch.json", non_empty=True),
     log:
-        f"{RESULTS}/logs/fetch/{{dataset}}.log",
+        f"{SHARED}/logs/fetch/{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/fetch/{{dataset}}.tsv"
+        f"{SHARED}/benchmarks/fetch/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=get_names(lambda dataset: dataset.files),
     threads: 1
@@ -15,23 +15,23 @@ rule fetch_dataset:
         mem_mb=1000,
         runtime=60,
     params:
-        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         folder=subpath(output[0], parent=True),
         settings=lambda w: get_register_part(w, "files", "columns", "expected"),
+        local=get_local_files,
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "drugtail fetch --dataset {params.dataset:q} --output {params.folder:q} "
+        "drugtail fetch --dataset {wildcards.dataset:q} --output {params.folder:q} "
         "2>&1 | tee {log:q}"
 
 
 rule generate_dataset:
     output:
-        ensure(f"{RESULTS}/data/{{dataset}}/raw/generated.csv", non_empty=True),
+        ensure(f"{SHARED}/data/{{dataset}}/raw/generated.csv", non_empty=True),
     log:
-        f"{RESULTS}/logs/generate/{{dataset}}.log",
+        f"{SHARED}/logs/generate/{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/generate/{{dataset}}.tsv"
+        f"{SHARED}/benchmarks/generate/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=get_names(lambda dataset: dataset.generator),
     threads: 1
@@ -39,33 +39,31 @@ rule generate_dataset:
         mem_mb=1000,
         runtime=10,
     params:
-        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         folder=subpath(output[0], parent=True),
         settings=lambda w: get_register_part(w, "generator"),
         code=get_code("drugtail.data.generate"),
     message:
         "Generating the synthetic data set {wildcards.dataset}"
     shell:
-        "drugtail generate --dataset {params.dataset:q} --output {params.folder:q} 2>&1 | tee {log:q}"
+        "drugtail generate --dataset {wildcards.dataset:q} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule prepare_dataset:
     input:
         get_raw_table,
     output:
-        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
-        rejected=f"{RESULTS}/data/{{dataset}}/rejected.csv",
-        summary=f"{RESULTS}/data/{{dataset}}/dataset.json",
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        rejected=f"{SHARED}/data/{{dataset}}/rejected.csv",
+        summary=f"{SHARED}/data/{{dataset}}/dataset.json",
     log:
-        f"{RESULTS}/logs/prepare/{{dataset}}.log",
+        f"{SHARED}/logs/prepare/{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/prepare/{{dataset}}.tsv"
+        f"{SHARED}/benchmarks/prepare/{{dataset}}.tsv"
     threads: 2
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        dataset=lambda w: CATALOGUE.path("datasets", w.dataset),
         raw=subpath(input[0], parent=True),
         folder=subpath(output.molecules, parent=True),
         settings=lambda w: get_register_part(
@@ -75,20 +73,20 @@ rule prepare_dataset:
     message:
         "Parsing and cleaning the molecules of {wildcards.dataset}"
     shell:
-        "drugtail prepare --dataset {params.dataset:q} --raw {params.raw:q} "
+        "drugtail prepare --dataset {wildcards.dataset:q} --raw {params.raw:q} "
         "--output {params.folder:q} --workers {threads} 2>&1 | tee {log:q}"
 
 
 rule split_dataset:
     input:
-        f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+        f"{SHARED}/data/{{dataset}}/molecules.parquet",
     output:
-        subsets=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
-        summary=f"{RESULTS}/splits/{{dataset}}/{{split}}.json",
+        subsets=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
+        summary=f"{SHARED}/splits/{{dataset}}/{{split}}.json",
     log:
-        f"{RESULTS}/logs/split/{{dataset}}/{{split}}.log",
+        f"{SHARED}/logs/split/{{dataset}}/{{split}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/split/{{dataset}}/{{split}}.tsv"
+        f"{SHARED}/benchmarks/split/{{dataset}}/{{split}}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -107,13 +105,13 @@ rule split_dataset:
 
 rule featurize_dataset:
     input:
-        f"{RESULTS}/data/{{dataset}}/molecules.parquet",
+        f"{SHARED}/data/{{dataset}}/molecules.parquet",
     output:
-        directory(f"{RESULTS}/features/{{dataset}}/{{featurizer}}"),
+        directory(f"{SHARED}/features/{{dataset}}/{{featurizer}}"),
     log:
-        f"{RESULTS}/logs/featurize/{{dataset}}/{{featurizer}}.log",
+        f"{SHARED}/logs/featurize/{{dataset}}/{{featurizer}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/featurize/{{dataset}}/{{featurizer}}.tsv"
+        f"{SHARED}/benchmarks/featurize/{{dataset}}/{{featurizer}}.tsv"
     threads: 2
     resources:
         mem_mb=2000,

@@ -17,12 +17,13 @@ rule evaluate_block:
         mem_mb=1000,
         runtime=20,
     params:
+        block=BLOCK_NAME,
         code=get_code("drugtail.evaluation.evaluate"),
     message:
-        "Evaluating {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}"
+        "Evaluating {wildcards.method} on {wildcards.dataset} {wildcards.split}"
     shell:
-        "drugtail evaluate --predictions {input.predictions:q} --metrics {output.metrics:q} "
-        "--classes {output.classes:q} 2>&1 | tee {log:q}"
+        "drugtail evaluate --block {params.block:q} --predictions {input.predictions:q} "
+        "--metrics {output.metrics:q} --classes {output.classes:q} 2>&1 | tee {log:q}"
 
 
 rule collect_metrics:

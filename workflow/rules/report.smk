@@ -34,7 +34,6 @@ rule tabulate_results:
         runtime=10,
     params:
         metrics=METRICS,
-        table=lambda w: CATALOGUE.path("tables", w.table),
         stem=subpath(output.csv, strip_suffix=".csv"),
         reference=BENCHMARK.reference,
         settings=lambda w: PLAN.tables[w.table].model_dump_json(),
@@ -42,7 +41,7 @@ rule tabulate_results:
     message:
         "Writing the table {wildcards.table}"
     shell:
-        "drugtail tabulate --metrics {params.metrics:q} --table {params.table:q} --reference {params.reference:q} "
+        "drugtail tabulate --metrics {params.metrics:q} --table {wildcards.table:q} --reference {params.reference:q} "
         "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 

@@ -3,8 +3,8 @@
 
 rule train_network:
     input:
-        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
-        split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
         features=get_block_features,
         tuned=get_tuned,
     output:
@@ -26,29 +26,26 @@ rule train_network:
         mem_mb=3000,
         runtime=720,
     params:
-        method=get_method,
-        encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
-        assignments=get_assignments,
+        block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),
         checkpoints=f"{RESULTS}/checkpoints/{BLOCK_NAME}",
         tuned=lambda w, input: (
             f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
         ),
-        settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
-        "Training {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
-        "drugtail train --molecules {input.molecules:q} --split {input.split:q} "
-        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
-        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --checkpoints {params.checkpoints:q} "
+        "drugtail train --block {params.block:q} --molecules {input.molecules:q} "
+        "--split {input.split:q} --features {input.features:q} --seeds {wildcards.seeds} "
+        "{params.tuned} --checkpoints {params.checkpoints:q} "
         "--threads {threads} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule train_classical:
     input:
-        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
-        split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
         features=get_block_features,
         tuned=get_tuned,
     output:
@@ -68,19 +65,16 @@ rule train_classical:
         mem_mb=3000,
         runtime=240,
     params:
-        method=get_method,
-        encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
-        assignments=get_assignments,
+        block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),
         tuned=lambda w, input: (
             f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
         ),
-        settings=get_block_settings,
         code=get_code("drugtail.training.block"),
     message:
-        "Fitting {wildcards.method}{wildcards.settings} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
-        "drugtail train --molecules {input.molecules:q} --split {input.split:q} "
-        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
-        "--seeds {wildcards.seeds} {params.assignments} {params.tuned} --device cpu --threads {threads} "
+        "drugtail train --block {params.block:q} --molecules {input.molecules:q} "
+        "--split {input.split:q} --features {input.features:q} --seeds {wildcards.seeds} "
+        "{params.tuned} --device cpu --threads {threads} "
         "--output {params.folder:q} 2>&1 | tee {log:q}"

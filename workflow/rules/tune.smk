@@ -3,8 +3,8 @@
 
 rule tune_method:
     input:
-        molecules=f"{RESULTS}/data/{{dataset}}/molecules.parquet",
-        split=f"{RESULTS}/splits/{{dataset}}/{{split}}.parquet",
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
         features=get_block_features,
     output:
         # journal.json in the same folder is no output: it must outlive a job that is cut off.
@@ -12,26 +12,26 @@ rule tune_method:
         trials=f"{TUNING}/trials.parquet",
         manifest=f"{TUNING}/manifest.json",
     log:
-        f"{RESULTS}/logs/tune/{{dataset}}/{{split}}/{{encoder}}/{{method}}.log",
+        f"{RESULTS}/logs/tune/{TUNING_NAME}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/tune/{{dataset}}/{{split}}/{{encoder}}/{{method}}.tsv"
+        f"{RESULTS}/benchmarks/tune/{TUNING_NAME}.tsv"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=1440,
     params:
-        method=get_method,
-        encoder=lambda w: CATALOGUE.path("encoders", w.encoder),
-        assignments=get_assignments,
+        # Any of its blocks says what is tuned.
+        block=lambda w: f"{TUNING_NAME}/seeds{BENCHMARK.seeds[0]}".format(
+            **dict(w.items())
+        ),
         folder=subpath(output.best, parent=True),
         seeds=lambda w: BENCHMARK.tuning.seeds,
         trials=lambda w: BENCHMARK.tuning.trials,
-        settings=get_tuning_settings,
         code=get_code("drugtail.training.tune"),
     message:
         "Tuning {wildcards.method} on {wildcards.dataset} {wildcards.split}"
     shell:
-        "drugtail tune --molecules {input.molecules:q} --split {input.split:q} "
-        "--features {input.features:q} {params.method} --encoder {params.encoder:q} "
-        "--seeds {params.seeds:q} --trials {params.trials:q} {params.assignments} "
+        "drugtail tune --block {params.block:q} --molecules {input.molecules:q} "
+        "--split {input.split:q} --features {input.features:q} "
+        "--seeds {params.seeds:q} --trials {params.trials:q} "
         "--threads {threads} --output {params.folder:q} 2>&1 | tee {log:q}"

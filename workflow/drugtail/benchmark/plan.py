@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import yaml
-
-from drugtail.config.base import merged
+from drugtail.config.base import merged, validated
 from drugtail.config.benchmark import Benchmark, MethodChoice
-from drugtail.config.catalogue import Catalogue, read_recipe
+from drugtail.config.catalogue import AnyEncoder, Catalogue, read_recipe
+from drugtail.config.dataset import Dataset
 from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
+from drugtail.config.table import Table
+from drugtail.config.training import Training
 from drugtail.plugins import recipe_model
-from drugtail.runtime.digest import file_digest
+from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.names import DEFAULT, TUNED, method_folder
+from drugtail.runtime.files import read_json
+from drugtail.runtime.names import DEFAULT, TUNED, block_folder
 
-# Of a recipe: what changes no result.
+# Keys of a recipe that change no result.
 WITHOUT_EFFECT = ("idea", "reference", "tuning")
+# Digits of the digest in the name of a block's folder.
+DIGITS = 8
 
 
 @dataclass(frozen=True)
 class PlannedBlock:
-    """One job of training."""
+    """One job of training.
+
+    Attributes
+    ----------
+    dataset, split, encoder, method, seeds
+        Names, and the seeds as first-last.
+    epochs
+        Epochs of each seed; 1 for classical methods.
+    settings
+        ``default`` or ``tuned``.
+    digest
+        Short digest of everything that is known of its result beforehand, see `Plan.wanted`.
+    """
 
     dataset: str
     split: str
@@ -36,17 +54,30 @@ class PlannedBlock:
     seeds: str
     epochs: int
     settings: str
+    digest: str
 
     @property
     def path(self) -> str:
         """Its folder below results/runs/."""
-        folder = method_folder(self.method, self.settings)
-        return "/".join([self.dataset, self.split, self.encoder, folder, f"seeds{self.seeds}"])
+        return f"{self.setting_path}/seeds{self.seeds}"
+
+    @property
+    def setting_path(self) -> str:
+        """Folder below results/runs/ of all blocks that differ in seeds only, and of its tuning."""
+        folder = block_folder(self.method, self.digest)
+        return "/".join([self.dataset, self.split, self.encoder, folder])
+
+    @property
+    def title(self) -> str:
+        """Its name for people, without the digest."""
+        names = [self.dataset, self.split, self.encoder, self.method]
+        tuned = " (tuned)" if self.settings == TUNED else ""
+        return f"{'/'.join(names)}{tuned}, seeds {self.seeds}"
 
 
 @dataclass(frozen=True)
 class PlannedTuning:
-    """One job of tuning."""
+    """One job of tuning; `path` is its folder below results/tuning/."""
 
     dataset: str
     split: str
@@ -55,11 +86,84 @@ class PlannedTuning:
     seeds: str
     epochs: int
     trials: int
+    path: str
 
-    @property
-    def path(self) -> str:
-        """Its folder below results/tuning/."""
-        return "/".join([self.dataset, self.split, self.encoder, self.method])
+
+class Source(Protocol):
+    """Where a plan finds what a benchmark names: the catalogue's files, or a plan that was kept."""
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of a data set."""
+
+    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+        """Return the settings of an encoder."""
+
+    def table(self, name: str) -> Table:
+        """Return the definition of a table."""
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Return the recipe of a method with what the benchmark changes of it."""
+
+
+class FromCatalogue:
+    """What a benchmark names, read from the folder of configuration."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.dataset, self.encoder = catalogue.dataset, catalogue.encoder
+        self.table = catalogue.table
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Read a recipe; `where` names the place of its changes in messages."""
+        name = choice.recipe or choice.name
+        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
+        code = None if choice.code is None else Path(choice.code)
+        renamed = {"name": choice.name} if path.stem != choice.name else {}
+        recipe = read_recipe(path, model=recipe_model(code))
+        return merged(recipe, {**renamed, **choice.settings}, where=where)
+
+
+class FromPlan:
+    """What a benchmark names, as it was when a plan was made; see `Plan.resolved`."""
+
+    def __init__(self, resolved: Mapping[str, Any], path: Path) -> None:
+        self.resolved, self.path = resolved, path
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of a data set."""
+        return validated(Dataset, self._part("datasets", name), self.path)
+
+    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+        """Return the settings of an encoder."""
+        part = {"encoder": self._part("encoders", name)}
+        return validated(AnyEncoder, part, self.path).encoder
+
+    def table(self, name: str) -> Table:
+        """Return the definition of a table."""
+        return validated(Table, self._part("tables", name), self.path)
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Return a recipe.
+
+        Raises
+        ------
+        DrugtailError
+            If its plugin has changed since the plan was made.
+        """
+        part = self._part("methods", choice.name)
+        code = None if choice.code is None else Path(choice.code)
+        if code is not None and file_digest(code) != part["code"]:
+            raise DrugtailError(
+                f"{code}: has changed since {self.path} was made (SHA-256 {file_digest(code)[:16]}…"
+                f", was {part['code'][:16]}…); start the benchmark again"
+            )
+        return validated(recipe_model(code), part["recipe"], self.path)
+
+    def _part(self, kind: str, name: str) -> Any:
+        if name not in self.resolved[kind]:
+            known = ", ".join(self.resolved[kind])
+            raise DrugtailError(f"{self.path}: {kind}: has no {name!r}; it has: {known}")
+        return self.resolved[kind][name]
 
 
 class Plan:
@@ -69,7 +173,7 @@ class Plan:
     ----------
     benchmark
         The configuration.
-    catalogue
+    source
         Where names are looked up.
 
     Raises
@@ -78,27 +182,47 @@ class Plan:
         If it names something unknown or a setting does not fit.
     """
 
-    def __init__(self, benchmark: Benchmark, catalogue: Catalogue) -> None:
+    def __init__(self, benchmark: Benchmark, source: Catalogue | Source) -> None:
+        if isinstance(source, Catalogue):
+            source = FromCatalogue(source)
         self.benchmark = benchmark
-        self.catalogue = catalogue
-        self.datasets = {name: catalogue.dataset(name) for name in benchmark.datasets}
-        self.tables = {name: catalogue.table(name) for name in benchmark.tables}
+        self.datasets = {name: source.dataset(name) for name in benchmark.datasets}
+        self.tables = {name: source.table(name) for name in benchmark.tables}
+        where = f"benchmark {benchmark.name}: methods"
         self.recipes: dict[str, Recipe] = {
-            choice.name: merged(
-                read_recipe(self._path(choice), model=recipe_model(self._code(choice))),
-                self._changes(choice),
-                where=f"benchmark {benchmark.name}: methods: {choice.name}",
-            )
+            choice.name: source.method(choice, where=f"{where}: {choice.name}")
             for choice in benchmark.methods
         }
         for name in self.recipes:
             self._check_method(name)
-        chosen = {name: catalogue.encoder(name) for name in benchmark.encoders}
+        self.encoders = self._chosen_encoders(source)
+        self._check_splits()
+        self._check_tables()
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Read a plan that was kept, see `resolved`.
+
+        Raises
+        ------
+        DrugtailError
+            If the file is not one.
+        """
+        resolved = read_json(path)
+        if not isinstance(resolved, dict) or not set(resolved) >= {"benchmark", "methods"}:
+            raise DrugtailError(f"{path}: is not a plan; start the benchmark again")
+        benchmark = validated(Benchmark, resolved["benchmark"], path)
+        return cls(benchmark, FromPlan(resolved, path))
+
+    # ------------------------------------------------------------------------------ checks
+
+    def _chosen_encoders(self, source: Source) -> dict[str, GraphEncoder | FingerprintEncoder]:
+        benchmark = self.benchmark
+        chosen = {name: source.encoder(name) for name in benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         if classical and not any(e.kind == "fingerprint" for e in chosen.values()):
             # Classical methods read fingerprints whatever the networks read.
-            chosen["morgan"] = catalogue.encoder("morgan")
-        self.encoders: dict[str, GraphEncoder | FingerprintEncoder] = chosen
+            chosen["morgan"] = source.encoder("morgan")
         networks = [name for name, recipe in self.recipes.items() if recipe.classifier is None]
         if networks and all(e.kind == "fingerprint" for e in chosen.values()):
             raise DrugtailError(
@@ -106,27 +230,31 @@ class Plan:
                 f"network of {networks[0]!r} reads no fingerprints; leave `encoders` out "
                 "(classical methods take theirs anyway)"
             )
+        return chosen
+
+    def _check_splits(self) -> None:
         for name, dataset in self.datasets.items():
             has_official = dataset.official is not None or dataset.columns.split is not None
-            if "official" in benchmark.splits and not has_official:
+            if "official" in self.benchmark.splits and not has_official:
                 raise DrugtailError(
-                    f"benchmark {benchmark.name}: splits: official: data set {name!r} has no "
+                    f"benchmark {self.benchmark.name}: splits: official: data set {name!r} has no "
                     "published split; use random-0, standard-0 or scaffold-0"
                 )
+
+    def _check_tables(self) -> None:
+        benchmark, methods = self.benchmark, ", ".join(self.recipes)
         if any(t.difference for t in self.tables.values()) and (
             benchmark.reference not in self.recipes
         ):
             raise DrugtailError(
                 f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is not among its "
-                f"methods ({', '.join(self.recipes)}); add it or name another"
+                f"methods ({methods}); add it or name another"
             )
-
         for table in self.tables.values():
             if table.method is not None and table.method not in self.recipes:
                 raise DrugtailError(
                     f"benchmark {benchmark.name}: table {table.name}: compares {table.method!r}, "
-                    f"which is not among the methods ({', '.join(self.recipes)}); add it or leave "
-                    "the table out"
+                    f"which is not among the methods ({methods}); add it or leave the table out"
                 )
 
     def _check_method(self, name: str) -> None:
@@ -140,76 +268,129 @@ class Plan:
             except DrugtailError as error:
                 raise DrugtailError(f"benchmark {benchmark.name}: {dataset}: {error}") from None
 
-    def _changes(self, choice: MethodChoice) -> dict[str, Any]:
-        """What a benchmark changes of a recipe."""
-        renamed = {"name": choice.name} if self._path(choice).stem != choice.name else {}
-        return {**renamed, **choice.settings}
-
-    def _path(self, choice: MethodChoice) -> Path:
-        name = choice.recipe or choice.name
-        return Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
-
-    @staticmethod
-    def _code(choice: MethodChoice) -> Path | None:
-        return None if choice.code is None else Path(choice.code)
-
-    def recipe_path(self, method: str) -> Path:
-        """File with the recipe of a method of the benchmark."""
-        return self._path(self.choice(method))
-
-    def code_path(self, method: str) -> Path | None:
-        """File with components of the user's for a method; None if it needs none."""
-        return self._code(self.choice(method))
+    # ----------------------------------------------------------------------------- methods
 
     def choice(self, method: str) -> MethodChoice:
-        """What the benchmark says of a method."""
+        """Return what the benchmark says of a method."""
         return next(c for c in self.benchmark.methods if c.name == method)
 
+    def code_path(self, method: str) -> Path | None:
+        """Return the plugin with components of a method; None if it needs none."""
+        code = self.choice(method).code
+        return None if code is None else Path(code)
+
     def settings(self, method: str) -> str:
-        """Whether a method of the benchmark is trained as it stands or as tuned."""
+        """Return whether a method is trained as it stands (``default``) or as ``tuned``."""
         tunes = self.benchmark.tuning is not None and self.choice(method).tuned
         return TUNED if tunes else DEFAULT
 
     def space(self, method: str) -> dict[str, Space]:
-        """What tuning may change of a method of the benchmark."""
+        """Return what tuning may change of a method of the benchmark."""
         return free_space(self.recipes[method], self.choice(method).settings)
+
+    def resolved_settings(
+        self, dataset: str, method: str, tuned: Mapping[str, Any] | None = None
+    ) -> tuple[Recipe, Training]:
+        """Return recipe and training settings of a method on a data set.
+
+        Parameters
+        ----------
+        dataset, method
+            Names.
+        tuned
+            What tuning changed, see `drugtail.config.search_space.read_tuned`.
+        """
+        training = self.benchmark.training_for(dataset)
+        return with_settings(self.recipes[method], training, tuned or {})
+
+    def wanted(
+        self, dataset: str, encoder: str, method: str, tuned: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return what a block's result depends on, as far as it is known when jobs are planned.
+
+        Parameters
+        ----------
+        dataset, encoder, method
+            Names.
+        tuned
+            What tuning changed; without it a tuned block's settings are those it is tuned from.
+
+        Returns
+        -------
+        dict
+            ``recipe`` and ``encoder``, for networks ``training``, the SHA-256 of the plugin
+            (``code``) if there is one, and the request to tune (``tuning``) if there is one.
+        """
+        recipe, training = self.resolved_settings(dataset, method, tuned)
+        settings: dict[str, Any] = {
+            "recipe": recipe.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
+            "encoder": self.encoders[encoder].model_dump(mode="json"),
+        }
+        if recipe.classifier is None:
+            settings["training"] = training.model_dump(mode="json")
+        code = self.code_path(method)
+        if code is not None:
+            settings["code"] = file_digest(code)
+        if self.settings(method) == TUNED:
+            settings["tuning"] = self._tuning_request(dataset, method)
+        return settings
+
+    def _tuning_request(self, dataset: str, method: str) -> dict[str, Any]:
+        tuning = self.benchmark.tuning
+        assert tuning is not None
+        space = self.space(method)
+        training = self.benchmark.training_for(dataset)
+        return {
+            "trials": count_trials(tuning.trials, space, self.recipes[method], training),
+            "seeds": tuning.seeds,
+            "space": {key: one.model_dump(mode="json") for key, one in space.items()},
+        }
+
+    # ------------------------------------------------------------------------------ blocks
 
     def blocks(self) -> Iterator[PlannedBlock]:
         """All blocks, in the order of the tables."""
-        for dataset, split, encoder, method in self._combinations():
-            for seeds in self.benchmark.seeds:
-                yield PlannedBlock(
-                    dataset, split, encoder, method, seeds, self._epochs(dataset, method),
-                    self.settings(method),
-                )  # fmt: skip
+        yield from self._blocks
+
+    @cached_property
+    def _blocks(self) -> list[PlannedBlock]:
+        return [
+            PlannedBlock(
+                dataset, split, encoder, method, seeds, self._epochs(dataset, method),
+                self.settings(method), self._digest(dataset, encoder, method),
+            )
+            for dataset, split, encoder, method in self._combinations()
+            for seeds in self.benchmark.seeds
+        ]  # fmt: skip
+
+    def block(self, path: str) -> PlannedBlock:
+        """Return the block of a folder below results/runs/.
+
+        Raises
+        ------
+        DrugtailError
+            If the benchmark has none there.
+        """
+        found = next((block for block in self._blocks if block.path == path), None)
+        if found is None:
+            raise DrugtailError(
+                f"{path}: is no block of benchmark {self.benchmark.name}; it was planned with "
+                "other settings, or is of another benchmark"
+            )
+        return found
 
     def tunings(self) -> Iterator[PlannedTuning]:
         """All jobs of tuning, in the order of the tables; none if the benchmark does not tune."""
-        tuning = self.benchmark.tuning
-        if tuning is None:
-            return
-        for dataset, split, encoder, method in self._combinations():
-            if self.settings(method) == TUNED:
-                training = self.benchmark.training_for(dataset)
-                trials = count_trials(
-                    tuning.trials, self.space(method), self.recipes[method], training
-                )
-                yield PlannedTuning(
-                    dataset, split, encoder, method, tuning.seeds, self._epochs(dataset, method),
-                    trials,
-                )  # fmt: skip
-
-    def notes(self) -> list[str]:
-        """What readers of the page must know: the benchmark's notes, and how it was tuned."""
-        tuning = self.benchmark.tuning
-        if tuning is None:
-            return self.benchmark.notes
-        return [
-            *self.benchmark.notes,
-            f"Tuned on each data set and split: {tuning.trials} trials of each method, the first "
-            "of them its default (no more than there are different points to try), scored by "
-            f"balanced accuracy on validation molecules, mean over seeds {tuning.seeds}.",
-        ]
+        first: dict[str, PlannedBlock] = {}
+        for block in self._blocks:
+            if block.settings == TUNED:
+                first.setdefault(block.setting_path, block)
+        for path, block in first.items():
+            request = self._tuning_request(block.dataset, block.method)
+            yield PlannedTuning(
+                block.dataset, block.split, block.encoder, block.method, request["seeds"],
+                block.epochs, request["trials"], path,
+            )  # fmt: skip
 
     def _combinations(self) -> Iterator[tuple[str, str, str, str]]:
         """Data set, split, encoder and method, where the encoder is one that the method reads."""
@@ -224,6 +405,12 @@ class Plan:
         classical = self.recipes[method].classifier is not None
         return 1 if classical else self.benchmark.training_for(dataset).epochs
 
+    def _digest(self, dataset: str, encoder: str, method: str) -> str:
+        wanted = self.wanted(dataset, encoder, method)
+        # The name of a variant stands beside the digest already.
+        text = json.dumps({**wanted, "method": method}, sort_keys=True)
+        return text_digest(text)[:DIGITS]
+
     def mapped(self, blocks: Iterable[PlannedBlock]) -> list[PlannedBlock]:
         """Of some blocks those whose embeddings are drawn, one per data set.
 
@@ -236,50 +423,55 @@ class Plan:
             first.setdefault(block.dataset, block)
         return [first[name] for name in self.benchmark.datasets if name in first]
 
-    def block_settings(
-        self, dataset: str, encoder: str, method: str, tuned: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Everything of the configuration that the result of a block depends on.
+    # ------------------------------------------------------------------------------- texts
 
-        Parameters
-        ----------
-        dataset, encoder, method
-            Names.
-        tuned
-            What tuning changed, see `drugtail.config.search_space.read_tuned`.
+    def notes(self) -> list[str]:
+        """What readers of the page must know: the benchmark's notes, and how it was tuned."""
+        tuning = self.benchmark.tuning
+        if tuning is None:
+            return self.benchmark.notes
+        return [
+            *self.benchmark.notes,
+            f"Tuned on each data set and split: {tuning.trials} trials of each method, the first "
+            "of them its default (no more than there are different points to try), scored by "
+            f"balanced accuracy on validation molecules, mean over seeds {tuning.seeds}.",
+        ]
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """Everything the benchmark names, for a file that later edits do not change.
+
+        ``benchmark``, ``datasets``, ``encoders``, ``tables`` and ``methods`` are the settings that
+        were given, by name (of a method with the SHA-256 of its plugin); ``blocks`` says which
+        folders below results/runs/ belong to it, and what is in them.
         """
-        recipe, training = with_settings(
-            self.recipes[method], self.benchmark.training_for(dataset), tuned or {}
-        )
-        settings: dict[str, Any] = {
-            "recipe": recipe.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
-            "encoder": self.encoders[encoder].model_dump(mode="json"),
-        }
-        if recipe.classifier is None:
-            settings["training"] = training.model_dump(mode="json")
-        code = self.code_path(method)
-        if code is not None:
-            settings["code"] = file_digest(code)
-        return settings
 
-    def assignments(self, block_dataset: str, method: str) -> list[str]:
-        """What differs from the files, as ``--set`` options of ``drugtail train``."""
-        items: dict[str, Any] = {
-            f"method.{key}": value for key, value in self._changes(self.choice(method)).items()
-        }
-        if self.recipes[method].classifier is None:
-            training = self.benchmark.training_for(block_dataset)
-            items |= {
-                f"training.{key}": value
-                for key, value in training.model_dump(exclude_defaults=True).items()
-            }
-        return [f"{key}={_yaml_scalar(value)}" for key, value in items.items()]
+        def given(one: Any) -> Any:
+            # What was left out stays so: a classical recipe may not name what it does not use.
+            return one.model_dump(mode="json", exclude_unset=True)
 
+        codes = {name: self.code_path(name) for name in self.recipes}
+        return {
+            "benchmark": given(self.benchmark),
+            "datasets": {name: given(one) for name, one in self.datasets.items()},
+            "encoders": {name: given(one) for name, one in self.encoders.items()},
+            "tables": {name: given(one) for name, one in self.tables.items()},
+            "methods": {
+                name: {
+                    "recipe": given(recipe),
+                    "code": None if (code := codes[name]) is None else file_digest(code),
+                }
+                for name, recipe in self.recipes.items()
+            },
+            "blocks": {
+                block.path: {"method": block.method, "epochs": block.epochs,
+                             "settings": block.settings}
+                for block in self._blocks
+            },
+        }  # fmt: skip
 
-def _yaml_scalar(value: Any) -> str:
-    """A value as YAML on one line, readable by `parse_assignments`.
-
-    Python writes small numbers as 1e-05, which YAML takes for text; its own writer knows.
-    """
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...")
+    @property
+    def file_name(self) -> str:
+        """Name of the file that keeps `resolved`, with a digest of its content."""
+        text = json.dumps(self.resolved, sort_keys=True)
+        return f"{self.benchmark.name}-{text_digest(text)[:16]}.json"

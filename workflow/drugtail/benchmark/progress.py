@@ -1,84 +1,64 @@
-"""How far a benchmark is: what is finished, what others made in its place, what is left."""
+"""How far a benchmark is: what is finished, what is left, and how long that takes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan, PlannedBlock, PlannedTuning
+from drugtail.benchmark.plan import Plan, PlannedBlock, PlannedTuning
+from drugtail.benchmark.verify import TRAINED_BY
 from drugtail.config.benchmark import parse_seeds
-from drugtail.config.search_space import read_tuned
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
-from drugtail.runtime.names import TUNED, parse_method_folder
+from drugtail.runtime.names import SHARED, parse_block_folder
+
+TUNED_BY = "drugtail.training.tune"
+# The size of the generated data set stands in its generator; about this many molecules.
+GENERATED_MOLECULES = 6000
 
 
-def blocks_of_others(plan: Plan, results: Path) -> list[PlannedBlock]:
-    """Blocks of the benchmark in whose folders something else lies: trained with other settings.
-
-    Another benchmark with the same results folder trained them, or an earlier version of this one.
-
-    Parameters
-    ----------
-    plan
-        The benchmark.
-    results
-        Its results folder.
-    """
-    return [block for block in plan.blocks() if _is_of_another(plan, block, results)]
+def is_finished(block: PlannedBlock, results: Path) -> bool:
+    """Return whether a block was trained to its end, by whatever code."""
+    return (results / "runs" / block.path / "status.json").is_file()
 
 
-def _is_of_another(plan: Plan, block: PlannedBlock, results: Path) -> bool:
-    path = results / "runs" / block.path / "manifest.json"
-    if not path.is_file():
-        return False
-    tuned = None
-    if block.settings == TUNED:
-        names = block.dataset, block.split, block.encoder, block.method
-        best = results.joinpath("tuning", *names, "best.json")
-        if not best.is_file():
-            return False
-        tuned = read_tuned(best, block.method)
-    network = plan.recipes[block.method].classifier is None
-    wanted = plan.block_settings(block.dataset, block.encoder, block.method, tuned)
-    return _settings_in(read_json(path), network) != wanted
+def is_up_to_date(block: PlannedBlock, results: Path) -> bool:
+    """Return whether a finished block was trained by today's code."""
+    manifest = read_json(results / "runs" / block.path / "manifest.json")
+    return bool(manifest["code_digest"] == code_digest(TRAINED_BY))
 
 
-def _settings_in(manifest: dict[str, Any], network: bool) -> dict[str, Any]:
-    """What `Plan.block_settings` said of the training that wrote a manifest."""
-    found = manifest["settings"]
-    settings: dict[str, Any] = {
-        "recipe": {key: v for key, v in found["recipe"].items() if key not in WITHOUT_EFFECT},
-        "encoder": found["encoder"],
-    }
-    if network:
-        settings["training"] = found["training"]
-    if "code" in manifest["inputs"]:
-        settings["code"] = manifest["inputs"]["code"]["sha256"]
-    return settings
-
-
-def _is_tuned(plan: Plan, tuning: PlannedTuning, results: Path) -> bool:
-    """Whether what a tuning chose is there, of the settings and the code of today."""
+def is_tuned(tuning: PlannedTuning, results: Path) -> bool:
+    """Return whether an up-to-date tuning result exists."""
     folder = results / "tuning" / tuning.path
     if not (folder / "best.json").is_file():
         return False
-    manifest, recipe = read_json(folder / "manifest.json"), plan.recipes[tuning.method]
-    wanted = plan.block_settings(tuning.dataset, tuning.encoder, tuning.method)
-    space = {key: one.model_dump() for key, one in plan.space(tuning.method).items()}
-    return bool(
-        _settings_in(manifest, recipe.classifier is None) == wanted
-        and manifest["settings"]["space"] == space
-        and manifest["settings"]["seeds"] == list(parse_seeds(tuning.seeds))
-        and read_json(folder / "best.json")["trials"] == tuning.trials
-        and manifest["code_digest"] == code_digest("drugtail.training.tune")
-    )
+    manifest = read_json(folder / "manifest.json")
+    return bool(manifest["code_digest"] == code_digest(TUNED_BY))
 
 
-def _is_of_older_code(block: PlannedBlock, results: Path) -> bool:
-    """Whether training code has changed since a finished block was trained."""
-    made_by = read_json(results / "runs" / block.path / "manifest.json")["code_digest"]
-    return bool(made_by != code_digest("drugtail.training.block"))
+@dataclass(frozen=True)
+class Left:
+    """Work that is left of a benchmark.
+
+    Attributes
+    ----------
+    work : int
+        Molecules x epochs.
+    seconds : float
+        Of one core, of the jobs whose rate is known.
+    jobs, unknown : int
+        Jobs, and how many of them have no known rate or size.
+    unprepared : list of str
+        Data sets of unknown size.
+    """
+
+    work: int
+    seconds: float
+    jobs: int
+    unknown: int
+    unprepared: list[str]
 
 
 def describe_plan(plan: Plan, results: Path) -> str:
@@ -88,18 +68,38 @@ def describe_plan(plan: Plan, results: Path) -> str:
     epochs and seeds; where there is none, from the mean rate of all others of that kind.
     """
     blocks, tunings = list(plan.blocks()), list(plan.tunings())
-    rates = _measured_rates(results)
-    there = [b for b in blocks if (results / "runs" / b.path / "status.json").is_file()]
-    others = blocks_of_others(plan, results)
-    done = [b for b in there if b not in others and not _is_of_older_code(b, results)]
-    tuned = [tuning for tuning in tunings if _is_tuned(plan, tuning, results)]
+    there = [block for block in blocks if is_finished(block, results)]
+    done = [block for block in there if is_up_to_date(block, results)]
+    tuned = [tuning for tuning in tunings if is_tuned(tuning, results)]
     rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
-    rest += [b for b in blocks if b not in done]
+    rest += [block for block in blocks if block not in done]
+    benchmark = plan.benchmark
+    lines = [
+        f"benchmark {benchmark.name}: {benchmark.title}",
+        f"  data sets {', '.join(plan.datasets)}; splits {', '.join(benchmark.splits)}; "
+        f"methods {', '.join(plan.recipes)}; seeds {', '.join(benchmark.seeds)}",
+    ]
+    if tunings:
+        lines.append(
+            f"  tuning jobs: {len(tunings)}, of which {len(tuned)} are finished; "
+            f"{sum(t.trials for t in tunings)} trials of seeds {tunings[0].seeds}"
+        )
+    lines.append(f"  training jobs: {len(blocks)}, of which {len(done)} are finished")
+    if len(there) > len(done):
+        again = len(there) - len(done)
+        lines.append(f"  to be trained again: {again} blocks, made by older code")
+    lines.append(f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}")
+    return "\n".join([*lines, *_describe_left(measure_left(plan, rest, results), results)])
+
+
+def measure_left(plan: Plan, jobs: list[PlannedBlock | PlannedTuning], results: Path) -> Left:
+    """Return how much work some jobs of a benchmark are."""
+    rates = _measured_rates(results)
     work, seconds, unknown = 0, 0.0, 0
     unprepared: dict[str, None] = {}
-    for job in rest:
+    for job in jobs:
         trials = job.trials if isinstance(job, PlannedTuning) else 1
-        molecules = _train_molecules(plan, results, job)
+        molecules = _train_molecules(plan, job)
         if molecules is None:
             unprepared[job.dataset] = None
             unknown += 1
@@ -111,47 +111,28 @@ def describe_plan(plan: Plan, results: Path) -> str:
             unknown += 1
         else:
             seconds += amount / rate
-    lines = [
-        f"benchmark {plan.benchmark.name}: {plan.benchmark.title}",
-        f"  data sets {', '.join(plan.datasets)}; splits {', '.join(plan.benchmark.splits)}; "
-        f"methods {', '.join(plan.recipes)}; seeds {', '.join(plan.benchmark.seeds)}",
-        *(
-            [
-                f"  tuning jobs: {len(tunings)}, of which {len(tuned)} are finished; "
-                f"{sum(t.trials for t in tunings)} trials of seeds {tunings[0].seeds}"
-            ]
-            if tunings
-            else []
-        ),
-        f"  training jobs: {len(blocks)}, of which {len(done)} are finished",
-        *(
-            [
-                f"  to be trained again: {len(there) - len(done)} blocks, made with other settings "
-                f"({len(others)}) or by older code; to keep what was made with other settings, "
-                "give this benchmark a folder of its own (results: results/short)"
-            ]
-            if len(there) > len(done)
-            else []
-        ),
-        f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}",
-        f"  work left: {work:,} molecules x epochs",
-    ]
-    if unprepared:
-        lines[-1] += (
-            f", and that of {', '.join(unprepared)}, whose size is not known before the target "
-            "`data` has run"
+    return Left(work, seconds, len(jobs), unknown, list(unprepared))
+
+
+def _describe_left(left: Left, results: Path) -> Iterator[str]:
+    line = f"  work left: {left.work:,} molecules x epochs"
+    if left.unprepared:
+        line += (
+            f", and that of {', '.join(left.unprepared)}, whose size is not known before the "
+            "target `data` has run"
         )
-    if not rest:
-        lines.append("  time left: none")
-    elif unknown == len(rest):
-        lines.append(
+    yield line
+    if not left.jobs:
+        yield "  time left: none"
+    elif left.unknown == left.jobs:
+        yield (
             f"  time left: unknown; no block below {results / 'runs'} was measured yet, or sizes "
             "are unknown"
         )
     else:
-        text = f"  time left: about {seconds / 60:,.1f} minutes of one core"
-        lines.append(text + (f", and {unknown} jobs without a measurement" if unknown else ""))
-    return "\n".join(lines)
+        text = f"  time left: about {left.seconds / 60:,.1f} minutes of one core"
+        rest = f", and {left.unknown} jobs without a measurement" if left.unknown else ""
+        yield text + rest
 
 
 def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
@@ -162,26 +143,25 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
             continue
         manifest, status = read_json(path), read_json(path.parent / "status.json")
         epochs = sum(run["epochs"] for run in status["seeds"].values())
-        amount = _split_size(results, *path.parts[-6:-4]) * epochs
-        method, _ = parse_method_folder(path.parts[-3])
-        for key in ((path.parts[-4], method), (path.parts[-4], "")):
+        dataset, split, encoder, folder = path.parts[-6:-2]
+        amount = _split_size(dataset, split) * epochs
+        for key in ((encoder, parse_block_folder(folder)[0]), (encoder, "")):
             total = sums.setdefault(key, [0.0, 0.0])
             total[0] += amount
             total[1] += manifest["wall_seconds"]
     return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
 
 
-def _train_molecules(plan: Plan, results: Path, job: PlannedBlock | PlannedTuning) -> int | None:
+def _train_molecules(plan: Plan, job: PlannedBlock | PlannedTuning) -> int | None:
     """Training molecules of a job: from its split if there, else 70 % of the known rows."""
-    size = _split_size(results, job.dataset, job.split)
+    size = _split_size(job.dataset, job.split)
     if size:
         return size
     dataset = plan.datasets[job.dataset]
-    # The size of the generated set stands in its generator; about 6,000.
-    rows = dataset.files[0].rows if dataset.files else 6000
+    rows = dataset.files[0].rows if dataset.files else GENERATED_MOLECULES
     return None if rows is None else round(0.7 * rows)
 
 
-def _split_size(results: Path, dataset: str, split: str) -> int:
-    path = results / "splits" / dataset / f"{split}.json"
+def _split_size(dataset: str, split: str) -> int:
+    path = SHARED / "splits" / dataset / f"{split}.json"
     return sum(read_json(path)["train_counts"]) if path.is_file() else 0

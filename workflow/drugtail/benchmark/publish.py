@@ -1,33 +1,45 @@
-"""Putting the tables of a finished benchmark where git keeps them, with how they were made."""
+"""Putting the results of a finished benchmark where git keeps them, with how they were made.
+
+A published folder holds what other tables, paired tests and bootstraps over molecules need; what
+needs probabilities stands in the metrics per run, and what training needs stays outside.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from drugtail.benchmark.plan import Plan, PlannedBlock
-from drugtail.benchmark.progress import blocks_of_others
+from drugtail.benchmark.progress import is_finished
+from drugtail.benchmark.verify import check_block
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.evaluate import KEYS
-from drugtail.report.plots import PLOTS
+from drugtail.evaluation.predicted import PREDICTIONS, predicted_classes
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json
+from drugtail.runtime.files import (
+    atomic_directory,
+    read_json,
+    read_parquet,
+    write_json,
+    write_parquet,
+)
 from drugtail.runtime.names import TUNED
 
-# Of a block: what nobody needs to compute another metric from it or to train the others.
-MODEL, EMBEDDINGS = "model.pt", "embeddings.parquet"
-# Forms of a table.
+# Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
+FIGURES = ("recall_by_class_size", "identifiability")
+METRICS = ("runs.parquet", "class_metrics.parquet", "class_history.parquet")
+# Git is no data store.
+LARGEST_FILE = 1_000_000
 
 
-def publish(
-    plan: Plan, config: Path, output: Path, *, partial: bool = False, blocks: bool = False
-) -> None:
-    """Copy tables, figures and page of a benchmark, and write the manifest of how they were made.
+def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) -> None:
+    """Copy a benchmark's tables, figures and metrics, and write how they were made.
 
     Parameters
     ----------
@@ -36,76 +48,94 @@ def publish(
     config
         Its configuration file; copied too.
     output
-        Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``,
-        ``figures/``, ``index.html``, the configuration and
-        ``manifest.json`` (command, host, packages, times, and per block its command, git commit,
-        code digest, the digests of its inputs and predictions, and what tuning gave). It is
-        replaced, but a ``README.md`` in it stays: what people wrote about the tables.
+        Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``, ``figures/``
+        (`FIGURES` as PNG), ``predictions.parquet`` (see `predicted_classes`), the configuration,
+        and ``manifest.json`` (command, host, packages, times, and per block its command, settings,
+        status, git commit, code digest, the digests of its inputs and predictions, and what tuning
+        gave). It is replaced, but a ``README.md`` in it stays: what people wrote about the tables.
     partial
         Publish a benchmark of which blocks are missing; the manifest names them as ``missing``.
         Otherwise every run must be finished.
-    blocks
-        Copy the blocks as well, as ``runs/``, without their models and without the embeddings that
-        no figure shows: other metrics and tests can be computed from the predictions, and what is
-        missing be trained beside them.
 
     Raises
     ------
     DrugtailError
-        If a run is not finished, another benchmark has replaced it since, the tables are older
-        than the blocks, or a table or figure is missing.
+        If a run is not finished, a block is not what the benchmark wants, the tables are older
+        than the blocks, a table or figure is missing, or a file would be larger than 1 MB.
     """
-    name = plan.benchmark.name
-    results = Path(plan.benchmark.results)
-    if others := blocks_of_others(plan, results):
-        raise DrugtailError(
-            f"{results / 'runs' / others[0].path}: was trained with other settings than {config} "
-            f"says ({len(others)} blocks are like that), so the tables would not be of it; run "
-            f"`snakemake --configfile {config}` again, or give the benchmarks that share this "
-            "folder one each (results)"
-        )
+    name, results = plan.benchmark.name, Path(plan.benchmark.results)
     collected = results / "metrics" / name / "runs.parquet"
     if not partial:
         check_complete(collected)
-    number = _count_finished(plan, config, results, collected)
+    planned = list(plan.blocks())
+    finished = [block for block in planned if is_finished(block, results)]
+    for block in finished:
+        check_block(plan, block, results)
+    number = _count_finished(planned, config, results, collected)
+    shown = _shown(plan, config, results)
+    with atomic_directory(output, marker="manifest.json") as folder:
+        for path in shown:
+            kind = folder / path.relative_to(results).parts[0]
+            kind.mkdir(exist_ok=True)
+            if path.suffix == ".png":
+                _copy_small(path, kind / path.name)
+            else:
+                shutil.copy(path, kind)
+        write_metrics(collected.parent, folder / "metrics")
+        predictions = [results / "runs" / b.path / "predictions.parquet" for b in finished]
+        write_parquet(folder / PREDICTIONS, predicted_classes(predictions), compact=True)
+        shutil.copy(config, folder)
+        if (readme := output / "README.md").is_file():
+            shutil.copy(readme, folder)
+        manifest = _manifest(plan, finished, config, results, number)
+        if missing := [block.path for block in planned if block not in finished]:
+            manifest["missing"] = missing
+        write_json(folder / "manifest.json", manifest)
+        _check_sizes(folder)
+
+
+def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
+    """Tables and figures to copy; an error if one is missing."""
+    name = plan.benchmark.name
     shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
-    shown += [results / "figures" / name / f"{plot}.svg" for plot in PLOTS]
-    page = results / "page" / name / "index.html"
-    for path in (*shown, page):
+    shown += [results / "figures" / name / f"{figure}.png" for figure in FIGURES]
+    for path in shown:
         if not path.is_file():
             raise DrugtailError(
                 f"{path}: is missing; run `snakemake --configfile {config} page` first"
             )
-    planned = list(plan.blocks())
-    missing = [b for b in planned if not (results / "runs" / b.path / "status.json").is_file()]
-    finished = [block for block in planned if block not in missing]
-    with atomic_directory(output, marker="manifest.json") as folder:
-        for path in (*collected.parent.glob("*.parquet"), *shown):
-            kind = folder / path.relative_to(results).parts[0]
-            kind.mkdir(exist_ok=True)
-            shutil.copy(path, kind)
-        shutil.copy(page, folder)
-        shutil.copy(config, folder)
-        if (readme := output / "README.md").is_file():
-            shutil.copy(readme, folder)
-        if blocks:
-            drawn = plan.mapped(finished)
-            for block in finished:
-                left_out = (MODEL,) if block in drawn else (MODEL, EMBEDDINGS)
-                shutil.copytree(
-                    results / "runs" / block.path,
-                    folder / "runs" / block.path,
-                    ignore=shutil.ignore_patterns(*left_out),
-                )
-        manifest = _manifest(plan, finished, config, results, number)
-        if missing:
-            manifest["missing"] = [block.path for block in missing]
-        write_json(folder / "manifest.json", manifest)
+    return shown
 
 
-def _count_finished(plan: Plan, config: Path, results: Path, collected: Path) -> int:
+def _copy_small(figure: Path, target: Path) -> None:
+    """Copy a PNG with 256 colours, in a third of the room."""
+    from PIL import Image
+
+    with Image.open(figure) as image:
+        image.convert("RGB").quantize(256).save(target, optimize=True)
+
+
+def write_metrics(collected: Path, output: Path) -> None:
+    """Copy what `drugtail collect` wrote into a folder, in little room."""
+    output.mkdir()
+    for file in METRICS:
+        write_parquet(output / file, read_parquet(collected / file), compact=True)
+
+
+def _check_sizes(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise DrugtailError(
+                f"{path.relative_to(folder)}: has {path.stat().st_size:,} bytes, more than "
+                f"{LARGEST_FILE:,}; publish a benchmark of fewer methods or data sets"
+            )
+
+
+def _count_finished(
+    planned: Sequence[PlannedBlock], config: Path, results: Path, collected: Path
+) -> int:
     """Number of finished runs; an error if the tables are of other runs than lie there now."""
-    blocks = [parse_block(results / "runs" / block.path) for block in plan.blocks()]
+    blocks = [parse_block(results / "runs" / block.path, block.settings) for block in planned]
     there = pd.concat([block_states(block) for block in blocks], ignore_index=True)
     both = there.merge(read_parquet(collected, there.columns.tolist()), how="outer", indicator=True)
     other = both[both["_merge"] != "both"]
@@ -122,37 +152,19 @@ def _count_finished(plan: Plan, config: Path, results: Path, collected: Path) ->
 def _manifest(
     plan: Plan, finished: list[PlannedBlock], config: Path, results: Path, number: int
 ) -> dict[str, Any]:
-    blocks: dict[str, dict[str, Any]] = {}
-    for block in finished:
-        folder = results / "runs" / block.path
-        manifest = read_json(folder / "manifest.json")
-        blocks[block.path] = {
-            "command": manifest["command"],
-            "git_commit": manifest["git_commit"],
-            "code_digest": manifest["code_digest"],
-            "inputs": {key: value["sha256"] for key, value in manifest["inputs"].items()},
-            "predictions_sha256": file_digest(folder / "predictions.parquet"),
-            "started": manifest["started"],
-            "wall_seconds": manifest["wall_seconds"],
-            "cpu_seconds": manifest["cpu_seconds"],
-            "peak_memory_bytes": manifest["peak_memory_bytes"],
-            "device": manifest["device"],
-            "host": manifest["host"],
-            "packages": manifest["packages"],
-        }
-        if block.settings == TUNED:
-            blocks[block.path]["tuned"] = read_json(Path(manifest["inputs"]["tuned"]["path"]))
-    if not blocks:
+    if not finished:
         raise DrugtailError(f"{config}: has no finished block")
+    blocks = {block.path: _of_block(block, results / "runs" / block.path) for block in finished}
     # What is the same everywhere is said once.
     shared = {
         key: common[0]
-        for key in ("git_commit", "code_digest", "device", "host", "packages")
+        for key in ("git_commit", "code_digest", "device", "host", "packages", "encoder",
+                    "training")
         if len(common := _distinct([block[key] for block in blocks.values()])) == 1
-    }
-    for block_values in blocks.values():
+    }  # fmt: skip
+    for values in blocks.values():
         for key in shared:
-            del block_values[key]
+            del values[key]
     return {
         "command": f"snakemake --configfile {config}",
         "benchmark": plan.benchmark.model_dump(mode="json"),
@@ -161,6 +173,28 @@ def _manifest(
         **shared,
         "blocks": blocks,
     }
+
+
+def _of_block(block: PlannedBlock, folder: Path) -> dict[str, Any]:
+    manifest = read_json(folder / "manifest.json")
+    settings = manifest["settings"]
+    entry = {
+        "command": manifest["command"],
+        "recipe": settings["recipe"],
+        "encoder": settings["encoder"],
+        "training": settings["training"],
+        "status": read_json(folder / "status.json")["seeds"],
+        "inputs": {key: value["sha256"] for key, value in manifest["inputs"].items()},
+        "predictions_sha256": file_digest(folder / "predictions.parquet"),
+        **{
+            key: manifest[key]
+            for key in ("git_commit", "code_digest", "started", "wall_seconds", "cpu_seconds",
+                        "peak_memory_bytes", "device", "host", "packages")
+        },
+    }  # fmt: skip
+    if block.settings == TUNED:
+        entry["tuned"] = read_json(Path(manifest["inputs"]["tuned"]["path"]))
+    return entry
 
 
 def _distinct(values: list[Any]) -> list[Any]:

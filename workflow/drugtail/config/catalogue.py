@@ -22,7 +22,9 @@ from drugtail.runtime.errors import DrugtailError
 Named = TypeVar("Named", Dataset, Recipe, GraphEncoder | FingerprintEncoder, Table)
 
 
-class _AnyEncoder(Settings):
+class AnyEncoder(Settings):
+    """An encoder of any kind, for reading."""
+
     encoder: GraphEncoder | FingerprintEncoder = Field(discriminator="kind")
 
 
@@ -117,7 +119,7 @@ def read_table_definition(path: Path) -> Table:
 
 def read_encoder(path: Path) -> GraphEncoder | FingerprintEncoder:
     """Read one encoder."""
-    wrapped = validated(_AnyEncoder, {"encoder": read_yaml(path)}, path)
+    wrapped = validated(AnyEncoder, {"encoder": read_yaml(path)}, path)
     return _same_name(wrapped.encoder, path)
 
 

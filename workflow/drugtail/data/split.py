@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from drugtail.data.groups import class_groups
+from drugtail.data.split_digest import split_digest
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
 from drugtail.runtime.seeds import derive_seed
@@ -47,8 +48,7 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
         raise DrugtailError(
             f"{molecules}: class {names[few[0]]!r} has {counts[few[0]]} molecules; a class needs "
             "at least 3 to stand in train, valid and test: merge it with another, or name those "
-            f"to keep in `classes` of config/datasets/{dataset['dataset']}.yaml. After changing a "
-            f"file of your own, delete {molecules.parent}, or it is not read again"
+            f"to keep in `classes` of config/datasets/{dataset['dataset']}.yaml"
         )
     if len(names) < 2:
         raise DrugtailError(f"{molecules}: has one class; there is nothing to tell apart")
@@ -79,13 +79,15 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
                 f"{molecules}: split {strategy}-{seed} leaves class {empty[0]!r} without training "
                 "molecules; use another split seed or strategy"
             )
-    digest = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+    digest = split_digest(table)
     header = {
         **dataset,
         "strategy": strategy,
         "seed": seed,
         "draws": draws,
         "sha256": digest,
+        # The split belongs to these molecules and no others.
+        "molecules_sha256": file_digest(molecules),
         "train_counts": summary["classes"]["train"],
     }
     write_parquet(output.with_name(output.name + ".parquet"), table, header)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,45 +13,68 @@ from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
-from drugtail.runtime.names import DEFAULT, TUNED, method_folder, parse_method_folder
+from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 
 
 class Block(NamedTuple):
-    """A block by the names in its path."""
+    """A block by the names in its path.
+
+    ``digest`` stands for its settings; it is empty in folders that have none. ``settings`` is
+    ``default`` or ``tuned``.
+    """
 
     dataset: str
     split: str
     encoder: str
     method: str
+    digest: str
     seeds: str
     folder: Path
     settings: str = DEFAULT
 
     @property
     def run_key(self) -> tuple[str, str, str, str]:
-        """What tells its runs from those of other blocks, but the seed."""
-        return (*self[:3], method_folder(self.method, self.settings))
+        """Key of the block's runs in tables, without the seed."""
+        return (self.dataset, self.split, self.encoder, method_label(self.method, self.settings))
 
 
-def parse_block(folder: Path) -> Block:
-    """Read data set, split, encoder, method, seeds and settings off a block's folder.
+def parse_block(folder: Path, settings: str | None = None) -> Block:
+    """Read data set, split, encoder, method, digest and seeds off a block's folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    settings
+        ``default`` or ``tuned``, as the benchmark wants it. By default its files say it, and a
+        folder without files is one of defaults.
 
     Raises
     ------
     DrugtailError
-        If the path does not end in dataset/split/encoder/method/seeds{first}-{last}.
+        If the path does not end in dataset/split/encoder/method-digest/seeds{first}-{last}, or its
+        files say other settings than wanted.
     """
     parts = folder.parts[-5:]
     match = SEEDS_FOLDER.match(folder.name)
     if len(parts) < 5 or not match or not _is_block_of_seeds(match[1]):
         raise DrugtailError(
             f"{folder}: is not a block; its path must end in "
-            "dataset/split/encoder/method/seeds{first}-{last}"
+            "dataset/split/encoder/method-digest/seeds{first}-{last}"
         )
-    method, settings = parse_method_folder(parts[3])
-    return Block(parts[0], parts[1], parts[2], method, match[1], folder, settings)
+    method, digest = parse_block_folder(parts[3])
+    history = folder / "class_history.parquet"
+    found = settings or DEFAULT
+    if history.is_file():
+        found = read_parquet_metadata(history).get("settings", DEFAULT)
+        if settings is not None and found != settings:
+            raise DrugtailError(
+                f"{folder}: the benchmark wants {settings} settings, but it was trained with "
+                f"{found} ones; delete it and start again"
+            )
+    return Block(parts[0], parts[1], parts[2], method, digest, match[1], folder, found)
 
 
 def _is_block_of_seeds(text: str) -> bool:
@@ -62,13 +85,17 @@ def _is_block_of_seeds(text: str) -> bool:
     return True
 
 
-def collect_blocks(folders: Sequence[Path], output: Path) -> None:
+def collect_blocks(
+    folders: Sequence[Path], output: Path, settings: Mapping[Path, str] | None = None
+) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
     Parameters
     ----------
     folders
         Folders of blocks. A folder without status.json counts as runs that are ``missing``.
+    settings
+        Folder -> ``default`` or ``tuned``, as the benchmark wants it; see `parse_block`.
     output
         Folder for ``runs.parquet``, ``class_metrics.parquet`` and ``class_history.parquet``. Each
         file has a column ``settings``: default or tuned.
@@ -79,9 +106,10 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
     Raises
     ------
     DrugtailError
-        If a run stands in two blocks, or a block's folder says tuned and its files do not.
+        If a run stands in two blocks, or a block's files say other settings than wanted.
     """
-    blocks = [parse_block(folder) for folder in folders]
+    wanted = settings or {}
+    blocks = [parse_block(folder, wanted.get(folder)) for folder in folders]
     _refuse_overlap(blocks)
     runs, classes, history = [], [], []
     for block in blocks:
@@ -96,24 +124,12 @@ def collect_blocks(folders: Sequence[Path], output: Path) -> None:
             measured = read_parquet(block.folder / "class_history.parquet").assign(**names)
             history.append(measured)
             header = read_parquet_metadata(block.folder / "class_history.parquet")
-            _check_settings(block, header)
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
     write_parquet(output / "runs.parquet", _stacked(runs))
     write_parquet(output / "class_metrics.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
-
-
-def _check_settings(block: Block, header: dict[str, Any]) -> None:
-    """Refuse a block whose files say otherwise than its folder's name."""
-    said = header.get("settings", DEFAULT)
-    if said != block.settings:
-        raise DrugtailError(
-            f"{block.folder}: its name stands for {block.settings} settings, but it was trained "
-            f"with {said} ones; train it again with `drugtail train"
-            f"{' --tuned' if block.settings == TUNED else ''}` or move it"
-        )
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:

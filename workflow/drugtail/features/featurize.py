@@ -62,6 +62,8 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
             folder / "features.json",
             {
                 "featurizer": featurizer,
+                # Features belong to these molecules and no others.
+                "molecules_sha256": file_digest(molecules),
                 "molecules": shapes[counted][0],
                 "arrays": shapes,
                 # So that the digest of this file, an input of training, is one of the content.

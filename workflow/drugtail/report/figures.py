@@ -29,7 +29,7 @@ from drugtail.runtime.files import (
     read_parquet,
     read_parquet_metadata,
 )
-from drugtail.runtime.names import DEFAULT, method_folder
+from drugtail.runtime.names import DEFAULT, method_label
 
 GROUP_COLOURS = {"head": "#33658a", "middle": "#86bbd8", "tail": "#f26419"}
 # Up to so many points of a line are marked.
@@ -285,7 +285,7 @@ def plot_embedding_map(embeddings: Sequence[Path], output: Path) -> None:
                 axis.remove()
             row_axes[0].set_ylabel(
                 f"{header['dataset']} {header['split']}\n{header['encoder']} "
-                + method_folder(header["method"], header.get("settings", DEFAULT))
+                + method_label(header["method"], header.get("settings", DEFAULT))
             )
         patches = [Patch(color=colour, label=name) for name, colour in GROUP_COLOURS.items()]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(patches))

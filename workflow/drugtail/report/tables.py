@@ -14,7 +14,7 @@ from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
-from drugtail.runtime.names import TUNED, parse_method_folder
+from drugtail.runtime.names import TUNED, parse_method_label
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -113,7 +113,7 @@ def tabulate(
             *([CONSTANT_NOTE] if constant else []),
             *settings_notes,
         ]
-        if parse_method_folder(method)[1] == TUNED:
+        if parse_method_label(method)[1] == TUNED:
             notes.append(f"The settings of {table.method} are tuned.")
         printed = _printed_comparison(found, table, method, constant)
         found = _with_settings(found, "against", frame)
@@ -153,9 +153,9 @@ def _with_settings(
         Name of the new column.
     """
     names = list(frame["method"].unique()) if "method" in frame else []
-    if not any(parse_method_folder(name)[1] == TUNED for name in names):
+    if not any(parse_method_label(name)[1] == TUNED for name in names):
         return found
-    parsed = [parse_method_folder(name) for name in found[column]]
+    parsed = [parse_method_label(name) for name in found[column]]
     plain = found.assign(**{column: [method for method, _ in parsed]})
     plain.insert(list(plain.columns).index(column) + 1, title, [settings for _, settings in parsed])
     return plain

@@ -151,14 +151,29 @@ def read_json(path: Path) -> Any:
 
 
 def write_parquet(
-    path: Path, frame: pd.DataFrame, metadata: Mapping[str, Any] | None = None
+    path: Path,
+    frame: pd.DataFrame,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    compact: bool = False,
 ) -> None:
-    """Write a frame atomically, with `metadata` (JSON-able) in the file's own header."""
+    """Write a frame atomically, with `metadata` (JSON-able) in the file's own header.
+
+    With `compact` it takes longer and the file is up to a third smaller; nothing is rounded.
+    """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     extra = {METADATA_KEY: json.dumps(metadata or {}).encode()}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", **(_compact(table) if compact else {}))
+
+
+def _compact(table: pa.Table) -> dict[str, Any]:
+    """Return options with which a table of floating-point columns takes little room."""
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    others = [field.name for field in table.schema if field.name not in floats]
+    # The bytes of floats are stored apart, so that those that hardly differ stand together.
+    return {"compression_level": 19, "use_dictionary": others, "use_byte_stream_split": floats}
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

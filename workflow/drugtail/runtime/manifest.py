@@ -19,6 +19,7 @@ import psutil
 
 from drugtail import __version__
 from drugtail.runtime.digest import PACKAGE, code_digest, file_digest
+from drugtail.runtime.names import PLAN_VARIABLE
 
 PACKAGES = ("torch", "torch-geometric", "numpy", "pandas", "scikit-learn", "rdkit", "pyarrow")
 
@@ -38,6 +39,7 @@ class Manifest:
         *,
         settings: Mapping[str, Any],
         inputs: Mapping[str, Path],
+        digests: Mapping[str, str] | None = None,
         earlier: Mapping[str, float] | None = None,
         **extra: Any,
     ) -> dict[str, Any]:
@@ -49,19 +51,25 @@ class Manifest:
             The resolved configuration of the stage.
         inputs
             Name and path of every file read; their SHA-256 are recorded.
+        digests
+            SHA-256 of inputs that are known by their content instead of their file's bytes.
         earlier
             ``wall`` and ``cpu`` seconds of processes that were cut off before this one.
         extra
             Further entries, for example the device.
         """
+        known = digests or {}
         before = earlier or {"wall": 0.0, "cpu": 0.0}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "drugtail": __version__,
-            "command": shlex.join(["drugtail", *sys.argv[1:]]),
+            "command": _command(),
             "settings": dict(settings),
             "inputs": {
-                name: {"path": str(path), "sha256": file_digest(path)}
+                name: {
+                    "path": str(path),
+                    "sha256": known[name] if name in known else file_digest(path),
+                }
                 for name, path in inputs.items()
             },
             "code_digest": self._code,
@@ -76,6 +84,13 @@ class Manifest:
             "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
             **extra,
         }
+
+
+def _command() -> str:
+    """The command line, as a person can run it again: with the plan that it belongs to."""
+    command = shlex.join(["drugtail", *sys.argv[1:]])
+    plan = os.environ.get(PLAN_VARIABLE)
+    return command if plan is None else f"{PLAN_VARIABLE}={shlex.quote(plan)} {command}"
 
 
 def describe_host() -> dict[str, Any]:

@@ -1,19 +1,36 @@
-"""Words that several stages write and read: whether a run's settings were tuned."""
+"""Words that several stages write and read: folders of blocks, and whether settings were tuned."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+# Data, splits and features are the same for all benchmarks, whatever folder their results go to.
+SHARED = Path("results")
+# The variable that tells jobs which plan they belong to; see `drugtail.benchmark.record`.
+PLAN_VARIABLE = "DRUGTAIL_PLAN"
 # In headers of files and in the column `settings` of tables.
 DEFAULT, TUNED = "default", "tuned"
-# After the method's name in the folder of its tuned runs, which lie beside those by default.
+# After the name of a method whose runs are tuned, in tables and figures.
 TUNED_SUFFIX = "+tuned"
 
 
-def method_folder(method: str, settings: str) -> str:
-    """Name of the folder with a method's runs."""
+def block_folder(method: str, digest: str) -> str:
+    """Name of the folder with a method's blocks of some settings."""
+    return f"{method}-{digest}"
+
+
+def parse_block_folder(name: str) -> tuple[str, str]:
+    """Method and digest of a folder that `block_folder` named; the digest may be empty."""
+    method, dash, digest = name.rpartition("-")
+    return (method, digest) if dash else (name, "")
+
+
+def method_label(method: str, settings: str) -> str:
+    """Name of a method's runs where default and tuned ones stand together."""
     return method + TUNED_SUFFIX if settings == TUNED else method
 
 
-def parse_method_folder(name: str) -> tuple[str, str]:
-    """Method and settings (`DEFAULT` or `TUNED`) of a folder that `method_folder` named."""
-    plain = name.removesuffix(TUNED_SUFFIX)
-    return plain, DEFAULT if plain == name else TUNED
+def parse_method_label(label: str) -> tuple[str, str]:
+    """Method and settings (`DEFAULT` or `TUNED`) of a label that `method_label` made."""
+    plain = label.removesuffix(TUNED_SUFFIX)
+    return plain, DEFAULT if plain == label else TUNED

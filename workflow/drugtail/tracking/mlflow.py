@@ -114,7 +114,7 @@ def _import_blocks(
         block = parse_block(folder)
         content = text_digest("".join(file_digest(folder / name) for name in FILES))
         for seed, state in read_json(folder / "status.json")["seeds"].items():
-            key = "/".join([*block.run_key, f"seed{seed}"])
+            key = "/".join([*block.run_key, block.digest, f"seed{seed}"])
             old = known.get(key)
             if old is not None and old.data.tags.get(CONTENT) == content:
                 kept += 1

@@ -21,7 +21,7 @@ from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, write_json, write_parquet
+from drugtail.runtime.files import atomic_path, read_json, write_json, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.names import DEFAULT, TUNED
@@ -166,7 +166,7 @@ def train_block(
             "dataset": problem.dataset, "split": problem.split, "encoder": block.encoder.name,
         }  # fmt: skip
         check_tuned(block.tuned, names)
-    arrays = _read_features(block, problem)
+    arrays = _read_features(block)
     settings = block.settings(problem)
     checkpoint = None
     if block.recipe.classifier is not None:
@@ -189,6 +189,7 @@ def train_block(
         manifest.finish(
             settings=settings,
             inputs=block.inputs if block.tuned is None else {**block.inputs, "tuned": block.tuned},
+            digests={"split": problem.split_sha256},
             earlier=None if checkpoint is None else checkpoint.earlier,
             device=device_name(place),
             device_peak_memory_bytes=peak,
@@ -225,7 +226,7 @@ def _train_networks(
     )  # fmt: skip
 
 
-def _read_features(block: Block, problem: Problem) -> dict[str, NDArray[Any]]:
+def _read_features(block: Block) -> dict[str, NDArray[Any]]:
     """Map the arrays that the encoder reads, after checking that everything fits together."""
     features, recipe, encoder = block.features, block.recipe, block.encoder
     if recipe.classifier is None and encoder.kind == "fingerprint":
@@ -239,13 +240,18 @@ def _read_features(block: Block, problem: Problem) -> dict[str, NDArray[Any]]:
             "embeddings; use the encoder morgan"
         )
     arrays = load_arrays(features, ("bits",) if encoder.kind == "fingerprint" else ARRAYS)
-    held = len(arrays["bits" if encoder.kind == "fingerprint" else "atom_counts"])
-    if held != len(problem.ids):
-        raise DrugtailError(
-            f"{features}: holds {held} molecules, the data set has {len(problem.ids)}; run "
-            "`drugtail featurize` again"
-        )
+    _check_molecules(features / "features.json", block.molecules)
     return arrays
+
+
+def _check_molecules(description: Path, molecules: Path) -> None:
+    """Refuse features that were made of other molecules."""
+    made_of, now = read_json(description).get("molecules_sha256"), file_digest(molecules)
+    if made_of != now:
+        raise DrugtailError(
+            f"{description}: is of other molecules (SHA-256 {str(made_of)[:16]}…) than {molecules} "
+            f"({now[:16]}…); run `drugtail featurize` again"
+        )
 
 
 def _fit_classical(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from drugtail.data.split_digest import split_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata
 
@@ -40,6 +41,7 @@ class Problem:
     ids: NDArray[Any]
     labels: NDArray[np.int64]
     subsets: dict[str, NDArray[np.int64]]
+    split_sha256: str = ""
 
     @property
     def classes(self) -> int:
@@ -58,11 +60,18 @@ def read_problem(molecules: Path, split: Path) -> Problem:
     Raises
     ------
     DrugtailError
-        If the two files do not belong together, or a class has no training molecule.
+        If the split was edited, the two files do not belong together, or a class has no training
+        molecule.
     """
     frame = read_parquet(molecules, ["id", "label"])
     table = read_parquet(split, ["id", "subset"])
     header = read_parquet_metadata(split)
+    digest = split_digest(table)
+    if digest != header.get("sha256"):
+        raise DrugtailError(
+            f"{split}: its content has SHA-256 {digest[:16]}…, its header says "
+            f"{str(header.get('sha256'))[:16]}…: it was edited; delete it and split anew"
+        )
     if not frame["id"].equals(table["id"]):
         raise DrugtailError(
             f"{split}: its molecules are not those of {molecules}; run `drugtail split` again"
@@ -78,6 +87,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         ids=frame["id"].to_numpy(),
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
         subsets=subsets,
+        split_sha256=digest,
     )
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:

@@ -83,8 +83,8 @@ def tune_block(block: Block, space: Mapping[str, Space], trials: int, output: Pa
 
     Writes trials.parquet (a row per trial), manifest.json and, last, best.json. Every trial that
     ends is noted in journal.json there, from which a start with the same settings, inputs and code
-    continues; with others it starts anew. The journal stays: a start with more trials needs only
-    those that are new.
+    continues; with others it starts anew. The journal stays: a start with more trials, also one
+    into a folder beside this one, needs only those that are new.
 
     Parameters
     ----------
@@ -125,7 +125,9 @@ def tune_block(block: Block, space: Mapping[str, Space], trials: int, output: Pa
     (output / "best.json").unlink(missing_ok=True)
     header = {**names, "seeds": list(block.seeds)}
     write_parquet(output / "trials.parquet", _table(done, space), header)
-    write_json(output / "manifest.json", manifest.finish(settings=settings, inputs=block.inputs))
+    digests = {"split": problem.split_sha256}
+    finished = manifest.finish(settings=settings, inputs=block.inputs, digests=digests)
+    write_json(output / "manifest.json", finished)
     write_json(output / "best.json", {**names, **_best(done), "seeds": list(block.seeds)})
 
 
@@ -284,13 +286,19 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
 
 
 def _read_journal(path: Path, key: str) -> list[Trial]:
-    if not path.is_file():
-        return []
-    journal = read_json(path)
-    if not isinstance(journal, dict) or journal.get("key") != key:
-        say(f"{path}: trials of other settings, inputs or code; tuning starts anew")
-        return []
-    return [Trial(**trial) for trial in journal["trials"]]
+    """Return the trials of a journal, or those of one beside it that has more of the same.
+
+    Requests for other numbers of trials have folders of their own and try the same points.
+    """
+    most: list[Trial] = []
+    for other in (path, *sorted(path.parent.parent.glob("*/journal.json"))):
+        journal = read_json(other) if other.is_file() else None
+        if isinstance(journal, dict) and journal.get("key") == key:
+            found = [Trial(**trial) for trial in journal["trials"]]
+            most = max(most, found, key=len)
+        elif other == path and journal is not None:
+            say(f"{path}: trials of other settings, inputs or code; not used")
+    return most
 
 
 def _line(done: Sequence[Trial], number: int) -> str:
