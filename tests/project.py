@@ -35,10 +35,8 @@ name: tiny
 title: Tiny benchmark
 datasets: [tiny]
 splits: [random-0]
-methods:
-  - cross_entropy
-  - class_distance
-  - {name: random_forest, settings: {classifier.n_estimators: 10}}
+methods: [cross_entropy, class_distance,
+  {name: random_forest, settings: {classifier.n_estimators: 10}}]
 seeds: [0-1]
 training: {epochs: 4, schedule_scale: 0.1, batch_size: 16}
 tables: [head_tail, trade_off]
@@ -82,7 +80,10 @@ class Project:
     def plan(self, config: str = "config/tiny.yaml") -> Plan:
         """The plan of a benchmark of the copy, as it is now."""
         with contextlib.chdir(self.folder):
-            return Plan(read_benchmark(Path(config)), Catalogue(Path("config")))
+            plan = Plan(read_benchmark(Path(config)), Catalogue(Path("config")))
+            # Now, while paths of plugins are those of the copy.
+            assert list(plan.blocks())
+        return plan
 
     def block(self, method: str, config: str = "config/tiny.yaml") -> Path:
         """Folder of the first block of a method, as the benchmark plans it now."""

@@ -119,6 +119,9 @@ KINDS = {
     "contrastive": ("contrastive", "CONTRASTIVE", "ContrastiveSettings"),
     "views": ("views", "VIEWS", "Settings"),
     "mixing": ("mixing", "MIXING", "Settings"),
+    "posthoc": ("posthoc", "POSTHOC", "PosthocSettings"),
+    "second_stage": ("second_stage", "SECOND_STAGES", "SecondStageSettings"),
+    "subclusters": ("clustering", "CLUSTERINGS", "Settings"),
     "classifier": ("classical", "CLASSIFIERS", "Settings"),
 }
 
@@ -126,10 +129,11 @@ KINDS = {
 @pytest.mark.parametrize("key", KINDS)
 def test_every_kind_of_part_can_be_ones_own(write: Write, key: str) -> None:
     module, registry, base = KINDS[key]
+    wing = "training" if key == "second_stage" else "methods"
     place = "base" if base == "Settings" else f"components.{module}"
     code = f"""\
 from typing import Literal
-from drugtail.methods.{module} import {registry}
+from drugtail.{wing}.{module} import {registry}
 from drugtail.config.{place} import {base}
 
 class Mine({base}):
@@ -140,7 +144,9 @@ class Mine({base}):
 def mine(settings, *given):
     return settings.strength
 """
-    views = {"views": {"name": "edge_drop"}} if key == "contrastive" else {}
+    views: dict[str, Any] = {"views": {"name": "edge_drop"}} if key == "contrastive" else {}
+    if key == "subclusters":
+        views = {"schedule": {"warmup_epochs": 1}}
     recipe = recipe_with(write, code, **views, **{key: {"name": "mine"}})
     settings = getattr(recipe, key)
     assert settings.strength == 3

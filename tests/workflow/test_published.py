@@ -122,6 +122,6 @@ def test_a_page_beside_the_tables_quotes_their_rows(page: Path) -> None:
         for row in table_rows(path.read_text())
     }
     quoted = re.findall(r"(?m)^<!-- from tables -->\n((?:\|.*\n)+)", page.read_text())
-    assert quoted
+    assert quoted or not table_rows(page.read_text())
     for block in quoted:
         assert set(table_rows(block)) <= published

@@ -160,7 +160,8 @@ def test_clean_lists_what_no_benchmark_names_and_deletes_it_only_when_told(
     assert "2 folders" in changeable.run(*clean, "--yes").stdout
     assert not old.parent.exists()
     assert kept.is_dir()
-    assert changeable.jobs_to_run() == {}
+    trained = {"train_network", "train_classical", "evaluate_block"}
+    assert not trained & set(changeable.jobs_to_run())
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,8 @@ def test_a_block_that_is_not_what_the_benchmark_wants_is_never_tabulated(
         place = place[name]
     place[key[-1]] = value
     (folder / file).write_text(json.dumps(manifest))
-    (changeable.folder / "results/metrics/tiny/runs.parquet").unlink()
+    for made in ("metrics", "tables"):
+        shutil.rmtree(changeable.folder / "results" / made)
     refused = changeable.snakemake("tables", check=False)
     assert refused.returncode != 0
     assert says in refused.stdout
@@ -217,11 +219,8 @@ def test_a_job_reads_the_configuration_as_it_was_planned(
     project.snakemake("data")
     (kept,) = (project.folder / "results/plans").glob("tiny-*.json")
     project.edit("config/tiny.yaml", "epochs: 4", "epochs: 9")
-    project.edit(
-        "config/methods/baseline/cross_entropy.yaml",
-        "sampler: {name: instance}",
-        "sampler: {name: reverse}",
-    )
+    recipe = project.folder / "config/methods/baseline/cross_entropy.yaml"
+    recipe.write_text(recipe.read_text() + "sampler: {name: reverse}\n")
     path = next(block.path for block in plan.blocks() if block.method == "cross_entropy")
     project.run(
         "env", f"DRUGTAIL_PLAN={kept}", "drugtail", "train", "--block", path, "--seeds", "0-1",
@@ -311,7 +310,7 @@ def test_tables_of_earlier_blocks_are_not_published(changeable: Project) -> None
 
 
 def test_a_missing_figure_is_not_published_and_drawn_for_the_page(changeable: Project) -> None:
-    figure = "figures/tiny/class_sizes.svg"
+    figure = "figures/tiny/recall_by_class_size.png"
     (changeable.folder / "results" / figure).unlink()
     command = ("drugtail", "publish", "--config", "config/tiny.yaml", "--output", "published/tiny")
     refused = changeable.run(*command, check=False)
@@ -320,7 +319,7 @@ def test_a_missing_figure_is_not_published_and_drawn_for_the_page(changeable: Pr
     assert not (changeable.folder / "published/tiny").exists()
     changeable.snakemake("page", "--rerun-triggers", "mtime")
     changeable.run(*command)
-    assert (changeable.folder / "published/tiny/figures/class_sizes.svg").is_file()
+    assert (changeable.folder / "published/tiny/figures/recall_by_class_size.png").is_file()
 
 
 def test_unfinished_runs_are_not_published(changeable: Project) -> None:
@@ -471,6 +470,8 @@ def test_a_benchmark_with_gaps_is_published_when_asked_for_and_names_them(
 
 def test_tables_of_a_part_do_not_pass_for_those_of_all(changeable: Project) -> None:
     shutil.rmtree(changeable.block("cross_entropy"))
+    for made in ("metrics", "tables"):
+        shutil.rmtree(changeable.folder / "results" / made)
     by_age = ("tables", "--rerun-triggers", "mtime")
     log = changeable.snakemake(*by_age, "--config", "partial=true").stdout
     assert "2 are missing" in log
@@ -534,9 +535,10 @@ def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable:
     (changeable.folder / "results/mlflow/mlflow.db").unlink()
     assert "6 runs added, 0 renewed, 0 kept" in changeable.run(*track).stdout
     assert "0 runs added, 0 renewed, 6 kept" in changeable.run(*track).stdout
-    changeable.edit("config/tiny.yaml", "epochs: 4", "epochs: 5")
-    changeable.snakemake("train", "tables")
-    assert "0 runs added, 4 renewed, 2 kept" in changeable.run(*track).stdout
+    # As a training by newer code leaves it.
+    status = changeable.block("cross_entropy") / "status.json"
+    status.write_text(json.dumps({**read_json(status), "made": "again"}))
+    assert "0 runs added, 2 renewed, 4 kept" in changeable.run(*track).stdout
 
 
 def test_a_deleted_experiment_is_named_and_how_to_get_it_back(changeable: Project) -> None:

@@ -22,12 +22,18 @@ from pydantic import Field, create_model
 
 from drugtail.config.base import Settings, settings_in
 from drugtail.config.components.contrastive import ContrastiveSettings
+from drugtail.config.components.posthoc import PosthocSettings
+from drugtail.config.components.second_stage import SecondStageSettings
 from drugtail.config.recipe import Recipe
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.registry import Registry
 
 # What the settings of a component derive from, where it is more than `Settings`.
-BASES: dict[str, type[Settings]] = {"contrastive": ContrastiveSettings}
+BASES: dict[str, type[Settings]] = {
+    "contrastive": ContrastiveSettings,
+    "posthoc": PosthocSettings,
+    "second_stage": SecondStageSettings,
+}
 
 Components = Mapping[str, tuple[type[Settings], ...]]
 Model = TypeVar("Model", bound=Settings)
@@ -117,13 +123,16 @@ def component_registries() -> dict[str, Registry[Any]]:
     # Here, since they import PyTorch; and all of them, so that names of the package are taken.
     from drugtail.methods import (
         classical,
+        clustering,
         contrastive,
         losses,
         mixing,
+        posthoc,
         samplers,
         views,
         weights,
     )
+    from drugtail.training.second_stage import SECOND_STAGES
 
     return {
         "sampler": samplers.SAMPLERS,
@@ -132,6 +141,9 @@ def component_registries() -> dict[str, Registry[Any]]:
         "contrastive": contrastive.CONTRASTIVE,
         "views": views.VIEWS,
         "mixing": mixing.MIXING,
+        "posthoc": posthoc.POSTHOC,
+        "second_stage": SECOND_STAGES,
+        "subclusters": clustering.CLUSTERINGS,
         "classifier": classical.CLASSIFIERS,
     }
 

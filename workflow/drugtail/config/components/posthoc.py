@@ -9,32 +9,38 @@ from pydantic import Field
 from drugtail.config.base import Settings
 
 
-class PosthocLogitAdjustment(Settings):
-    """s - tau log pi at prediction (Menon et al., ICLR 2021)."""
+class PosthocSettings(Settings):
+    """What the settings of every change of a trained network have."""
 
-    # It shifts the logits by what follows from class sizes, at every validation and prediction.
-    fitted_on: ClassVar[None] = None
+    # Subset (train or valid) to whose molecules a change of the last layer is fitted, once the
+    # network is chosen. None: it shifts the logits by what follows from class sizes, at every
+    # validation and prediction.
+    fitted_on: ClassVar[str | None] = None
+    # Whether it works on one linear last layer only.
     linear_only: ClassVar[bool] = False
+
+
+class PosthocLogitAdjustment(PosthocSettings):
+    """s - tau log pi at prediction (Menon et al., ICLR 2021)."""
 
     name: Literal["logit_adjustment"]
     tau: float = Field(1.0, ge=0, description="Strength.")
 
 
-class TauNormalization(Settings):
+class TauNormalization(PosthocSettings):
     """w_c / |w_c|^tau at prediction, tau by validation (Kang et al., ICLR 2020)."""
 
-    # It changes the last layer of the chosen network, fitted to molecules of this subset.
-    fitted_on: ClassVar[str] = "valid"
+    fitted_on: ClassVar[str | None] = "valid"
     linear_only: ClassVar[bool] = True
 
     name: Literal["tau_norm"]
     steps: int = Field(20, ge=1, description="tau is chosen among 0, 1/steps, ..., 1.")
 
 
-class NearestClassMean(Settings):
+class NearestClassMean(PosthocSettings):
     """The class whose mean is nearest by cosine similarity (Kang et al., ICLR 2020)."""
 
-    fitted_on: ClassVar[str] = "train"
+    fitted_on: ClassVar[str | None] = "train"
     linear_only: ClassVar[bool] = True
 
     name: Literal["nearest_class_mean"]
