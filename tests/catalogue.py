@@ -15,12 +15,12 @@ CONFIG = Path(__file__).resolve().parents[1] / "config"
 class CheckedCatalogue(Catalogue):
     """The project's catalogue, and the recipe that ``DRUGTAIL_RECIPE`` names beside it.
 
-    ``DRUGTAIL_CODE`` names the Python file with its parts, if it needs one.
+    ``DRUGTAIL_PLUGIN`` names the Python file with its parts, if it needs one.
     """
 
     def __init__(self) -> None:
         super().__init__(CONFIG)
-        recipe, code = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_CODE")
+        recipe, code = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_PLUGIN")
         own = (
             [read_recipe(Path(recipe), model=recipe_model(Path(code) if code else None))]
             if recipe

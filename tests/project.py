@@ -83,6 +83,7 @@ class Project:
             plan = Plan(read_benchmark(Path(config)), Catalogue(Path("config")))
             # Now, while paths of plugins are those of the copy.
             assert list(plan.blocks())
+            assert plan.file_name
         return plan
 
     def block(self, method: str, config: str = "config/tiny.yaml") -> Path:

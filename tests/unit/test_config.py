@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from drugtail.benchmark.plan import Plan
 from drugtail.config.base import merged
@@ -24,10 +25,12 @@ from drugtail.config.catalogue import (
     read_recipe,
     read_yaml,
 )
+from drugtail.config.schema import COMMAND, KINDS, schema
 from drugtail.config.training import Training
 from drugtail.evaluation.metrics import metric_names
 from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
 
 CONFIG = Path(__file__).parents[2] / "config"
 CATALOGUE = Catalogue(CONFIG)
@@ -177,9 +180,9 @@ def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ({"datasets": "hiv"}, "datasets", "found 'hiv'"),
         ({"datasets": []}, "datasets", "at least 1"),
         ({"name": "../mine"}, "name", "found '../mine'"),
-        ({"splits": ["random"]}, "splits", "'random' is not a split; use random-S"),
-        ({"splits": ["stratified-0"]}, "splits", "'stratified-0' is not a split"),
-        ({"splits": ["official-0"]}, "splits", "'official-0' is not a split"),
+        ({"splits": ["random-"]}, "splits", "'random-' is not a split; write a strategy and a"),
+        ({"splits": ["0"]}, "splits", "'0' is not a split"),
+        ({"splits": ["official 0"]}, "splits", "'official 0' is not a split"),
         ({"seeds": ["0-2", "2-4"]}, "seeds", "'2-4' overlaps block '0-2' at seed 2"),
         ({"seeds": ["4-2"]}, "seeds", "'4-2' is not a block of seeds"),
         ({"seeds": ["0"]}, "seeds", "'0' is not a block of seeds"),
@@ -188,7 +191,7 @@ def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ({"splits": ["random-0", "random-0"]}, "splits", "'random-0' is named twice"),
         ({"methods": ["focal", {"name": "focal"}]}, "methods", "'focal' is named twice"),
         ({"methods": [{"nam": "focal"}]}, "methods.0.nam",
-         "unknown key; allowed here: code, name, recipe, set"),
+         "unknown key; allowed here: name, plugin, recipe, s"),
         ({"training_by_dataset": {"mesh": {}}}, "training_by_dataset", "'mesh' is not among"),
         ({"training_by_dataset": {"hiv": {"epoch": 3}}}, "training_by_dataset.hiv.epoch",
          "unknown key; allowed here: batch_size"),
@@ -399,7 +402,7 @@ def test_names_of_splits_and_seed_blocks_round_trip(first: int, more: int, kind:
 
 @given(st.text(max_size=12))
 def test_other_text_is_neither_split_nor_seed_block(text: str) -> None:
-    if not re.fullmatch(r"(random|standard|scaffold)-\d+|official", text):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(-[0-9]+)?", text):
         with pytest.raises(ValueError, match="is not a split"):
             parse_split(text)
     if not re.fullmatch(r"\d+-\d+", text):
@@ -407,14 +410,14 @@ def test_other_text_is_neither_split_nor_seed_block(text: str) -> None:
             parse_seeds(text)
 
 
-@pytest.mark.parametrize("name", ["random-0\n", "official\n", "random-0 ", "random--1"])
+@pytest.mark.parametrize("name", ["random-0\n", "official\n", "random-0 ", "random--1", "random-٣"])
 def test_a_split_with_something_around_it_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a split"):
         parse_split(name)
 
 
-def test_the_official_split_has_seed_0() -> None:
-    assert parse_split("official") == ("official", 0)
+def test_a_split_may_have_no_seed() -> None:
+    assert parse_split("official") == ("official", None)
 
 
 def test_a_number_that_yaml_takes_for_text_is_told_how_to_be_written(tmp_path: Path) -> None:
@@ -536,3 +539,55 @@ def test_a_results_folder_is_one_that_snakemake_takes_as_it_stands(
 ) -> None:
     message = refusal(read_benchmark, written(tmp_path, BENCHMARK | {"results": folder}))
     assert "key results: found" in message
+
+
+# ------------------------------------------------------------------------------------ schemas
+
+SCHEMAS = {kind: Draft202012Validator(schema(kind)) for kind in KINDS}
+FILES = {
+    "benchmark": [CONFIG / "config.yaml", *CONFIG.glob("benchmarks/*.yaml")],
+    "dataset": [*CONFIG.glob("datasets/*.yaml")],
+    "encoder": [*CONFIG.glob("encoders/*.yaml")],
+    "method": [*CONFIG.glob("methods/*/*.yaml")],
+    "table": [*CONFIG.glob("tables/*.yaml")],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_schema_of_a_kind_is_up_to_date_and_fits_its_files(kind: str) -> None:
+    kept = CONFIG / f"schemas/{kind}.json"
+    assert read_json(kept) == schema(kind), f"renew with: {COMMAND}"
+    assert FILES[kind]
+    for path in FILES[kind]:
+        faults = SCHEMAS[kind].iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))
+        assert [(path, fault.json_path, fault.message) for fault in faults] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "change"),
+    [
+        ("benchmark", "config.yaml", {"epochs": 3}),
+        ("benchmark", "config.yaml", {"training": {"epochs": "many"}}),
+        ("benchmark", "config.yaml", {"methods": [{"recipe": "focal"}]}),
+        ("dataset", "datasets/hiv.yaml", {"columns": {"smile": "smiles"}}),
+        ("encoder", "encoders/gcn.yaml", {"kind": "gnc"}),
+        ("method", "methods/reweighting/focal.yaml", {"loss": {"name": "focl"}}),
+        ("method", "methods/reweighting/focal.yaml", {"loss": {"name": "focal", "gamma": "2"}}),
+        ("table", "tables/head_tail.yaml", {"columns": 3}),
+    ],
+)
+def test_a_schema_sees_unknown_keys_and_wrong_types(
+    kind: str, file: str, change: dict[str, Any]
+) -> None:
+    content = yaml.safe_load((CONFIG / file).read_text(encoding="utf-8"))
+    assert SCHEMAS[kind].is_valid(content)
+    assert not SCHEMAS[kind].is_valid({**content, **change})
+
+
+def test_editors_are_told_which_schema_is_for_which_file() -> None:
+    told = read_json(CONFIG.parent / ".vscode/settings.json")["yaml.schemas"]
+    found = {}
+    for place, patterns in told.items():
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        found[Path(place).stem] = sorted(p for q in patterns for p in CONFIG.parent.glob(q))
+    assert found == {kind: sorted(paths) for kind, paths in FILES.items()}

@@ -21,9 +21,10 @@ from drugtail.config.catalogue import Catalogue, read_recipe
 from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
+from drugtail.data.strategy import STRATEGIES
 from drugtail.listing import COMMAND, address, methods, methods_page, needs
 from drugtail.methods.losses import LOSSES
-from drugtail.plugins import component_registries, load_plugin, recipe_model
+from drugtail.plugins import all_registries, component_registries, load_plugin, recipe_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, write_json
@@ -50,6 +51,15 @@ def tilted(settings, batch):
 CODE = HEAD + SETTINGS + LOSS
 RECIPE = {"name": "mine", "family": "other", "idea": "An idea."}
 Write = Callable[..., Path]
+CUT = """\
+from drugtail.data.strategy import STRATEGIES, Strategy
+
+
+@STRATEGIES.register("odd")
+class Odd(Strategy):
+    def cut(self, molecules, rng):
+        return ["train"] * len(molecules)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +67,7 @@ def _as_it_was() -> Iterator[None]:
     """Take out again what a test registered."""
     yield
     for path in list(plugins._loaded):
-        plugins._forget(component_registries(), plugins._loaded.pop(path).names)
+        plugins._forget(all_registries(), plugins._loaded.pop(path).names)
 
 
 @pytest.fixture
@@ -193,6 +203,16 @@ def test_a_file_is_loaded_once_and_again_after_a_change(write: Write) -> None:
     assert not (path.parent / "__pycache__").exists()
 
 
+def test_a_file_may_add_a_split_alone_or_beside_components(write: Write) -> None:
+    assert load_plugin(write(CUT)).names == {"splits": ("odd",)}
+    both = load_plugin(write(CODE + "\n\n" + CUT.replace('"odd"', '"even"'))).names
+    assert both == {"loss": ("tilted",), "splits": ("even",)}
+    assert "odd" not in STRATEGIES.names()
+    write(CODE)
+    load_plugin(write(CODE))
+    assert "even" not in STRATEGIES.names()
+
+
 def test_two_files_stand_beside_each_other(write: Write) -> None:
     load_plugin(write(CODE))
     load_plugin(write(CODE.replace('"tilted"', '"leaning"'), "other.py"))
@@ -205,7 +225,7 @@ FAULTS = {
     "exit": ("import sys\nsys.exit('no')\n", "line 2: SystemExit: no; mend the file"),
     "import": ("import nothing_like_it\n", "line 1: ModuleNotFoundError: .*nothing_like_it"),
     "not text": ("x = '\0'\n", "SyntaxError|ValueError"),
-    "nothing": (HEAD, r'registers no component; decorate a function, .* with @LOSSES\.reg'),
+    "nothing": (HEAD, r'registers nothing; decorate a function, .* with @LOSSES\.reg'),
     "taken": (
         CODE.replace('"tilted"', '"focal"'),
         "line 8: ValueError: loss 'focal' is registered twice; choose another name",
@@ -230,6 +250,10 @@ FAULTS = {
         "from __future__ import annotations\n" + CODE.replace("tilt: float", "tilt: flaot"),
         "settings class Tilted: .*flaot",
     ),
+    "taken split": (CUT.replace('"odd"', '"scaffold"'), "strategy 'scaffold' is registered twice"),
+    "name of a split": (CUT.replace('"odd"', '"odd-0"'), "'odd-0': use letters, digits and _"),
+    "no cut": (CUT.replace("def cut", "def cuts"), "derived from .*Strategy that has the met"),
+    "no strategy": (CUT.replace("(Strategy)", ""), "'odd': register a class derived from"),
 }  # fmt: skip
 
 
@@ -239,12 +263,13 @@ def test_a_faulty_file_is_refused_by_name_and_leaves_nothing_behind(
 ) -> None:
     code, says = FAULTS[fault]
     path = write(code)
-    before = {key: registry.names() for key, registry in component_registries().items()}
+    registries = all_registries()
+    before = {key: registry.names() for key, registry in registries.items()}
     with pytest.raises(DrugtailError) as error:
         load_plugin(path)
     assert str(error.value).startswith(f"{path}: ")
     assert re.search(says, str(error.value), re.DOTALL), str(error.value)
-    assert {key: registry.names() for key, registry in component_registries().items()} == before
+    assert {key: registry.names() for key, registry in registries.items()} == before
     # What was mended is loaded as if nothing had been.
     write(CODE)
     assert load_plugin(path).names == {"loss": ("tilted",)}
@@ -299,14 +324,19 @@ def test_a_benchmark_names_recipe_and_code_by_path(
     write(CODE)
     write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml")
     monkeypatch.chdir(tmp_path)
-    made = plan({"name": "mine", "recipe": "mine.yaml", "code": "mine.py"})
+    made = plan({"name": "mine", "recipe": "mine.yaml", "plugin": "mine.py"})
     assert made.recipes["mine"].loss.name == "tilted"
-    assert made.code_path("mine") == Path("mine.py")
-    assert made.code_path("cross_entropy") is None
-    assert made.wanted("demo", "gcn", "mine")["code"] == file_digest(Path("mine.py"))
-    assert "code" not in made.wanted("demo", "gcn", "cross_entropy")
+    assert made.method_plugin("mine") == Path("mine.py")
+    assert made.method_plugin("cross_entropy") is None
+    assert made.wanted("demo", "gcn", "mine")["plugin"] == file_digest(Path("mine.py"))
+    assert "plugin" not in made.wanted("demo", "gcn", "cross_entropy")
     variant = plan(
-        {"name": "steep", "recipe": "mine.yaml", "code": "mine.py", "settings": {"loss.tilt": 9.0}}
+        {
+            "name": "steep",
+            "recipe": "mine.yaml",
+            "plugin": "mine.py",
+            "settings": {"loss.tilt": 9.0},
+        }
     )
     assert variant.recipes["steep"].name == "steep"
     assert variant.wanted("demo", "gcn", "steep")["recipe"]["loss"]["tilt"] == 9.0
@@ -322,7 +352,7 @@ def test_a_benchmark_names_recipe_and_code_by_path(
 
 
 def test_code_may_serve_a_recipe_of_the_catalogue(write: Write) -> None:
-    choice = {"name": "mine", "recipe": "cross_entropy", "code": str(write(CODE))}
+    choice = {"name": "mine", "recipe": "cross_entropy", "plugin": str(write(CODE))}
     made = plan({**choice, "settings": {"loss.name": "tilted"}})
     assert made.recipes["mine"].loss.name == "tilted"
 
@@ -331,7 +361,7 @@ def test_code_may_serve_a_recipe_of_the_catalogue(write: Write) -> None:
     ("choice", "says"),
     [
         ({"recipe": "none.yaml"}, "none.yaml: no such file"),
-        ({"recipe": "cross_entropy", "code": "none.py"}, "none.py: no such file"),
+        ({"recipe": "cross_entropy", "plugin": "none.py"}, "none.py: no such file"),
         ({"recipe": "none"}, "methods: 'none' is unknown"),
     ],
 )
@@ -349,14 +379,14 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_checks_a_recipe_outside_the_catalogue(write: Write) -> None:
     recipe, code = write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"), write(CODE)
-    done = command("check", "--method", recipe, "--code", code)
+    done = command("check", "--method", recipe, "--plugin", code)
     assert (done.returncode, done.stdout) == (0, f"{recipe}: good\n")
     without = command("check", "--method", recipe)
     assert without.returncode == 1
     assert f"{recipe}: key loss.name: " in without.stderr
-    assert "name the recipe" in command("check", "--code", code).stderr
+    assert "name the recipe" in command("check", "--plugin", code).stderr
     write("1 / 0\n")
-    faulty = command("check", "--method", recipe, "--code", code)
+    faulty = command("check", "--method", recipe, "--plugin", code)
     assert faulty.returncode == 1
     assert f"drugtail: error: {code}: line 1: ZeroDivisionError" in faulty.stderr
     assert "Traceback" not in faulty.stderr
@@ -399,11 +429,11 @@ def bayes(settings, seed, threads):
     block = Block(
         **make_files((30, 20, 10)).inputs("morgan"), recipe=recipe,
         encoder=FingerprintEncoder(name="morgan", kind="fingerprint"), training=Training(),
-        seeds=[0], code=code, device="cpu",
+        seeds=[0], plugin=code, device="cpu",
     )  # fmt: skip
     train_block(block, tmp_path / "out")
     manifest = read_json(tmp_path / "out/manifest.json")
-    assert manifest["inputs"]["code"] == {"path": str(code), "sha256": file_digest(code)}
+    assert manifest["inputs"]["plugin"] == {"path": str(code), "sha256": file_digest(code)}
     logits = read_parquet(tmp_path / "out/predictions.parquet").filter(like="logit_").to_numpy()
     assert np.isfinite(logits).all()
     assert np.exp(logits).sum(axis=1) == pytest.approx(1, abs=1e-4)
@@ -439,7 +469,7 @@ def test_a_checkpoint_is_used_if_the_file_is_as_it_was(
             **make_files((30, 20, 10)).inputs(),
             recipe=read_recipe(recipe, model=recipe_model(code)),
             encoder=GraphEncoder(name="tiny", kind="gcn", layers=1, width=8, head=[8]),
-            training=Training(epochs=2, batch_size=16), seeds=[0], code=code, device="cpu",
+            training=Training(epochs=2, batch_size=16), seeds=[0], plugin=code, device="cpu",
         )  # fmt: skip
         checkpoints = tmp_path / "checkpoints"
         train_block(block, tmp_path / "out", checkpoints=checkpoints, checkpoint_seconds=0)

@@ -1,6 +1,8 @@
 """Samplers, classification losses, class weights, views and the registry of parts."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -465,6 +467,21 @@ def test_a_name_cannot_be_registered_twice() -> None:
     with pytest.raises(ValueError, match="loss 'a' is registered twice"):
         registry.register("a")(lambda: 2)
     assert registry["a"]() == 1
+
+
+def test_a_registry_of_a_package_imports_what_is_asked_for_alone() -> None:
+    program = (
+        "import sys; from drugtail.data.strategy import STRATEGIES as found\n"
+        "loaded = lambda: {m.split('.')[-1] for m in sys.modules if 'data.strategies.' in m}\n"
+        "print(found.names(), loaded(), found['random'].__name__, loaded())\n"
+        "try: found.register('scaffold')(int)\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "['official', 'random', 'scaffold', 'standard'] set() Random {'random'}",
+        "split strategy 'scaffold' is registered twice; choose another name",
+    ]
 
 
 # ----------------------------------------------------- logit adjustment and class_separability

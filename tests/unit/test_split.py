@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
@@ -16,13 +17,8 @@ from hypothesis import strategies as st
 from drugtail.data.generate import generate_reactions
 from drugtail.data.groups import class_groups
 from drugtail.data.prepare import parse_molecules
-from drugtail.data.split import (
-    random_split,
-    scaffold_split,
-    split_dataset,
-    standard_split,
-    summarise_split,
-)
+from drugtail.data.split import split_dataset, summarise_split
+from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 
@@ -32,6 +28,17 @@ SIZES = st.lists(st.integers(3, 120), min_size=2, max_size=6)
 
 def labels_of(sizes: list[int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+
+
+def cut(name: str, rng: np.random.Generator, **columns: np.ndarray) -> np.ndarray:
+    """Subset per molecule."""
+    return STRATEGIES[name]().cut(pd.DataFrame(columns), rng)
+
+
+def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Subset per molecule, and how many cuts were drawn."""
+    standard = STRATEGIES["standard"]()
+    return standard.cut(pd.DataFrame({"label": labels}), rng), standard.facts["draws"]
 
 
 def table(labels: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
@@ -44,7 +51,7 @@ def table(labels: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
 @given(SIZES, st.integers(0, 2**31))
 def test_random_split_is_70_10_20_in_every_class(sizes: list[int], seed: int) -> None:
     labels = labels_of(sizes)
-    counts = table(labels, random_split(labels, np.random.default_rng(seed)))
+    counts = table(labels, cut("random", np.random.default_rng(seed), label=labels))
     assert counts["unused"].sum() == 0
     assert (counts[["train", "valid", "test"]] >= 1).all(axis=None)
     for size, (train, valid, test, _) in zip(sizes, counts.to_numpy(), strict=True):
@@ -100,7 +107,7 @@ SCAFFOLDS = st.lists(
 @given(SCAFFOLDS, st.integers(0, 2**31))
 def test_scaffold_split_keeps_scaffolds_together(scaffolds: list[str], seed: int) -> None:
     keys = np.array(scaffolds, dtype=object)
-    parts = scaffold_split(keys, np.random.default_rng(seed))
+    parts = cut("scaffold", np.random.default_rng(seed), scaffold=keys)
     for scaffold in set(scaffolds) - {""}:
         assert len(set(parts[keys == scaffold])) == 1
         if scaffolds.count(scaffold) > len(keys) / 20:
@@ -112,7 +119,7 @@ def test_scaffold_split_keeps_scaffolds_together(scaffolds: list[str], seed: int
 
 def test_scaffold_split_is_70_10_20_and_differs_by_seed() -> None:
     keys = np.array([f"s{i // 4}" if i < 800 else "" for i in range(1_000)], dtype=object)
-    found = [scaffold_split(keys, np.random.default_rng(seed)) for seed in range(3)]
+    found = [cut("scaffold", np.random.default_rng(seed), scaffold=keys) for seed in range(3)]
     for parts in found:
         assert (parts == "test").sum() == pytest.approx(200, abs=4)
         assert (parts == "valid").sum() == pytest.approx(100, abs=4)
@@ -281,8 +288,35 @@ def test_a_split_without_training_molecules_of_a_class_is_refused(tmp_path: Path
 
 
 def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DrugtailError, match="'stratified': use random, standard, scaffold"):
+    with pytest.raises(DrugtailError, match="'stratified': there are official, random, sc"):
         split_dataset(molecules(tmp_path, [9, 6]), "stratified", 0, tmp_path / "split")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda subsets: subsets[:-1], r"has shape \[38\] for 39 molecules"),
+        (lambda subsets: np.where(np.arange(39) == 4, "tset", subsets), "molecule 4 into 'tset'"),
+        (lambda subsets: np.where(np.arange(39) == 4, np.nan, subsets), "molecule 4 into nan"),
+        (lambda subsets: np.where(subsets == "valid", "train", subsets), "leaves valid empty"),
+        (lambda subsets: np.where(subsets == "test", "unused", subsets), "leaves test empty"),
+    ],
+)
+def test_what_is_no_cut_of_the_molecules_is_refused(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], says: str
+) -> None:
+    @STRATEGIES.register("faulty")
+    class Faulty(Strategy):
+        def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+            return change(STRATEGIES["random"]().cut(molecules, rng).astype(object))
+
+    try:
+        with pytest.raises(DrugtailError, match=says) as error:
+            split_dataset(molecules(tmp_path, [30, 9]), "faulty", 2, tmp_path / "split")
+    finally:
+        STRATEGIES.forget("faulty")
+    assert "molecules.parquet: split faulty-2" in str(error.value)
+    assert not (tmp_path / "split.parquet").exists()
 
 
 # ------------------------------------------------------------------------------------ groups

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from project import PROJECT, Project, listed_jobs, make_project
+from walkthrough import shown_commands, shown_files
 
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.files import read_json
@@ -33,14 +34,12 @@ def page() -> str:
 
 def files() -> dict[str, str]:
     """Path -> content of the files that the page shows."""
-    found = re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```$", page(), re.DOTALL | re.MULTILINE)
-    return dict(found)
+    return shown_files(page())
 
 
 def commands() -> list[str]:
     """The commands of the page, in order."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", page(), re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines()]
+    return shown_commands(page())
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,7 @@ def test_the_runs_differ_by_the_loss_alone_and_name_the_file(
         assert manifest["settings"]["recipe"]["loss"].get("epsilon") == epsilon
         if epsilon is not None:
             digest = file_digest(followed[0].folder / "my/poly1.py")
-            assert manifest["inputs"]["code"] == {"path": "my/poly1.py", "sha256": digest}
+            assert manifest["inputs"]["plugin"] == {"path": "my/poly1.py", "sha256": digest}
         history = pd.read_parquet(folder / "history.parquet")
         losses[method] = history.query("epoch == 0")["loss"].mean()
     # Each molecule of three classes adds about 2/3 epsilon at first.

@@ -569,8 +569,7 @@ def test_names_with_spaces_and_quotes_reach_the_commands_whole(changeable: Proje
     )
     log = changeable.snakemake("--dry-run").stdout
     assert "--experiment 'Long tails'" in log
-    # YAML's own quotes, without which it would be the number 5.
-    assert """--set 'method.name='"'"'05'"'"''""" in log
+    assert "--block tiny/random-0/gcn/05-" in log
 
 
 @pytest.mark.parametrize(
@@ -588,7 +587,10 @@ def test_names_with_spaces_and_quotes_reach_the_commands_whole(changeable: Proje
         ("seeds: [0-1]", "seeds: [0, 1]", r"key seeds: found 0; a block of seeds is first-last"),
         ("seeds: [0-1]", "encoders: [morgan]\nseeds: [0-1]", r"encoders: morgan: .*leave `enco"),
         ("seeds: [0-1]", "seeds: [0-2, 2-4]", r"block '2-4' overlaps block '0-2' at seed 2"),
-        ("random-0", "rando-0", r"'rando-0' is not a split; use random-S"),
+        ("random-0", "rando-0", r"there is no strategy 'rando'; there are official, random, sc"),
+        ("random-0]", "random]", r"splits: random: add a split seed, for example random-0"),
+        ("random-0]", "official-1]", r"splits: official-1: official knows no seeds"),
+        ("random-0]", "random 0]", r"'random 0' is not a split; write a strategy and a split se"),
         (
             "classifier.n_estimators",
             "classifier.tree",

@@ -37,7 +37,7 @@ Replaced = Annotated[
 ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
-OwnCode = Annotated[
+PluginFile = Annotated[
     Path | None, typer.Option(help="Python file with components of your own that the recipe names.")
 ]
 MethodFile = Annotated[
@@ -51,7 +51,7 @@ BlockOption = Annotated[
     str | None,
     typer.Option(
         help="Folder below results/runs/ of a block of the plan that DRUGTAIL_PLAN names; instead "
-        "of --method, --encoder, --set and --code."
+        "of --method, --encoder, --set and --plugin."
     ),
 ]
 Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
@@ -154,13 +154,20 @@ def prepare(
 @app.command()
 def split(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
-    strategy: Annotated[str, typer.Option(help="random, standard, scaffold or official")],
+    strategy: Annotated[str, typer.Option(help="One of `drugtail list splits`.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
     seed: Annotated[int, typer.Option(min=0, help="Split seed.")] = 0,
+    plugin: Annotated[
+        Path | None, typer.Option(help="Python file with the strategy, if it is one of your own.")
+    ] = None,
 ) -> None:
     """Cut a data set into train, valid and test, and summarise the cut."""
     from drugtail.data.split import split_dataset
 
+    if plugin is not None:
+        from drugtail.plugins import load_plugin
+
+        load_plugin(plugin)
     split_dataset(molecules, strategy, seed, output)
 
 
@@ -190,7 +197,7 @@ def train(
     block: BlockOption = None,
     method: MethodFile = None,
     encoder: EncoderFile = None,
-    code: OwnCode = None,
+    plugin: PluginFile = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
@@ -211,7 +218,7 @@ def train(
     """Train a block: one data set, split, encoder and method, and a run of seeds."""
     from drugtail.config.search_space import read_tuned, with_settings
 
-    asked = _asked(block, method, encoder, set_, code)
+    asked = _asked(block, method, encoder, set_, plugin)
     recipe, training = asked.recipe, asked.training
     known = _seeds(seeds)
     if tuned is not None:
@@ -223,7 +230,7 @@ def train(
     train_block(
         Block(
             molecules, split, features, recipe, asked.encoder, training, known,
-            code=asked.code, tuned=tuned, device=device, threads=threads,
+            plugin=asked.plugin, tuned=tuned, device=device, threads=threads,
         ),
         output,
         checkpoints=checkpoints,
@@ -241,7 +248,7 @@ def tune(
     block: BlockOption = None,
     method: MethodFile = None,
     encoder: EncoderFile = None,
-    code: OwnCode = None,
+    plugin: PluginFile = None,
     seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
     set_: Annotated[
         list[str] | None,
@@ -253,7 +260,7 @@ def tune(
     """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
     from drugtail.config.search_space import check_space
 
-    asked = _asked(block, method, encoder, set_, code)
+    asked = _asked(block, method, encoder, set_, plugin)
     check_space(asked.space, asked.recipe, asked.training, block or str(method))
     from drugtail.training.block import Block
     from drugtail.training.tune import tune_block
@@ -261,7 +268,7 @@ def tune(
     tune_block(
         Block(
             molecules, split, features, asked.recipe, asked.encoder, asked.training, _seeds(seeds),
-            code=asked.code, device=device, threads=threads,
+            plugin=asked.plugin, device=device, threads=threads,
         ),
         asked.space,
         trials,
@@ -276,7 +283,7 @@ class _Asked(NamedTuple):
     encoder: GraphEncoder | FingerprintEncoder
     training: Training
     space: dict[str, Space]
-    code: Path | None
+    plugin: Path | None
 
 
 def _asked(
@@ -284,26 +291,26 @@ def _asked(
     method: Path | None,
     encoder: Path | None,
     assignments: list[str] | None,
-    code: Path | None,
+    plugin: Path | None,
 ) -> _Asked:
     """Find out what is asked for: a block of the plan in force, or files named by hand."""
     if block is None:
         if method is None or encoder is None:
             raise DrugtailError("name what to train: --method and --encoder, or --block of a plan")
-        return _asked_by_hand(method, encoder, assignments, code)
-    if method is not None or encoder is not None or assignments or code is not None:
-        raise DrugtailError("--block says everything; leave --method, --encoder, --set, --code out")
+        return _asked_by_hand(method, encoder, assignments, plugin)
+    if method is not None or encoder is not None or assignments or plugin is not None:
+        raise DrugtailError("--block says all; leave --method, --encoder, --set and --plugin out")
     plan = _plan_in_force("--block")
     planned = plan.block(block)
     recipe, training = plan.resolved_settings(planned.dataset, planned.method)
     return _Asked(
         recipe, plan.encoders[planned.encoder], training, plan.space(planned.method),
-        plan.code_path(planned.method),
+        plan.method_plugin(planned.method),
     )  # fmt: skip
 
 
 def _asked_by_hand(
-    method: Path, encoder: Path, assignments: list[str] | None, code: Path | None
+    method: Path, encoder: Path, assignments: list[str] | None, plugin: Path | None
 ) -> _Asked:
     from drugtail.config.base import merged
     from drugtail.config.catalogue import parse_assignments, read_encoder, read_recipe
@@ -317,10 +324,10 @@ def _asked_by_hand(
         if kind not in changes or not rest:
             raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
         changes[kind][rest] = value
-    recipe = read_recipe(method, changes["method"], recipe_model(code))
+    recipe = read_recipe(method, changes["method"], recipe_model(plugin))
     training = merged(Training(), changes["training"], where="--set training")
     space = free_space(recipe, changes["method"])
-    return _Asked(recipe, read_encoder(encoder), training, space, code)
+    return _Asked(recipe, read_encoder(encoder), training, space, plugin)
 
 
 def _plan_in_force(option: str) -> Plan:
@@ -617,7 +624,7 @@ def check(
         Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
     ] = None,
     method: Annotated[Path | None, typer.Option(help="A recipe outside the catalogue.")] = None,
-    code: OwnCode = None,
+    plugin: PluginFile = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
@@ -632,7 +639,7 @@ def check(
     from drugtail.evaluation.collect import check_complete
     from drugtail.plugins import recipe_model
 
-    if not config and runs is None and method is None and code is None:
+    if not config and runs is None and method is None and plugin is None:
         raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
     faults = []
     for path in config or []:
@@ -651,22 +658,31 @@ def check(
             faults.append(str(error) if named else f"{path}: {error}")
     if method is not None:
         try:
-            read_recipe(method, model=recipe_model(code))
+            read_recipe(method, model=recipe_model(plugin))
             print(f"{method}: good")
         except DrugtailError as error:
             faults.append(str(error))
-    elif code is not None:
-        faults.append("--code: name the recipe that it is for with --method")
+    elif plugin is not None:
+        faults.append("--plugin: name the recipe that it is for with --method")
     if faults:
         raise DrugtailError("\n".join(faults))
     if runs is not None:
         print(f"{runs}: all {check_complete(runs)} runs are finished")
 
 
+@app.command()
+def schemas(folder: Annotated[Path, typer.Argument(help="For example config/schemas.")]) -> None:
+    """Write JSON schemas of all kinds of YAML files, for editors."""
+    from drugtail.config.schema import write_schemas
+
+    write_schemas(folder)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="methods, datasets, encoders, tables, metrics or reference")
+        str,
+        typer.Argument(help="methods, datasets, splits, encoders, tables, metrics or reference"),
     ],
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -1,4 +1,4 @@
-"""What there is to choose from: methods, data sets, encoders, tables and metrics, in rows."""
+"""What there is to choose from, in rows: methods, data sets, splits, encoders, tables, metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.recipe import Family, Recipe, Reference
+from drugtail.data.strategy import STRATEGIES
 from drugtail.runtime.errors import DrugtailError
 
 COMMAND = "drugtail list methods --markdown > config/methods/README.md"
@@ -32,7 +33,7 @@ STAGES: dict[str, str] = {
     "two_phase": "molecules chosen and grafted anew, taught by the first stage",
 }
 
-KINDS = ("methods", "datasets", "encoders", "tables", "metrics")
+KINDS = ("methods", "datasets", "splits", "encoders", "tables", "metrics")
 
 
 def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -55,6 +56,8 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
         from drugtail.evaluation.metrics import metric_names
 
         return [{"name": name} for name in metric_names()], []
+    if kind == "splits":
+        return [_strategy(name) for name in STRATEGIES.names()], []
     if kind not in KINDS:
         raise DrugtailError(
             f"{kind!r} cannot be listed; use {', '.join(KINDS)} or reference (of all settings)"
@@ -74,6 +77,15 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
     if kind == "methods":
         return methods(read), faults
     return [_row(kind, one) for one in read], faults
+
+
+def _strategy(name: str) -> dict[str, Any]:
+    strategy = STRATEGIES[name]
+    return {
+        "name": f"{name}-S" if strategy.seeded else name,
+        "idea": (strategy.__doc__ or "").strip().partition("\n")[0],
+        "requires": list(strategy.requires),
+    }
 
 
 def list_as_text(kind: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -96,6 +108,8 @@ def _row(kind: str, one: Any) -> dict[str, Any]:
 
 
 def _shown(key: str, value: Any) -> str:
+    if key == "requires":
+        return f"(of data sets with: {', '.join(value)})"
     if key in ("reads", "needs"):
         return f"{key} {value if key == 'reads' else '; '.join(value)}"
     if isinstance(value, dict):

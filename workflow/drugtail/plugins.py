@@ -1,8 +1,8 @@
-"""Components of a method that live in a Python file of the user's, outside the package.
+"""What lives in a Python file of the user's, outside the package.
 
-The file registers functions together with the class of their settings; recipes that are read with
-it accept these settings like those of the package. It imports PyTorch, as components do, so a
-recipe that needs no such file is read without this module.
+The file registers components of a method, functions together with the class of their settings;
+recipes that are read with it accept these settings like those of the package. And it registers
+split strategies, which a benchmark names. Loading one imports PyTorch, as components do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import isabstract
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -21,10 +22,12 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import Field, create_model
 
 from drugtail.config.base import Settings, settings_in
+from drugtail.config.benchmark import SPLIT
 from drugtail.config.components.contrastive import ContrastiveSettings
 from drugtail.config.components.posthoc import PosthocSettings
 from drugtail.config.components.second_stage import SecondStageSettings
 from drugtail.config.recipe import Recipe
+from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.registry import Registry
 
@@ -34,6 +37,9 @@ BASES: dict[str, type[Settings]] = {
     "posthoc": PosthocSettings,
     "second_stage": SecondStageSettings,
 }
+
+# Where a plugin's split strategies stand beside its components.
+SPLITS = "splits"
 
 Components = Mapping[str, tuple[type[Settings], ...]]
 Model = TypeVar("Model", bound=Settings)
@@ -48,7 +54,8 @@ class Plugin:
     digest : str
         SHA-256 of its bytes, in hexadecimal.
     names : dict of str to tuple of str
-        Key of a recipe -> names of the components that it may have there now.
+        Key of a recipe -> names of the components that it may have there now; `SPLITS` -> split
+        strategies.
     recipe : type
         `Recipe` that accepts them.
     """
@@ -62,10 +69,10 @@ _loaded: dict[Path, Plugin] = {}
 
 
 def load_plugin(path: Path) -> Plugin:
-    """Run a user's file and register its components.
+    """Run a user's file and register what it adds.
 
-    A file that was loaded before is loaded again only if it has changed; then its earlier
-    components are taken out first. After an error none of its components is registered.
+    A file that was loaded before is loaded again only if it has changed; then what it had added is
+    taken out first. After an error nothing of it is registered.
 
     Parameters
     ----------
@@ -75,15 +82,16 @@ def load_plugin(path: Path) -> Plugin:
     Raises
     ------
     DrugtailError
-        If it is absent, fails, registers nothing, takes a name that is taken, or registers a
-        component without settings that fit; the message names the file and what to do.
+        If it is absent, fails, registers nothing, takes a name that is taken, registers a
+        component without settings that fit or a split strategy that is none; the message names
+        the file and what to do.
     """
     source = _read(path)
     place, digest = path.resolve(), hashlib.sha256(source).hexdigest()
     earlier = _loaded.get(place)
     if earlier is not None and earlier.digest == digest:
         return earlier
-    registries = component_registries()
+    registries = all_registries()
     if earlier is not None:
         _forget(registries, _loaded.pop(place).names)
     before = {key: registry.names() for key, registry in registries.items()}
@@ -97,15 +105,18 @@ def load_plugin(path: Path) -> Plugin:
 
     try:
         _run(path, source, f"drugtail_own_{path.stem}_{digest[:16]}")
+        if not added():
+            raise DrugtailError(
+                f"{path}: registers nothing; decorate a function, for example with "
+                f'@LOSSES.register("{path.stem}", <its settings class>)'
+            )
         components = {
             key: tuple(_settings(path, key, registries[key], name) for name in names)
             for key, names in added().items()
+            if key != SPLITS
         }
-        if not components:
-            raise DrugtailError(
-                f"{path}: registers no component; decorate a function, for example with "
-                f'@LOSSES.register("{path.stem}", <its settings class>)'
-            )
+        for name in added().get(SPLITS, ()):
+            _check_strategy(path, name)
         _loaded[place] = Plugin(digest, added(), extended_recipe(components))
     except BaseException:
         _forget(registries, added())
@@ -113,9 +124,14 @@ def load_plugin(path: Path) -> Plugin:
     return _loaded[place]
 
 
-def recipe_model(code: Path | None) -> type[Recipe]:
+def recipe_model(plugin: Path | None) -> type[Recipe]:
     """Return the class that reads recipes, with the components of a plugin if one is named."""
-    return Recipe if code is None else load_plugin(code).recipe
+    return Recipe if plugin is None else load_plugin(plugin).recipe
+
+
+def all_registries() -> dict[str, Registry[Any]]:
+    """What a plugin can add to: the registries of components, and that of split strategies."""
+    return {**component_registries(), SPLITS: STRATEGIES}
 
 
 def component_registries() -> dict[str, Registry[Any]]:
@@ -250,6 +266,20 @@ def _settings(path: Path, key: str, registry: Registry[Any], name: str) -> type[
             f'name: Literal["{name}"]'
         )
     return settings
+
+
+def _check_strategy(path: Path, name: str) -> None:
+    """Refuse a split strategy that no split can be named after, or that is none."""
+    if not SPLIT.fullmatch(name) or "-" in name:
+        raise DrugtailError(
+            f"{path}: split strategy {name!r}: use letters, digits and _ alone, a letter first"
+        )
+    found: Any = STRATEGIES[name]
+    if not (isinstance(found, type) and issubclass(found, Strategy)) or isabstract(found):
+        raise DrugtailError(
+            f"{path}: split strategy {name!r}: register a class derived from "
+            "drugtail.data.strategy.Strategy that has the method `cut`"
+        )
 
 
 def _forget(registries: Mapping[str, Registry[Any]], names: Mapping[str, tuple[str, ...]]) -> None:

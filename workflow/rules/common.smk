@@ -11,6 +11,7 @@ from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, parse_split
 from drugtail.config.catalogue import Catalogue
+from drugtail.data.strategy import STRATEGIES
 from drugtail.report.plots import PLOTS
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
@@ -173,7 +174,22 @@ def get_register_part(wildcards, *fields):
 def get_split_axis(wildcards, axis):
     """Strategy or seed of a split."""
     strategy, seed = parse_split(wildcards.split)
-    return {"strategy": strategy, "seed": seed}[axis]
+    return {"strategy": strategy, "seed": seed or 0}[axis]
+
+
+def get_split_plugin(wildcards):
+    """The option that names the file of a strategy of the user's own; else none."""
+    plugin = PLAN.split_plugin(wildcards.split)
+    return [] if plugin is None else ["--plugin", str(plugin)]
+
+
+def get_split_code(wildcards):
+    """Digest of what cuts a split: one strategy, no other."""
+    strategy, _ = parse_split(wildcards.split)
+    plugin = PLAN.split_plugin(wildcards.split)
+    if plugin is not None:
+        return [get_code("drugtail.data.split"), file_digest(plugin)]
+    return [get_code("drugtail.data.split", STRATEGIES.module(strategy))]
 
 
 def get_local_files(wildcards):

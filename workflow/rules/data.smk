@@ -95,12 +95,13 @@ rule split_dataset:
         stem=subpath(output.subsets, strip_suffix=".parquet"),
         strategy=lambda w: get_split_axis(w, "strategy"),
         seed=lambda w: get_split_axis(w, "seed"),
-        code=get_code("drugtail.data.split"),
+        plugin=get_split_plugin,
+        code=get_split_code,
     message:
         "Cutting {wildcards.dataset} into train, valid and test: {wildcards.split}"
     shell:
         "drugtail split --molecules {input:q} --strategy {params.strategy:q} --seed {params.seed:q} "
-        "--output {params.stem:q} 2>&1 | tee {log:q}"
+        "{params.plugin:q} --output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule featurize_dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drugtail.config.base import merged, validated
-from drugtail.config.benchmark import Benchmark, MethodChoice
+from drugtail.config.benchmark import Benchmark, MethodChoice, parse_split
 from drugtail.config.catalogue import AnyEncoder, Catalogue, read_recipe
 from drugtail.config.dataset import Dataset
 from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
@@ -19,7 +19,8 @@ from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
 from drugtail.config.table import Table
 from drugtail.config.training import Training
-from drugtail.plugins import recipe_model
+from drugtail.data.strategy import STRATEGIES
+from drugtail.plugins import SPLITS, load_plugin, recipe_model
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -104,6 +105,9 @@ class Source(Protocol):
     def method(self, choice: MethodChoice, where: str) -> Recipe:
         """Return the recipe of a method with what the benchmark changes of it."""
 
+    def plugin(self, path: Path) -> Path:
+        """Return a plugin of the benchmark, if it is still the one that was planned with."""
+
 
 class FromCatalogue:
     """What a benchmark names, read from the folder of configuration."""
@@ -117,10 +121,14 @@ class FromCatalogue:
         """Read a recipe; `where` names the place of its changes in messages."""
         name = choice.recipe or choice.name
         path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
-        code = None if choice.code is None else Path(choice.code)
+        plugin = None if choice.plugin is None else Path(choice.plugin)
         renamed = {"name": choice.name} if path.stem != choice.name else {}
-        recipe = read_recipe(path, model=recipe_model(code))
+        recipe = read_recipe(path, model=recipe_model(plugin))
         return merged(recipe, {**renamed, **choice.settings}, where=where)
+
+    def plugin(self, path: Path) -> Path:
+        """Return the plugin."""
+        return path
 
 
 class FromPlan:
@@ -151,13 +159,29 @@ class FromPlan:
             If its plugin has changed since the plan was made.
         """
         part = self._part("methods", choice.name)
-        code = None if choice.code is None else Path(choice.code)
-        if code is not None and file_digest(code) != part["code"]:
+        plugin = None if choice.plugin is None else Path(choice.plugin)
+        if plugin is not None:
+            self._check_unchanged(plugin, part["plugin"])
+        return validated(recipe_model(plugin), part["recipe"], self.path)
+
+    def plugin(self, path: Path) -> Path:
+        """Return a plugin of the benchmark.
+
+        Raises
+        ------
+        DrugtailError
+            If it has changed since the plan was made.
+        """
+        self._check_unchanged(path, self._part("plugins", str(path)))
+        return path
+
+    def _check_unchanged(self, path: Path, planned: str) -> None:
+        found = file_digest(path)
+        if found != planned:
             raise DrugtailError(
-                f"{code}: has changed since {self.path} was made (SHA-256 {file_digest(code)[:16]}…"
-                f", was {part['code'][:16]}…); start the benchmark again"
+                f"{path}: has changed since {self.path} was made (SHA-256 {found[:16]}…"
+                f", was {planned[:16]}…); start the benchmark again"
             )
-        return validated(recipe_model(code), part["recipe"], self.path)
 
     def _part(self, kind: str, name: str) -> Any:
         if name not in self.resolved[kind]:
@@ -186,6 +210,12 @@ class Plan:
         if isinstance(source, Catalogue):
             source = FromCatalogue(source)
         self.benchmark = benchmark
+        # Split strategies that they register -> the file.
+        self.split_plugins = {
+            name: path
+            for path in map(Path, benchmark.plugins)
+            for name in load_plugin(source.plugin(path)).names.get(SPLITS, ())
+        }
         self.datasets = {name: source.dataset(name) for name in benchmark.datasets}
         self.tables = {name: source.table(name) for name in benchmark.tables}
         where = f"benchmark {benchmark.name}: methods"
@@ -233,12 +263,31 @@ class Plan:
         return chosen
 
     def _check_splits(self) -> None:
-        for name, dataset in self.datasets.items():
-            has_official = dataset.official is not None or dataset.columns.split is not None
-            if "official" in self.benchmark.splits and not has_official:
+        where = f"benchmark {self.benchmark.name}: splits"
+        for split in self.benchmark.splits:
+            name, seed = parse_split(split)
+            # Those of a plugin that another benchmark named are not this one's.
+            if name not in STRATEGIES.names() or (
+                STRATEGIES.module(name) is None and name not in self.split_plugins
+            ):
                 raise DrugtailError(
-                    f"benchmark {self.benchmark.name}: splits: official: data set {name!r} has no "
-                    "published split; use random-0, standard-0 or scaffold-0"
+                    f"{where}: {split}: there is no strategy {name!r}; there are "
+                    f"{', '.join(STRATEGIES.names())}; one of your own needs its file in `plugins`"
+                )
+            strategy = STRATEGIES[name]
+            if strategy.seeded and seed is None:
+                raise DrugtailError(f"{where}: {split}: add a split seed, for example {name}-0")
+            if not strategy.seeded and seed is not None:
+                raise DrugtailError(f"{where}: {split}: {name} knows no seeds; write {name}")
+            if "official" in strategy.requires:
+                self._check_official(f"{where}: {split}")
+
+    def _check_official(self, where: str) -> None:
+        for name, dataset in self.datasets.items():
+            if dataset.official is None and dataset.columns.split is None:
+                raise DrugtailError(
+                    f"{where}: data set {name!r} has no published split; use random-0, standard-0 "
+                    "or scaffold-0"
                 )
 
     def _check_tables(self) -> None:
@@ -268,16 +317,22 @@ class Plan:
             except DrugtailError as error:
                 raise DrugtailError(f"benchmark {benchmark.name}: {dataset}: {error}") from None
 
+    # ------------------------------------------------------------------------------ splits
+
+    def split_plugin(self, split: str) -> Path | None:
+        """Return the file that a split's strategy comes from; None if from the package."""
+        return self.split_plugins.get(parse_split(split)[0])
+
     # ----------------------------------------------------------------------------- methods
 
     def choice(self, method: str) -> MethodChoice:
         """Return what the benchmark says of a method."""
         return next(c for c in self.benchmark.methods if c.name == method)
 
-    def code_path(self, method: str) -> Path | None:
+    def method_plugin(self, method: str) -> Path | None:
         """Return the plugin with components of a method; None if it needs none."""
-        code = self.choice(method).code
-        return None if code is None else Path(code)
+        plugin = self.choice(method).plugin
+        return None if plugin is None else Path(plugin)
 
     def settings(self, method: str) -> str:
         """Return whether a method is trained as it stands (``default``) or as ``tuned``."""
@@ -319,7 +374,7 @@ class Plan:
         -------
         dict
             ``recipe`` and ``encoder``, for networks ``training``, the SHA-256 of the plugin
-            (``code``) if there is one, and the request to tune (``tuning``) if there is one.
+            (``plugin``) if there is one, and the request to tune (``tuning``) if there is one.
         """
         recipe, training = self.resolved_settings(dataset, method, tuned)
         settings: dict[str, Any] = {
@@ -328,9 +383,9 @@ class Plan:
         }
         if recipe.classifier is None:
             settings["training"] = training.model_dump(mode="json")
-        code = self.code_path(method)
-        if code is not None:
-            settings["code"] = file_digest(code)
+        plugin = self.method_plugin(method)
+        if plugin is not None:
+            settings["plugin"] = file_digest(plugin)
         if self.settings(method) == TUNED:
             settings["tuning"] = self._tuning_request(dataset, method)
         return settings
@@ -357,7 +412,7 @@ class Plan:
         return [
             PlannedBlock(
                 dataset, split, encoder, method, seeds, self._epochs(dataset, method),
-                self.settings(method), self._digest(dataset, encoder, method),
+                self.settings(method), self._digest(dataset, split, encoder, method),
             )
             for dataset, split, encoder, method in self._combinations()
             for seeds in self.benchmark.seeds
@@ -405,8 +460,11 @@ class Plan:
         classical = self.recipes[method].classifier is not None
         return 1 if classical else self.benchmark.training_for(dataset).epochs
 
-    def _digest(self, dataset: str, encoder: str, method: str) -> str:
+    def _digest(self, dataset: str, split: str, encoder: str, method: str) -> str:
         wanted = self.wanted(dataset, encoder, method)
+        plugin = self.split_plugin(split)
+        if plugin is not None:
+            wanted["split"] = file_digest(plugin)
         # The name of a variant stands beside the digest already.
         text = json.dumps({**wanted, "method": method}, sort_keys=True)
         return text_digest(text)[:DIGITS]
@@ -442,24 +500,26 @@ class Plan:
         """Everything the benchmark names, for a file that later edits do not change.
 
         ``benchmark``, ``datasets``, ``encoders``, ``tables`` and ``methods`` are the settings that
-        were given, by name (of a method with the SHA-256 of its plugin); ``blocks`` says which
-        folders below results/runs/ belong to it, and what is in them.
+        were given, by name (of a method with the SHA-256 of its plugin); ``plugins`` has the
+        SHA-256 of each of the benchmark's; ``blocks`` says which folders below results/runs/
+        belong to it, and what is in them.
         """
 
         def given(one: Any) -> Any:
             # What was left out stays so: a classical recipe may not name what it does not use.
             return one.model_dump(mode="json", exclude_unset=True)
 
-        codes = {name: self.code_path(name) for name in self.recipes}
+        plugins = {name: self.method_plugin(name) for name in self.recipes}
         return {
             "benchmark": given(self.benchmark),
+            "plugins": {str(path): file_digest(path) for path in map(Path, self.benchmark.plugins)},
             "datasets": {name: given(one) for name, one in self.datasets.items()},
             "encoders": {name: given(one) for name, one in self.encoders.items()},
             "tables": {name: given(one) for name, one in self.tables.items()},
             "methods": {
                 name: {
                     "recipe": given(recipe),
-                    "code": None if (code := codes[name]) is None else file_digest(code),
+                    "plugin": None if (path := plugins[name]) is None else file_digest(path),
                 }
                 for name, recipe in self.recipes.items()
             },

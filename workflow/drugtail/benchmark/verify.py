@@ -68,7 +68,7 @@ def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str
         if "training" in wanted:
             yield from _compared("training", found["training"], wanted["training"])
     yield from _compared("encoder", found["encoder"], wanted["encoder"])
-    yield from _compared("plugin", inputs.get("code", {}).get("sha256"), wanted.get("code"))
+    yield from _compared("plugin", inputs.get("plugin", {}).get("sha256"), wanted.get("plugin"))
     yield from _compared("package code", manifest["code_digest"], code_digest(TRAINED_BY))
     featurizer = plan.encoders[block.encoder].featurizer
     split = SHARED / "splits" / block.dataset / f"{block.split}.json"

@@ -109,7 +109,7 @@ def _explain_choice(model: type[Settings], location: list[str], key: str, item: 
     name = str(given[tag])
     return (
         f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}{meant(name, known)}. "
-        "A component of your own needs its Python file beside it: code, or --code"
+        "A component of your own needs its Python file beside it: plugin, or --plugin"
         if tag == "name"
         else f"key {key}.{tag}: {name!r} is unknown; known are: {', '.join(known)}"
         f"{meant(name, known)}"

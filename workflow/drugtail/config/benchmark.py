@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from drugtail.config.base import NAME, Settings
 from drugtail.config.training import Training
 from drugtail.runtime.names import TUNED_SUFFIX
 
-SPLIT = re.compile(r"(random|standard|scaffold)-(\d+)|official")
+SPLIT = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(?:-([0-9]+))?")
 SEEDS = re.compile(r"(\d+)-(\d+)")
 
 
@@ -34,7 +42,7 @@ class MethodChoice(Settings):
         "one method can then stand side by side. A name in the catalogue, or the path of a file "
         "of your own, ending in `.yaml` and relative to the folder the command is run in.",
     )
-    code: str | None = Field(
+    plugin: str | None = Field(
         None,
         description="Python file with components of your own that the recipe names; a path as for "
         "`recipe`. Any change of it trains the method again.",
@@ -47,6 +55,13 @@ class MethodChoice(Settings):
     tuned: bool = Field(
         True, description="False keeps the method as it is in a benchmark that tunes."
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Its schema: an object, or a name alone."""
+        return {"anyOf": [{"type": "string"}, handler(core)]}
 
 
 class Tuning(Settings):
@@ -93,7 +108,14 @@ class Benchmark(Settings):
     mirror: str | None = Field(None, description="Folder tried before any address.")
     datasets: list[str] = Field(min_length=1, description="Names of registered data sets.")
     splits: list[str] = Field(
-        min_length=1, description="random-S, standard-S, scaffold-S (S: split seed) or official."
+        min_length=1,
+        description="A split strategy and a split seed, for example random-0, or the strategy "
+        "alone if it knows no seeds (official); `drugtail list splits` shows all.",
+    )
+    plugins: list[str] = Field(
+        [],
+        description="Python files with split strategies of your own; paths are relative to the "
+        "folder the command is run in.",
     )
     encoders: list[str] = Field(["gcn"], min_length=1, description="Names of encoders.")
     methods: list[MethodChoice] = Field(min_length=1, description="Names of recipes.")
@@ -164,6 +186,7 @@ class Benchmark(Settings):
             "encoders": self.encoders,
             "methods": [method.name for method in self.methods],
             "tables": self.tables,
+            "plugins": self.plugins,
         }
         for key, names in lists.items():
             for name in names:
@@ -190,15 +213,15 @@ class Benchmark(Settings):
         )
 
 
-def parse_split(name: str) -> tuple[str, int]:
-    """Return strategy and seed of a split's name; ``official`` has seed 0."""
+def parse_split(name: str) -> tuple[str, int | None]:
+    """Return strategy and seed of a split's name; the seed is None if it names none."""
     match = SPLIT.fullmatch(name)
     if not match:
         raise ValueError(
-            f"{name!r} is not a split; use random-S, standard-S or scaffold-S with a split seed S "
-            "(for example random-0), or official"
+            f"{name!r} is not a split; write a strategy and a split seed, for example random-0, or "
+            "official (`drugtail list splits` shows all)"
         )
-    return (match[1], int(match[2])) if match[1] else ("official", 0)
+    return match[1], None if match[2] is None else int(match[2])
 
 
 def parse_seeds(block: str) -> range:

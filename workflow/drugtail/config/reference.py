@@ -18,7 +18,7 @@ from drugtail.config.table import Table
 
 COMMAND = "drugtail list reference > config/README.md"
 FILES: dict[str, list[type[Settings]]] = {
-    "Benchmarks: `config/*.yaml`": [Benchmark],
+    "Benchmarks: `config/benchmarks/<name>.yaml`": [Benchmark],
     "Data sets: `config/datasets/<name>.yaml`": [Dataset],
     "Methods: `config/methods/<family>/<name>.yaml`": [Recipe],
     "Encoders: `config/encoders/<name>.yaml`": [GraphEncoder, FingerprintEncoder],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
@@ -15,17 +18,22 @@ class Registry(Generic[Implementation]):
     ----------
     kind
         What they are, for messages.
+    package
+        Dotted name of a package whose modules register one each, under the module's own name. A
+        module is imported when it is asked for, so that a stage depends on those alone that it
+        uses, and a new one changes nothing for the others.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, package: str | None = None) -> None:
         self.kind = kind
+        self.package = package
         self._found: dict[str, Implementation] = {}
         self._settings: dict[str, type[Any]] = {}
 
     def register(
         self, name: str, settings: type[Any] | None = None
     ) -> Callable[[Implementation], Implementation]:
-        """Register the decorated function under `name`.
+        """Register the decorated function or class under `name`.
 
         Parameters
         ----------
@@ -43,7 +51,10 @@ class Registry(Generic[Implementation]):
         """
 
         def keep(implementation: Implementation) -> Implementation:
-            if name in self._found:
+            taken = name in self._found or (
+                name in self._modules() and implementation.__module__ != self.module(name)
+            )
+            if taken:
                 raise ValueError(f"{self.kind} {name!r} is registered twice; choose another name")
             self._found[name] = implementation
             if settings is not None:
@@ -61,13 +72,34 @@ class Registry(Generic[Implementation]):
         """Class of settings that `name` was registered with; None if with none."""
         return self._settings.get(name)
 
+    def module(self, name: str) -> str | None:
+        """Dotted name of the package's module that registers `name`; None if none does."""
+        return f"{self.package}.{name}" if name in self._modules() else None
+
     def __getitem__(self, name: str) -> Implementation:
-        """Return what is registered under `name`."""
+        """Return what is registered under `name`.
+
+        Raises
+        ------
+        KeyError
+            If nothing is; the message lists what there is.
+        """
+        if name not in self._found and (module := self.module(name)):
+            import_module(module)
         if name not in self._found:
-            known = ", ".join(sorted(self._found))
+            known = ", ".join(self.names())
             raise KeyError(f"{self.kind} {name!r} is not registered; there are: {known}")
         return self._found[name]
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
-        return sorted(self._found)
+        """All names there are, sorted."""
+        return sorted(self._modules() | set(self._found))
+
+    def _modules(self) -> set[str]:
+        """Names of the package's modules."""
+        if self.package is None:
+            return set()
+        spec = find_spec(self.package)
+        assert spec is not None
+        folders = spec.submodule_search_locations or []
+        return {path.stem for folder in folders for path in Path(folder).glob("[a-z]*.py")}

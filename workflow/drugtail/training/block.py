@@ -70,7 +70,7 @@ class Block:
         The method, the encoder and the training settings.
     seeds
         Training seeds.
-    code
+    plugin
         Plugin that `recipe` was read with, if any (`drugtail.plugins`).
     tuned
         ``best.json`` that recipe and training settings were changed by, if they were tuned.
@@ -88,7 +88,7 @@ class Block:
     encoder: GraphEncoder | FingerprintEncoder
     training: Training
     seeds: Sequence[int]
-    code: Path | None = None
+    plugin: Path | None = None
     tuned: Path | None = None
     device: str = "auto"
     threads: int = 1
@@ -101,7 +101,7 @@ class Block:
             "split": self.split,
             "features": self.features / "features.json",
         }
-        return files if self.code is None else {**files, "code": self.code}
+        return files if self.plugin is None else {**files, "plugin": self.plugin}
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         """Return everything of the configuration that results depend on, for JSON."""

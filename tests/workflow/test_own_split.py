@@ -1,0 +1,112 @@
+"""docs/extending.md on splits, word for word, but on the tiny data."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from project import PROJECT, Project, listed_jobs, make_project
+from walkthrough import shown_commands, shown_files
+
+from drugtail.runtime.files import read_json
+
+PAGE = PROJECT / "docs/extending.md"
+# What a reader with other data would change.
+CHANGES = {"datasets: [demo]": "datasets: [tiny]"}
+CONFIG = "my/splits.yaml"
+
+
+def page() -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    for old, new in CHANGES.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project in which the section was followed to the end, and what its commands said."""
+    project = make_project(tmp_path_factory.mktemp("split"))
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    (project.folder / "my").mkdir()
+    for path, content in shown_files(page()).items():
+        (project.folder / path).write_text(content, encoding="utf-8")
+    commands = shown_commands(page())
+    return project, "".join(project.run("bash", "-c", line).stdout for line in commands)
+
+
+@pytest.fixture
+def changeable(followed: tuple[Project, str], tmp_path: Path) -> Project:
+    shutil.copytree(followed[0].folder, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+def snakemake(project: Project, *arguments: str, check: bool = True) -> str:
+    words = ("snakemake", *arguments, "--cores", "2", "--configfile", CONFIG)
+    return project.run(*words, check=check).stdout
+
+
+def test_the_split_is_what_its_file_says(followed: tuple[Project, str]) -> None:
+    project, said = followed
+    assert "good, 2 training jobs" in said
+    folder = project.folder / "results"
+    molecules = pd.read_parquet(folder / "data/tiny/molecules.parquet").set_index("id")
+    subsets = pd.read_parquet(folder / "splits/tiny/by_length-0.parquet").set_index("id")["subset"]
+    assert set(subsets) == {"train", "valid", "test"}
+    for _, members in molecules.groupby("label"):
+        length = members["smiles"].str.len()
+        tested = length[subsets[members.index] == "test"]
+        assert len(tested) == len(members) - int(0.9 * len(members))
+        assert tested.min() >= length[subsets[members.index] != "test"].max()
+    summary = read_json(folder / "splits/tiny/by_length-0.json")
+    assert (summary["strategy"], summary["seed"]) == ("by_length", 0)
+    table = (folder / "tables/lengths/head_tail.md").read_text()
+    assert table in said
+    assert [line for line in table.splitlines() if "| by_length-0" in line]
+
+
+def test_a_change_of_the_file_cuts_its_split_again_and_no_other(changeable: Project) -> None:
+    assert listed_jobs(snakemake(changeable, "--dry-run")) == {}
+    (before,) = (changeable.folder / "results/runs/tiny/by_length-0/morgan").iterdir()
+    changeable.edit("my/by_length.py", "[rank > 0.9,", "[rank > 0.8,")
+    jobs = listed_jobs(snakemake(changeable, "tables", "--dry-run"))
+    assert (jobs["split_dataset"], jobs["train_classical"]) == (1, 1)
+    assert "prepare_dataset" not in jobs
+    snakemake(changeable, "tables")
+    folders = list((changeable.folder / "results/runs/tiny/by_length-0/morgan").iterdir())
+    assert len(folders) == 2
+    assert before in folders
+
+
+def test_a_strategy_of_ones_own_needs_its_file(changeable: Project) -> None:
+    changeable.edit(CONFIG, "plugins: [my/by_length.py]\n", "")
+    said = snakemake(changeable, "--dry-run", check=False)
+    assert "splits: by_length-0: there is no strategy 'by_length'" in said
+    assert "needs its file in `plugins`" in said
+    assert "Traceback" not in said
+
+
+def test_a_cut_that_is_none_ends_the_run_with_the_reason(changeable: Project) -> None:
+    changeable.edit("my/by_length.py", '"valid"], "train")', '"validation"], "train")')
+    said = snakemake(changeable, "tables", check=False)
+    assert "split by_length-0 puts molecule" in said
+    assert "into 'validation'; use train, valid, test, unused" in said
+
+
+def test_the_file_is_checked_while_jobs_wait(changeable: Project) -> None:
+    plan = changeable.plan(CONFIG)
+    kept = changeable.folder / "results/plans" / plan.file_name
+    assert kept.is_file()
+    changeable.edit("my/by_length.py", '"""A split', '"""The split')
+    (block,) = (one for one in plan.blocks() if one.split == "by_length-0")
+    done = changeable.run(
+        "env", f"DRUGTAIL_PLAN={kept}", "drugtail", "evaluate", "--block", block.path,
+        "--predictions", f"results/runs/{block.path}/predictions.parquet",
+        "--metrics", "metrics.parquet", "--classes", "classes.parquet", check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "my/by_length.py: has changed since" in done.stdout

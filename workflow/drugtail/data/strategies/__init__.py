@@ -1,0 +1,1 @@
+"""Split strategies, a module each; see `drugtail.data.strategy`."""

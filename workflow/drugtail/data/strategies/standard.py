@@ -1,0 +1,50 @@
+"""Validation and test balanced, training long-tailed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
+from drugtail.runtime.errors import DrugtailError
+
+MOST_DRAWS = 1000
+
+
+@STRATEGIES.register("standard")
+class Standard(Strategy):
+    """A plain 70/10/20 cut, validation and test then thinned to the size of their smallest class.
+
+    Validation and test are balanced, training stays long-tailed; what is thinned out is
+    ``unused``. A cut in which some class is missing from a subset is drawn again; ``draws`` says
+    how many were.
+    """
+
+    def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+        """See `Strategy.cut`.
+
+        Raises
+        ------
+        DrugtailError
+            If 1,000 cuts all lack a class somewhere.
+        """
+        labels = molecules["label"].to_numpy()
+        classes = np.unique(labels)
+        test, valid = round(0.2 * len(labels)), round(0.1 * len(labels))
+        for draws in range(1, MOST_DRAWS + 1):
+            order = rng.permutation(len(labels))
+            subsets = np.full(len(labels), "train", dtype=object)
+            subsets[order[:test]] = "test"
+            subsets[order[test : test + valid]] = "valid"
+            if all(np.isin(classes, labels[subsets == subset]).all() for subset in SUBSETS):
+                for subset in ("valid", "test"):
+                    smallest = min(np.bincount(labels[subsets == subset])[classes])
+                    for label in classes:
+                        members = order[(labels[order] == label) & (subsets[order] == subset)]
+                        subsets[members[smallest:]] = UNUSED
+                self.facts["draws"] = draws
+                return subsets
+        raise DrugtailError(
+            f"a standard split needs every class in train, valid and test, but {MOST_DRAWS} "
+            "random cuts all lack one; the smallest class is too small: use random-0"
+        )

@@ -1,0 +1,62 @@
+"""What a split strategy is, and the registry of all there are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from drugtail.runtime.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SUBSETS = ("train", "valid", "test")
+UNUSED = "unused"
+
+
+class Strategy(ABC):
+    """A way to cut a data set into train, valid and test.
+
+    A subclass is registered with ``@STRATEGIES.register("name")``; the first line of its docstring
+    is what ``drugtail list splits`` shows.
+
+    Attributes
+    ----------
+    seeded : bool
+        Whether there are many such splits, one per split seed: ``name-0``, ``name-1``, … If not
+        there is one, called ``name``.
+    requires : tuple of str
+        Columns of molecules.parquet that not every data set has and `cut` reads: ``official``
+        (subset of the published split) or ``reactants``.
+    facts : dict of str to int, float, str
+        What `cut` wants to be said of the split; it stands in the split's summary.
+    """
+
+    seeded: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+
+    @abstractmethod
+    def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+        """Return the subset of each molecule.
+
+        Parameters
+        ----------
+        molecules
+            molecules.parquet, a row per molecule [N]: ``id``, ``smiles`` (canonical), ``scaffold``
+            (Bemis-Murcko; empty without rings), ``label`` (0 … C-1), ``label_name``, and what
+            `requires` names.
+        rng
+            Source of all chance; it depends on the data set, the strategy and the split seed.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``train``, ``valid``, ``test`` or ``unused`` per molecule, object [N].
+        """
+
+
+STRATEGIES: Registry[type[Strategy]] = Registry("split strategy", "drugtail.data.strategies")
