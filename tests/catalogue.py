@@ -20,9 +20,9 @@ class CheckedCatalogue(Catalogue):
 
     def __init__(self) -> None:
         super().__init__(CONFIG)
-        recipe, code = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_PLUGIN")
+        recipe, plugin = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_PLUGIN")
         own = (
-            [read_recipe(Path(recipe), model=recipe_model(Path(code) if code else None))]
+            [read_recipe(Path(recipe), model=recipe_model(Path(plugin) if plugin else None))]
             if recipe
             else []
         )
