@@ -3,7 +3,7 @@
     python tests/benchmarks/parents.py [--mirror FOLDER] [--published results/published/baselines]
 
 It prepares mesh_drug_class from a mirror or the network into a temporary folder,
-cuts it by three split seeds, and reads the predicted classes that are published for the first. The
+cuts it by seven split seeds, and reads the predicted classes that are published for the first. The
 parent is the largest fragment, uncharged, without stereochemistry, isotopes and atom maps.
 """
 
@@ -27,6 +27,7 @@ from drugtail.runtime.files import read_parquet
 
 PROJECT = Path(__file__).resolve().parents[2]
 UNCHARGER = rdMolStandardize.Uncharger()
+SPLITS = 7
 SHOWN = ["cross_entropy", "balanced_softmax", "class_distance", "ride", "lightgbm", "random_forest"]
 
 
@@ -55,7 +56,7 @@ def main() -> None:
         prepare_dataset(dataset, folder / "raw", folder)
         molecules = read_parquet(folder / "molecules.parquet")
         subsets = []
-        for seed in range(3):
+        for seed in range(SPLITS):
             split_dataset(folder / "molecules.parquet", "random", seed, folder / f"random-{seed}")
             subsets.append(read_parquet(folder / f"random-{seed}.parquet")["subset"].to_numpy())
     for uncharged in (False, True):
@@ -66,7 +67,7 @@ def main() -> None:
         shares = [100 * k[one == "test"].mean() for k, one in zip(known, subsets, strict=True)]
         print(
             f"{'uncharged' if uncharged else 'as charged'}: {len(molecules):,} rows, "
-            f"{parents.nunique():,} parents; of test molecules of random-0, -1, -2 "
+            f"{parents.nunique():,} parents; of test molecules of random-0 to random-{SPLITS - 1} "
             f"{', '.join(f'{share:.1f}' for share in shares)} % have their parent in training"
         )
     table = read_parquet(arguments.published / PREDICTIONS)
