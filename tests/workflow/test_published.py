@@ -28,7 +28,8 @@ def table_rows(text: str) -> list[str]:
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
-        "real", "separability", "proposed", "ablation", "families", "baselines", "views",
+        "real", "separability", "proposed", "ablation", "families", "baselines", "splits",
+        "views",
     }  # fmt: skip
 
 
@@ -69,6 +70,14 @@ class TestPublished:
         name = f"{folder.name}.yaml"
         today = yaml.safe_load((PROJECT / "config/benchmarks" / name).read_text())
         assert yaml.safe_load((folder / name).read_text()) == today
+
+    def test_a_figure_of_networks_is_there_if_there_are_networks(self, folder: Path) -> None:
+        benchmark = read_benchmark(folder / f"{folder.name}.yaml")
+        recipes = Plan(benchmark, Catalogue(PROJECT / "config")).recipes.values()
+        networks = any(recipe.classifier is None for recipe in recipes)
+        drawn = {path.stem for path in (folder / "figures").iterdir()}
+        of_networks = {"identifiability"} if networks else set()
+        assert drawn == {"recall_by_class_size"} | of_networks
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
         for path in folder.rglob("*"):

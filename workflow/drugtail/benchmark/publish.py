@@ -33,6 +33,8 @@ from drugtail.runtime.names import TUNED
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
 FIGURES = ("recall_by_class_size", "identifiability")
+# Those that say something of networks alone.
+OF_NETWORKS = ("identifiability",)
 METRICS = ("runs.parquet", "class_metrics.parquet", "class_history.parquet")
 # Git is no data store.
 LARGEST_FILE = 1_000_000
@@ -49,10 +51,11 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         Its configuration file; copied too.
     output
         Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``, ``figures/``
-        (`FIGURES` as PNG), ``predictions.parquet`` (see `predicted_classes`), the configuration,
-        and ``manifest.json`` (command, host, packages, times, and per block its command, settings,
-        status, git commit, code digest, the digests of its inputs and predictions, and what tuning
-        gave). It is replaced, but a ``README.md`` in it stays: what people wrote about the tables.
+        (`FIGURES` as PNG, without `OF_NETWORKS` where none is trained), ``predictions.parquet``
+        (see `predicted_classes`), the configuration, and ``manifest.json`` (command, host,
+        packages, times, and per block its command, settings, status, git commit, code digest, the
+        digests of its inputs and predictions, and what tuning gave). It is replaced, but a
+        ``README.md`` in it stays: what people wrote about the tables.
     partial
         Publish a benchmark of which blocks are missing; the manifest names them as ``missing``.
         Otherwise every run must be finished.
@@ -98,7 +101,9 @@ def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
     """Tables and figures to copy; an error if one is missing."""
     name = plan.benchmark.name
     shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
-    shown += [results / "figures" / name / f"{figure}.png" for figure in FIGURES]
+    networks = any(recipe.classifier is None for recipe in plan.recipes.values())
+    figures = [figure for figure in FIGURES if networks or figure not in OF_NETWORKS]
+    shown += [results / "figures" / name / f"{figure}.png" for figure in figures]
     for path in shown:
         if not path.is_file():
             raise DrugtailError(
