@@ -1,1 +1,1 @@
-"""What a benchmark is: its plan, its progress, and publishing it."""
+"""Benchmarks: their plan, their progress, and publishing them."""

@@ -1,4 +1,4 @@
-"""What a benchmark consists of: its blocks, and what each depends on."""
+"""The plan of a benchmark: its blocks, and what each depends on."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from drugtail.config.base import merged, validated
+from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
+from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, MethodChoice, parse_split
-from drugtail.config.catalogue import AnyEncoder, Catalogue, read_recipe
-from drugtail.config.dataset import Dataset
+from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
-from drugtail.config.table import Table
 from drugtail.config.training import Training
 from drugtail.data.strategy import STRATEGIES
-from drugtail.plugins import SPLITS, load_plugin, recipe_model
+from drugtail.plugins import SPLITS, load_plugin
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -88,106 +87,6 @@ class PlannedTuning:
     epochs: int
     trials: int
     path: str
-
-
-class Source(Protocol):
-    """Where a plan finds what a benchmark names: the catalogue's files, or a plan that was kept."""
-
-    def dataset(self, name: str) -> Dataset:
-        """Return the register of a data set."""
-
-    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
-        """Return the settings of an encoder."""
-
-    def table(self, name: str) -> Table:
-        """Return the definition of a table."""
-
-    def method(self, choice: MethodChoice, where: str) -> Recipe:
-        """Return the recipe of a method with what the benchmark changes of it."""
-
-    def plugin(self, path: Path) -> Path:
-        """Return a plugin of the benchmark, if it is still the one that was planned with."""
-
-
-class FromCatalogue:
-    """What a benchmark names, read from the folder of configuration."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
-        self.dataset, self.encoder = catalogue.dataset, catalogue.encoder
-        self.table = catalogue.table
-
-    def method(self, choice: MethodChoice, where: str) -> Recipe:
-        """Read a recipe; `where` names the place of its changes in messages."""
-        name = choice.recipe or choice.name
-        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
-        plugin = None if choice.plugin is None else Path(choice.plugin)
-        renamed = {"name": choice.name} if path.stem != choice.name else {}
-        recipe = read_recipe(path, model=recipe_model(plugin))
-        return merged(recipe, {**renamed, **choice.settings}, where=where)
-
-    def plugin(self, path: Path) -> Path:
-        """Return the plugin."""
-        return path
-
-
-class FromPlan:
-    """What a benchmark names, as it was when a plan was made; see `Plan.resolved`."""
-
-    def __init__(self, resolved: Mapping[str, Any], path: Path) -> None:
-        self.resolved, self.path = resolved, path
-
-    def dataset(self, name: str) -> Dataset:
-        """Return the register of a data set."""
-        return validated(Dataset, self._part("datasets", name), self.path)
-
-    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
-        """Return the settings of an encoder."""
-        part = {"encoder": self._part("encoders", name)}
-        return validated(AnyEncoder, part, self.path).encoder
-
-    def table(self, name: str) -> Table:
-        """Return the definition of a table."""
-        return validated(Table, self._part("tables", name), self.path)
-
-    def method(self, choice: MethodChoice, where: str) -> Recipe:
-        """Return a recipe.
-
-        Raises
-        ------
-        DrugtailError
-            If its plugin has changed since the plan was made.
-        """
-        part = self._part("methods", choice.name)
-        plugin = None if choice.plugin is None else Path(choice.plugin)
-        if plugin is not None:
-            self._check_unchanged(plugin, part["plugin"])
-        return validated(recipe_model(plugin), part["recipe"], self.path)
-
-    def plugin(self, path: Path) -> Path:
-        """Return a plugin of the benchmark.
-
-        Raises
-        ------
-        DrugtailError
-            If it has changed since the plan was made.
-        """
-        self._check_unchanged(path, self._part("plugins", str(path)))
-        return path
-
-    def _check_unchanged(self, path: Path, planned: str) -> None:
-        found = file_digest(path)
-        if found != planned:
-            raise DrugtailError(
-                f"{path}: has changed since {self.path} was made (SHA-256 {found[:16]}…"
-                f", was {planned[:16]}…); start the benchmark again"
-            )
-
-    def _part(self, kind: str, name: str) -> Any:
-        if name not in self.resolved[kind]:
-            known = ", ".join(self.resolved[kind])
-            raise DrugtailError(f"{self.path}: {kind}: has no {name!r}; it has: {known}")
-        return self.resolved[kind][name]
 
 
 class Plan:

@@ -1,0 +1,118 @@
+"""Where a plan finds what a benchmark names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from drugtail.config.base import merged, validated
+from drugtail.config.benchmark import MethodChoice
+from drugtail.config.catalogue import AnyEncoder, Catalogue, read_recipe
+from drugtail.config.dataset import Dataset
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.recipe import Recipe
+from drugtail.config.table import Table
+from drugtail.plugins import recipe_model
+from drugtail.runtime.digest import file_digest
+from drugtail.runtime.errors import DrugtailError
+
+
+class Source(Protocol):
+    """The catalogue's files, or a plan that was kept."""
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of a data set."""
+
+    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+        """Return the settings of an encoder."""
+
+    def table(self, name: str) -> Table:
+        """Return the definition of a table."""
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Return the recipe of a method with what the benchmark changes of it."""
+
+    def plugin(self, path: Path) -> Path:
+        """Return a plugin of the benchmark, if it is still the one that was planned with."""
+
+
+class FromCatalogue:
+    """The folder of configuration, as it is now."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.dataset, self.encoder = catalogue.dataset, catalogue.encoder
+        self.table = catalogue.table
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Read a recipe; `where` names the place of its changes in messages."""
+        name = choice.recipe or choice.name
+        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
+        plugin = None if choice.plugin is None else Path(choice.plugin)
+        renamed = {"name": choice.name} if path.stem != choice.name else {}
+        recipe = read_recipe(path, model=recipe_model(plugin))
+        return merged(recipe, {**renamed, **choice.settings}, where=where)
+
+    def plugin(self, path: Path) -> Path:
+        """Return the plugin."""
+        return path
+
+
+class FromPlan:
+    """A plan that was kept, with everything as it was then; see `Plan.resolved`."""
+
+    def __init__(self, resolved: Mapping[str, Any], path: Path) -> None:
+        self.resolved, self.path = resolved, path
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of a data set."""
+        return validated(Dataset, self._part("datasets", name), self.path)
+
+    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+        """Return the settings of an encoder."""
+        part = {"encoder": self._part("encoders", name)}
+        return validated(AnyEncoder, part, self.path).encoder
+
+    def table(self, name: str) -> Table:
+        """Return the definition of a table."""
+        return validated(Table, self._part("tables", name), self.path)
+
+    def method(self, choice: MethodChoice, where: str) -> Recipe:
+        """Return a recipe.
+
+        Raises
+        ------
+        DrugtailError
+            If its plugin has changed since the plan was made.
+        """
+        part = self._part("methods", choice.name)
+        plugin = None if choice.plugin is None else Path(choice.plugin)
+        if plugin is not None:
+            self._check_unchanged(plugin, part["plugin"])
+        return validated(recipe_model(plugin), part["recipe"], self.path)
+
+    def plugin(self, path: Path) -> Path:
+        """Return a plugin of the benchmark.
+
+        Raises
+        ------
+        DrugtailError
+            If it has changed since the plan was made.
+        """
+        self._check_unchanged(path, self._part("plugins", str(path)))
+        return path
+
+    def _check_unchanged(self, path: Path, planned: str) -> None:
+        found = file_digest(path)
+        if found != planned:
+            raise DrugtailError(
+                f"{path}: has changed since {self.path} was made (SHA-256 {found[:16]}…"
+                f", was {planned[:16]}…); start the benchmark again"
+            )
+
+    def _part(self, kind: str, name: str) -> Any:
+        if name not in self.resolved[kind]:
+            known = ", ".join(self.resolved[kind])
+            raise DrugtailError(f"{self.path}: {kind}: has no {name!r}; it has: {known}")
+        return self.resolved[kind][name]
