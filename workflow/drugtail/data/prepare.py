@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,20 +50,45 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         If a column is missing, an id is repeated, nothing is left, or a registered fact about
         the data does not come out.
     """
+    path = raw / (dataset.files[0].name if dataset.files else "generated.csv")
+    frame, reasons = _read_rows(dataset, path, workers)
+    accepted = frame[reasons == ""].drop(columns=["reason"])
+    repeats = _repeats(accepted)
+    policy_reasons = _apply_policies(accepted, dataset)
+    reasons.loc[policy_reasons.index] = policy_reasons
+    accepted = accepted[~accepted.index.isin(policy_reasons.index)]
+    accepted, names = _with_labels(accepted, dataset)
+    _check_expected(dataset, frame, accepted, path)
+
+    optional = [column for column in ("official", "reactants") if column in accepted]
+    keep = ["id", "row", "smiles", "scaffold", "label", "label_name", *optional]
+    write_parquet(
+        output / "molecules.parquet",
+        accepted[keep].reset_index(drop=True),
+        {"dataset": dataset.name, "class_names": names},
+    )
+    rejected = frame.assign(reason=reasons)[reasons != ""]
+    with atomic_path(output / "rejected.csv") as temporary:
+        rejected[["row", "id", "reason", "published", "source"]].rename(
+            columns={"published": "label"}
+        ).to_csv(temporary, index=False)
+    summary = _summary(dataset, accepted, rejected, names)
+    write_json(output / "dataset.json", {**summary, "repeats": repeats})
+
+
+def _read_rows(dataset: Dataset, path: Path, workers: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Every row of the raw file as it was parsed, and why it cannot be used; empty if it can."""
     columns = dataset.columns
-    name = dataset.files[0].name if dataset.files else "generated.csv"
-    wanted = [columns.smiles or columns.reaction, columns.label, columns.id, columns.split]
-    table = read_table(raw / name, [column for column in wanted if column])
+    molecule = str(columns.smiles or columns.reaction)
+    wanted = [molecule, columns.label, columns.id, columns.split]
+    table = read_table(path, [column for column in wanted if column])
     rows = pd.Series(np.arange(1, len(table) + 1))
     ids = table[columns.id] if columns.id else dataset.name + "-" + rows.astype(str)
-    _check_unique(ids, raw / name)
-
-    parsed = parse_molecules(
-        table[str(columns.smiles or columns.reaction)], columns.reaction is not None, workers
-    )
+    _check_unique(ids, path)
     frame = pd.DataFrame(
-        {"id": ids, "row": rows, "published": _published_labels(table, dataset)}
-    ).join(parsed)
+        {"id": ids, "row": rows, "published": _published_labels(table, dataset),
+         "source": table[molecule]}
+    ).join(parse_molecules(table[molecule], columns.reaction is not None, workers))  # fmt: skip
     frame["label"], label_reasons = _labels(frame["published"], dataset)
     reasons = frame["reason"].where(frame["reason"] != "", label_reasons)
     if columns.split:
@@ -72,56 +97,42 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         bad = subsets.isna() & (reasons == "")
         reasons[bad] = "unknown subset in the split column: " + table[columns.split][bad]
     elif dataset.official:
-        frame["official"] = _official_subsets(frame["reaction"], dataset.official, raw)
+        frame["official"] = _official_subsets(frame["reaction"], dataset.official, path.parent)
+    return frame, reasons
 
-    accepted = frame[reasons == ""].drop(columns=["reason"])
-    repeats = _repeats(accepted)
-    policy_reasons = _apply_policies(accepted, dataset)
-    reasons.loc[policy_reasons.index] = policy_reasons
-    accepted = accepted[~accepted.index.isin(policy_reasons.index)]
 
+def _with_labels(accepted: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, list[str]]:
+    """Accepted rows with numbers and names of their classes, and the names of all classes."""
     names = _class_names(dataset, accepted)
     if not dataset.classes:
         codes = {label: code for code, label in enumerate(names)}
         accepted = accepted.assign(label=accepted["published"].map(codes))
     accepted = accepted.assign(label=accepted["label"].astype(int))
     accepted["label_name"] = accepted["label"].map(dict(enumerate(names.values())))
-    _check_expected(dataset, frame, accepted, raw / name)
+    return accepted, list(names.values())
 
-    optional = [column for column in ("official", "reactants") if column in accepted]
-    keep = ["id", "row", "smiles", "scaffold", "label", "label_name", *optional]
+
+def _summary(
+    dataset: Dataset, accepted: pd.DataFrame, rejected: pd.DataFrame, names: list[str]
+) -> dict[str, Any]:
+    """dataset.json, but for the repeats."""
     counts = accepted["label"].value_counts()
-    write_parquet(
-        output / "molecules.parquet",
-        accepted[keep].reset_index(drop=True),
-        {"dataset": dataset.name, "class_names": list(names.values())},
-    )
-    rejected = frame.assign(reason=reasons)[reasons != ""]
-    text = table.loc[rejected.index, str(columns.smiles or columns.reaction)]
-    with atomic_path(output / "rejected.csv") as temporary:
-        rejected[["row", "id", "reason"]].assign(label=rejected["published"], source=text).to_csv(
-            temporary, index=False
-        )
-    write_json(
-        output / "dataset.json",
-        {
-            "name": dataset.name,
-            "title": dataset.title,
-            "synthetic": dataset.synthetic,
-            "citation": dataset.citation,
-            "licence": dataset.licence,
-            "rows": len(table),
-            "molecules": len(accepted),
-            "rejected": rejected["reason"].str.split(":").str[0].value_counts().to_dict(),
-            "repeats": repeats,
-            "policy": {"duplicates": dataset.duplicates, "conflicts": dataset.conflicts},
-            "classes": [
-                {"label": code, "name": label_name, "molecules": int(counts.get(code, 0))}
-                for code, label_name in enumerate(names.values())
-            ],
-            "imbalance_ratio": round(float(counts.max() / counts.min()), 2),
-        },
-    )
+    return {
+        "name": dataset.name,
+        "title": dataset.title,
+        "synthetic": dataset.synthetic,
+        "citation": dataset.citation,
+        "licence": dataset.licence,
+        "rows": len(accepted) + len(rejected),
+        "molecules": len(accepted),
+        "rejected": rejected["reason"].str.split(":").str[0].value_counts().to_dict(),
+        "policy": {"duplicates": dataset.duplicates, "conflicts": dataset.conflicts},
+        "classes": [
+            {"label": code, "name": name, "molecules": int(counts.get(code, 0))}
+            for code, name in enumerate(names)
+        ],
+        "imbalance_ratio": round(float(counts.max() / counts.min()), 2),
+    }
 
 
 # ------------------------------------------------------------------------------- parsing

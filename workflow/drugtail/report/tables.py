@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 from drugtail.runtime.names import TUNED, parse_method_label
+from drugtail.runtime.registry import Registry
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -55,6 +57,18 @@ TEX = {
 }  # fmt: skip
 
 
+class Contents(NamedTuple):
+    """What a table says: its values, the same as text, and what a reader must know."""
+
+    values: pd.DataFrame
+    printed: pd.DataFrame
+    notes: list[str]
+
+
+# Metrics of a benchmark, definition of a table, reference method -> what the table says.
+TABLE_KINDS: Registry[Callable[[Path, Table, str], Contents]] = Registry("kind of table")
+
+
 def tabulate(
     metrics: Path, table: Table, output: Path, *, reference: str = "cross_entropy"
 ) -> None:
@@ -76,57 +90,77 @@ def tabulate(
     DrugtailError
         If a metric of the table is unknown.
     """
-    if table.kind == "identifiability":
-        classes = with_tuned_names(read_parquet(metrics / "class_metrics.parquet"))
-        history = with_tuned_names(read_parquet(metrics / "class_history.parquet"))
-        found = _with_settings(identifiability(classes, history), "method", classes)
-        notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
-        _write(output, table, found, _printed_identifiability(found), notes)
-        return
-    frame = with_tuned_names(read_parquet(metrics / "runs.parquet"))
+    _write(output, table, *TABLE_KINDS[table.kind](metrics, table, reference))
+
+
+@TABLE_KINDS.register("metrics")
+def _means(metrics: Path, table: Table, reference: str) -> Contents:
+    """Means of metrics, or of their differences to a reference method."""
+    frame, columns = _runs(metrics, table)
     settings_notes = _settings_notes(frame)
-    metrics_shown = [column.metric for column in table.columns]
-    columns = [column_of(table, metric) for metric in metrics_shown]
-    if (frame["status"] == "finished").any():
-        for metric in metrics_shown:
-            if column_of(table, metric) not in frame:
-                raise DrugtailError(
-                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list metrics` "
-                    f"names them all, and {', '.join(OF_A_RUN)} stand for themselves"
-                )
-    frame = frame.reindex(columns=[*ROW, "seed", "status", *WEIGHTS, *columns])
-    if table.kind == "comparison":
-        assert table.method is not None
-        finished = frame[frame["status"] == "finished"]
-        method = tuned_name(finished, table.method)
-        found = compare_methods(finished, method, columns)
-        gaps = int((frame["status"] != "finished").sum())
-        constant = {
-            key
-            for key, group in finished.groupby(["dataset", "method"])
-            if _weights_constant(group)
-        }
-        notes = [
-            *COMPARISON_NOTES,
-            *([f"There is no method beside {table.method}."] if found.empty else []),
-            *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
-            *([CONSTANT_NOTE] if constant else []),
-            *settings_notes,
-        ]
-        if parse_method_label(method)[1] == TUNED:
-            notes.append(f"The settings of {table.method} are tuned.")
-        printed = _printed_comparison(found, table, method, constant)
-        found = _with_settings(found, "against", frame)
-        printed = _with_settings(printed, "Against", frame, "Settings")
-        _write(output, table, found, printed, notes)
-        return
+    frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
     summary = _with_settings(summarise(frame, columns), "method", frame)
     if table.order is not None:
         summary = _best_first(summary, f"{column_of(table, table.order)}_mean")
     notes = [*_notes(summary, table), *settings_notes]
-    _write(output, table, summary, _printed(summary, table), notes)
+    return Contents(summary, _printed(summary, table), notes)
+
+
+@TABLE_KINDS.register("comparison")
+def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
+    """One method against each other one, paired; the table names it, not the benchmark."""
+    frame, columns = _runs(metrics, table)
+    assert table.method is not None
+    finished = frame[frame["status"] == "finished"]
+    method = tuned_name(finished, table.method)
+    found = compare_methods(finished, method, columns)
+    gaps = int((frame["status"] != "finished").sum())
+    constant = {
+        key for key, group in finished.groupby(["dataset", "method"]) if _weights_constant(group)
+    }
+    notes = [
+        *COMPARISON_NOTES,
+        *([f"There is no method beside {table.method}."] if found.empty else []),
+        *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
+        *([CONSTANT_NOTE] if constant else []),
+        *_settings_notes(frame),
+    ]
+    if parse_method_label(method)[1] == TUNED:
+        notes.append(f"The settings of {table.method} are tuned.")
+    printed = _printed_comparison(found, table, method, constant)
+    return Contents(
+        _with_settings(found, "against", frame),
+        _with_settings(printed, "Against", frame, "Settings"),
+        notes,
+    )
+
+
+@TABLE_KINDS.register("identifiability")
+def _identifiability(metrics: Path, table: Table, reference: str) -> Contents:
+    """Rank correlations of a class's recall with its size and with its separability."""
+    classes = with_tuned_names(read_parquet(metrics / "class_metrics.parquet"))
+    history = with_tuned_names(read_parquet(metrics / "class_history.parquet"))
+    found = _with_settings(identifiability(classes, history), "method", classes)
+    notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
+    return Contents(found, _printed_identifiability(found), notes)
+
+
+def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
+    """All runs, and the columns that a table shows; an error if a metric is unknown."""
+    frame = with_tuned_names(read_parquet(metrics / "runs.parquet"))
+    columns = {column.metric: column_of(table, column.metric) for column in table.columns}
+    if (frame["status"] == "finished").any():
+        for metric, column in columns.items():
+            if column not in frame:
+                raise DrugtailError(
+                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list metrics` "
+                    f"names them all, and {', '.join(OF_A_RUN)} stand for themselves"
+                )
+    known = [*ROW, "seed", "status", *WEIGHTS, *columns.values()]
+    more = ["settings"] if "settings" in frame else []
+    return frame.reindex(columns=[*known, *more]), list(columns.values())
 
 
 def _settings_notes(frame: pd.DataFrame) -> list[str]:

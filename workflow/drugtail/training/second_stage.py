@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -17,9 +18,10 @@ from drugtail.training.second_stage_two_phase import grafted_pools, use_pools
 from drugtail.training.seed_state import SeedState
 
 
-class SecondStage:
+class SecondStage(ABC):
     """A way to go on after the first stage."""
 
+    @abstractmethod
     def begin(self, state: SeedState, settings: Any) -> None:
         """Choose what is trained on, and go on with it by `SeedState.use_second_stage`.
 
@@ -30,7 +32,6 @@ class SecondStage:
         settings
             Settings of the component.
         """
-        raise NotImplementedError
 
     def trained_parameters(self, network: Network) -> list[nn.Parameter]:
         """Return the parameters to train, and freeze all others; by default the whole network."""
@@ -78,9 +79,9 @@ class _OnFrozenFeatures(SecondStage):
             parameter.requires_grad_(True)
         return chosen
 
+    @abstractmethod
     def chosen_parameters(self, network: Network) -> list[nn.Parameter]:
         """Return the parameters that are not frozen."""
-        raise NotImplementedError
 
 
 @SECOND_STAGES.register("classifier_retraining")
