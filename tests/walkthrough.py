@@ -1,4 +1,4 @@
-"""What a page of documentation shows: whole files, and commands."""
+"""Whole files and commands that a page of documentation shows."""
 
 from __future__ import annotations
 
