@@ -6,6 +6,7 @@ import contextlib
 import errno
 import importlib.util
 import os
+import re
 import resource
 import shutil
 import signal
@@ -89,6 +90,39 @@ def test_killed_again_and_again_it_still_gives_the_same_metrics(
     pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
     assert "A former run was cut off; unlocking" in (project.folder / "run.log").read_text()
     assert not list(project.folder.glob("results/**/.*.part"))
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.1, 0.3])
+def test_a_tracking_that_is_killed_as_it_makes_its_database_is_made_up_for(
+    finished: Project, new_project: Callable[[str], Project], wait: float
+) -> None:
+    project = new_project("tracked")
+    shutil.copytree(finished.folder / "results/runs", project.folder / "results/runs")
+    blocks = [str(path.parent) for path in project.folder.glob("results/runs/**/status.json")]
+    command = ["drugtail", "track", *blocks, "--benchmark", "tiny"]
+    process = subprocess.Popen(
+        command, cwd=project.folder, env=project.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(project, "results/mlflow/*mlflow.db*", process)
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    said = project.run(*command).stdout
+    assert re.search(r"\d+ runs added", said), said
+    left = sorted(path.name for path in (project.folder / "results/mlflow").glob("*.db*"))
+    assert left == ["mlflow.db"]
+    assert not list((project.folder / "results/mlflow").glob(".*"))
+
+
+def test_a_database_that_mlflow_cannot_use_is_named(finished: Project, tmp_path: Path) -> None:
+    (tmp_path / "half.db").write_text("this is no database, however long one looks at it" * 20)
+    block = next((finished.folder / "results/runs").glob("**/status.json")).parent
+    command = ("drugtail", "track", str(block), "--uri", f"sqlite:///{tmp_path}/half.db")
+    refused = finished.run(*command, "--benchmark", "x", check=False)
+    assert refused.returncode == 1
+    assert "half.db: is no database that MLflow can use" in refused.stdout
+    assert "Traceback" not in refused.stdout
 
 
 def test_jobs_that_outlive_a_killed_snakemake_do_no_harm(

@@ -13,16 +13,18 @@ import mlflow
 import pandas as pd
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from drugtail.evaluation.collect import Block, parse_block
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import atomic_path, read_json, read_parquet
 from drugtail.runtime.logging import say
 
 KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
 CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",
           "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
+SQLITE = "sqlite:///"
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
 FILES = (
@@ -45,7 +47,7 @@ class Imported:
 
 def default_uri(results: Path) -> str:
     """Address of the SQLite store under ``results/mlflow``."""
-    return f"sqlite:///{(results / 'mlflow' / 'mlflow.db').resolve()}"
+    return f"{SQLITE}{(results / 'mlflow' / 'mlflow.db').resolve()}"
 
 
 def track_blocks(
@@ -77,9 +79,9 @@ def track_blocks(
         If the server does not answer or refuses, or the experiment was deleted.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
+        if uri.startswith(SQLITE):
+            _create_database(Path(uri.removeprefix(SQLITE)))
         imported = _import_blocks(
             MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
             artifacts=artifacts,
@@ -89,11 +91,28 @@ def track_blocks(
             f"{uri}: MLflow does not answer, or refuses ({error.message}); what was imported "
             "stays, and a second start goes on"
         ) from None
+    except SQLAlchemyError as error:
+        reason = str(error).partition("\n")[0]
+        raise DrugtailError(
+            f"{uri}: is no database that MLflow can use ({reason}); move it away and start again: "
+            "all finished runs are imported into a new one"
+        ) from None
     say(
         f"MLflow experiment {experiment!r}: {imported.added} runs added, {imported.renewed} "
         f"renewed, {imported.kept} kept"
     )
     return imported
+
+
+def _create_database(path: Path) -> None:
+    """Create an empty SQLite store, whole or not at all, unless there is one.
+
+    MLflow builds its tables in dozens of steps, and can never open what was cut off in between.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            MlflowClient(f"{SQLITE}{temporary}").search_experiments(max_results=1)
 
 
 def _import_blocks(
