@@ -300,6 +300,7 @@ def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
         (lambda subsets: np.where(np.arange(39) == 4, np.nan, subsets), "molecule 4 into nan"),
         (lambda subsets: np.where(subsets == "valid", "train", subsets), "leaves valid empty"),
         (lambda subsets: np.where(subsets == "test", "unused", subsets), "leaves test empty"),
+        (lambda subsets: subsets["no"], r"split.py: line \d+: IndexError: .*; mend the strategy"),
     ],
 )
 def test_what_is_no_cut_of_the_molecules_is_refused(
@@ -315,7 +316,7 @@ def test_what_is_no_cut_of_the_molecules_is_refused(
             split_dataset(molecules(tmp_path, [30, 9]), "faulty", 2, tmp_path / "split")
     finally:
         STRATEGIES.forget("faulty")
-    assert "molecules.parquet: split faulty-2" in str(error.value)
+    assert "split faulty-2 of tiny" in str(error.value)
     assert not (tmp_path / "split.parquet").exists()
 
 

@@ -93,8 +93,15 @@ def test_a_strategy_of_ones_own_needs_its_file(changeable: Project) -> None:
 def test_a_cut_that_is_none_ends_the_run_with_the_reason(changeable: Project) -> None:
     changeable.edit("my/by_length.py", '"valid"], "train")', '"validation"], "train")')
     said = snakemake(changeable, "tables", check=False)
-    assert "split by_length-0 puts molecule" in said
+    assert "split by_length-0 of tiny puts molecule" in said
     assert "into 'validation'; use train, valid, test, unused" in said
+
+
+def test_an_error_in_a_cut_is_one_line_with_its_place(changeable: Project) -> None:
+    changeable.edit("my/by_length.py", 'molecules["smiles"]', 'molecules["smile"]')
+    said = snakemake(changeable, "tables", check=False)
+    assert "split by_length-0 of tiny: my/by_length.py: line 14: KeyError: 'smile'" in said
+    assert "Traceback" not in said
 
 
 def test_the_file_is_checked_while_jobs_wait(changeable: Project) -> None:

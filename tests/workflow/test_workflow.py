@@ -488,6 +488,18 @@ def test_a_published_benchmark_is_read_back_for_tables(changeable: Project) -> N
     assert (
         "6 runs" in changeable.run("drugtail", "import", "published/tiny", "--output", "m").stdout
     )
+    assert (
+        "results/imported/tiny: 6 runs"
+        in changeable.run("drugtail", "import", "published/tiny").stdout
+    )
+    # The metrics of a run are not written over.
+    before = (changeable.folder / "results/metrics/tiny/runs.parquet").read_bytes()
+    refused = changeable.run(
+        "drugtail", "import", "published/tiny", "--output", "results/metrics/tiny", check=False
+    )
+    assert refused.returncode == 1
+    assert "results/metrics/tiny: is there already and was not read back" in refused.stdout
+    assert (changeable.folder / "results/metrics/tiny/runs.parquet").read_bytes() == before
     table = ("--table", "head_tail", "--output", "again")
     changeable.run("drugtail", "tabulate", "--metrics", "m", *table)
     made = changeable.folder / "results/tables/tiny/head_tail.md"

@@ -546,14 +546,14 @@ def publish(
 def import_(
     published: Annotated[Path, typer.Argument(help="Folder that `drugtail publish` wrote.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the metrics; default: results/metrics/NAME.")
+        Path | None, typer.Option(help="Folder for the metrics; default: results/imported/FOLDER.")
     ] = None,
 ) -> None:
     """Read a published benchmark back for `drugtail tabulate`, its files checked."""
     from drugtail.benchmark.read_back import read_back
     from drugtail.runtime.names import SHARED
 
-    target = output or SHARED / "metrics" / published.resolve().name
+    target = output or SHARED / "imported" / published.resolve().name
     print(f"{target}: {read_back(published, target)} runs")
 
 

@@ -108,7 +108,8 @@ def load_plugin(path: Path) -> Plugin:
         if not added():
             raise DrugtailError(
                 f"{path}: registers nothing; decorate a function, for example with "
-                f'@LOSSES.register("{path.stem}", <its settings class>)'
+                f'@LOSSES.register("{path.stem}", <its settings class>), or a class with '
+                f'@STRATEGIES.register("{path.stem}")'
             )
         components = {
             key: tuple(_settings(path, key, registries[key], name) for name in names)

@@ -12,8 +12,10 @@ from drugtail.benchmark.publish import METRICS
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, read_json, read_parquet
+from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json
 
+# Metrics of a run here are never taken for those of a published benchmark.
+MARKER = "imported.json"
 RUN = ["dataset", "split", "encoder", "method", "seed"]
 
 
@@ -28,7 +30,7 @@ def read_back(published: Path, output: Path) -> int:
     published
         Folder that `drugtail publish` wrote.
     output
-        Folder for the metrics, replaced when it is there.
+        Folder for the metrics. One that was read back earlier is replaced, no other.
 
     Returns
     -------
@@ -38,8 +40,14 @@ def read_back(published: Path, output: Path) -> int:
     Raises
     ------
     DrugtailError
-        If a file is missing or two of them do not belong together; the message names both.
+        If a file is missing, two of them do not belong together (the message names both), or
+        `output` holds something else, such as the metrics of a run.
     """
+    if output.exists() and not (output / MARKER).is_file():
+        raise DrugtailError(
+            f"{output}: is there already and was not read back from a published benchmark; name "
+            "another folder with --output"
+        )
     manifest = read_json(published / "manifest.json")
     runs = read_parquet(published / "metrics" / "runs.parquet")
     if int((runs["status"] == "finished").sum()) != manifest["runs"]:
@@ -50,7 +58,8 @@ def read_back(published: Path, output: Path) -> int:
         )
     if (published / PREDICTIONS).is_file():
         _compare_recalls(published)
-    with atomic_directory(output, marker="runs.parquet") as folder:
+    with atomic_directory(output, marker=MARKER) as folder:
+        write_json(folder / MARKER, {"published": str(published), "runs": len(runs)})
         for file in METRICS:
             shutil.copy(published / "metrics" / file, folder)
     return len(runs)

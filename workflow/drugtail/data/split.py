@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
             "use random-0, standard-0 or scaffold-0"
         )
     rng = np.random.default_rng(derive_seed("split", dataset["dataset"], strategy, seed))
-    subsets = np.asarray(cutter.cut(frame, rng), dtype=object)
-    _check_cut(subsets, frame["label"].to_numpy(), names, f"{molecules}: split {strategy}-{seed}")
+    where = f"split {strategy}-{seed}" if cutter.seeded else f"split {strategy}"
+    where += f" of {dataset['dataset']}"
+    subsets = _cut(cutter, frame, rng, where)
+    _check_cut(subsets, frame["label"].to_numpy(), names, where)
 
     table = pd.DataFrame({"id": frame["id"], "subset": subsets})
     summary = summarise_split(frame.assign(subset=subsets), names)
@@ -77,6 +80,21 @@ def _found(strategy: str) -> Strategy:
             "needs its Python file beside it: --plugin"
         )
     return STRATEGIES[strategy]()
+
+
+def _cut(cutter: Strategy, frame: pd.DataFrame, rng: np.random.Generator, where: str) -> np.ndarray:
+    """Subset per molecule; what goes wrong in a strategy of a user's is one line."""
+    try:
+        return np.asarray(cutter.cut(frame, rng), dtype=object)
+    except DrugtailError:
+        raise
+    except Exception as error:
+        file = type(cutter).cut.__code__.co_filename
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        line = f" line {lines[-1]}:" if lines else ""
+        raise DrugtailError(
+            f"{where}: {file}:{line} {type(error).__name__}: {error}; mend the strategy"
+        ) from error
 
 
 def _check_classes(labels: np.ndarray, dataset: dict[str, Any], molecules: Path) -> None:
@@ -110,7 +128,7 @@ def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where:
     if empty:
         raise DrugtailError(
             f"{where} leaves class {names[empty[0]]!r} without training molecules; use another "
-            "split seed or strategy"
+            "split (seed or strategy)"
         )
     for subset in SUBSETS:
         if not np.any(subsets == subset):
