@@ -131,7 +131,7 @@ def recipe_model(plugin: Path | None) -> type[Recipe]:
 
 
 def all_registries() -> dict[str, Registry[Any]]:
-    """What a plugin can add to: the registries of components, and that of split strategies."""
+    """Return the registries that a plugin can add to: of components, and of split strategies."""
     return {**component_registries(), SPLITS: STRATEGIES}
 
 

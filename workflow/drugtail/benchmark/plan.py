@@ -369,7 +369,7 @@ class Plan:
         return text_digest(text)[:DIGITS]
 
     def mapped(self, blocks: Iterable[PlannedBlock]) -> list[PlannedBlock]:
-        """Of some blocks those whose embeddings are drawn, one per data set.
+        """Return those of some blocks whose embeddings are drawn, one per data set.
 
         It is the first network that re-clusters, or else the first network.
         """
@@ -383,7 +383,7 @@ class Plan:
     # ------------------------------------------------------------------------------- texts
 
     def notes(self) -> list[str]:
-        """What readers of the page must know: the benchmark's notes, and how it was tuned."""
+        """Return the notes for readers of the page: the benchmark's, and how it was tuned."""
         tuning = self.benchmark.tuning
         if tuning is None:
             return self.benchmark.notes

@@ -1,4 +1,4 @@
-"""How far a benchmark is: what is finished, what is left, and how long that takes."""
+"""Progress of a benchmark: its finished blocks, those left, and the time they take."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Strategy(ABC):
         Returns
         -------
         numpy.ndarray
-            ``train``, ``valid``, ``test`` or ``unused`` per molecule, object [N].
+            ``train``, ``valid``, ``test`` or ``unused`` per molecule, strings [N].
         """
 
 
