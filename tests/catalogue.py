@@ -22,7 +22,7 @@ class CheckedCatalogue(Catalogue):
         super().__init__(CONFIG)
         recipe, plugin = os.environ.get("DRUGTAIL_RECIPE"), os.environ.get("DRUGTAIL_PLUGIN")
         own = (
-            [read_recipe(Path(recipe), model=recipe_model(Path(plugin) if plugin else None))]
+            [read_recipe(Path(recipe), model=recipe_model([Path(plugin)] if plugin else []))]
             if recipe
             else []
         )

@@ -5,10 +5,21 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, global_add_pool
 
-from drugtail.features.packed import GraphStore
-from drugtail.models.encoders import GCN, GraphConvolutionLayer
+from drugtail.features.atoms import FEATURES
+from drugtail.features.batch import InputShape
+from drugtail.features.packed import BONDS, GraphBatch, GraphStore
+from drugtail.models.encoders.gcn import GCN, GraphConvolutionLayer
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Linear, state_of
+
+# What a graph encoder gets.
+ATOMS = InputShape("graph", FEATURES, len(BONDS))
+
+
+def edge_index(batch: GraphBatch) -> Tensor:
+    """Bonds of a batch without a dimension of seeds in both directions, int64 [2, edges]."""
+    bonds = batch.row != batch.column
+    return torch.stack([batch.column[bonds], batch.row[bonds]])
 
 
 def plain_linear(layer: Linear, seed: int) -> nn.Linear:
@@ -81,5 +92,5 @@ def separate_graphs(store: GraphStore, labels: Tensor) -> list[Data]:
     for i, label in enumerate(labels.tolist()):
         one = store.batch(torch.tensor([i]))
         features = store.type_features[one.atom_type]
-        graphs.append(Data(x=features, edge_index=one.edge_index, y=torch.tensor([label])))
+        graphs.append(Data(x=features, edge_index=edge_index(one), y=torch.tensor([label])))
     return graphs

@@ -32,8 +32,10 @@ from torch_geometric.loader import DataLoader
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import GraphEncoder
 from drugtail.data.generate import generate_reactions
-from drugtail.features.featurize import CHUNK, morgan_bits, pack_atoms
+from drugtail.features.featurize import CHUNK
+from drugtail.features.featurizers.morgan import Morgan
 from drugtail.features.packed import GraphStore
+from drugtail.features.reading import pack_atoms
 from drugtail.geometry.class_geometry import cluster_classes, take_geometry
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network
@@ -44,7 +46,7 @@ from drugtail.training.objective import Objective
 from drugtail.training.pool import batches
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference import PlainNetwork, separate_graphs
+from reference import ATOMS, PlainNetwork, separate_graphs
 
 PROJECT = Path(__file__).parents[2]
 REPEATS = 5
@@ -115,7 +117,7 @@ def featurizing() -> list[Figure]:
     work: dict[str, Callable[[], object]] = {
         "parse (RDKit alone)": lambda: [Chem.MolFromSmiles(text) for text in smiles],
         "parse and pack atoms": lambda: [pack_atoms(chunk) for chunk in chunks],
-        "parse and Morgan fingerprints": lambda: [morgan_bits(chunk) for chunk in chunks],
+        "parse and Morgan fingerprints": lambda: [Morgan().arrays(chunk) for chunk in chunks],
     }
     return in_turns(
         {name: lambda f=f: len(smiles) / seconds(f) for name, f in work.items()}, "molecules/s"
@@ -146,7 +148,7 @@ def our_epoch(
 ) -> Callable[[], None]:
     """An epoch of a method of the catalogue, with what its objective needs beforehand."""
     recipe, classes = Catalogue(PROJECT / "config").recipe(method), int(labels.max()) + 1
-    network = Network(ENCODER, classes, range(seeds))
+    network = Network(ENCODER, ATOMS, classes, range(seeds))
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     objective = Objective(recipe, torch.arange(len(labels)), labels, classes, 1.0, seeds)
     companion = Companion(recipe, network, classes, range(seeds))
@@ -216,7 +218,7 @@ def training() -> list[Figure]:
     store = GraphStore(pack_atoms(smiles), torch.device("cpu"))
     classes = int(labels.max()) + 1
     usual = usual_epoch(
-        separate_graphs(store, labels), PlainNetwork(Network(ENCODER, classes, [0]))
+        separate_graphs(store, labels), PlainNetwork(Network(ENCODER, ATOMS, classes, [0]))
     )
 
     def rate(work: Callable[[], None], threads: int, seeds: int = 1) -> Callable[[], float]:

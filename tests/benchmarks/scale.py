@@ -153,7 +153,7 @@ def write_features(folder: Path, size: int, classes: int) -> None:
     """Packed graphs and labels; the demo's are featurized once and repeated."""
     import numpy as np
 
-    from drugtail.features.featurize import pack_atoms
+    from drugtail.features.reading import pack_atoms
 
     smiles = demo_smiles()
     whole, rest = divmod(size, len(smiles))
@@ -294,7 +294,8 @@ def loading(folder: Path) -> Callable[[], object]:
     """Reading features and turning them into the matrix that batches are cut from."""
     import torch
 
-    from drugtail.features.packed import GraphStore, load_arrays
+    from drugtail.features.arrays import load_arrays
+    from drugtail.features.packed import GraphStore
 
     # What is imported here is not timed.
     return lambda: GraphStore(load_arrays(folder), torch.device("cpu"))

@@ -12,7 +12,8 @@ import torch
 from test_stacked import CATALOGUE, CLOCK, ENCODER, MOMENTS, NETWORKS, double_run, trained
 
 from drugtail.config.training import Training
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.arrays import load_arrays
+from drugtail.features.packed import GraphStore
 from drugtail.training.pool import Pool
 from drugtail.training.problem import Problem, read_problem
 from drugtail.training.second_stage import enter_second_stage

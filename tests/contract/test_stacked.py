@@ -20,9 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from drugtail.config.encoder import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
-from drugtail.features.packed import GraphStore, Size, load_arrays
+from drugtail.features.arrays import load_arrays
+from drugtail.features.packed import GraphStore, Size
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.models import encoders
+from drugtail.models.encoders import gcn
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.class_state import ClassState
 from drugtail.training.pool import Pool, batches
@@ -153,7 +154,7 @@ class Trace(TorchDispatchMode):
 def trace_of_updates(run: SeedBatch, monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
     """Traces of batches of one length, after the sizes are settled."""
     # As on a GPU.
-    monkeypatch.setattr(encoders, "_product", encoders.sum_of_rows)
+    monkeypatch.setattr(gcn, "_product", gcn.sum_of_rows)
     molecules = run.objective.pool.molecules.shape[1]
     pieces = torch.stack([torch.randperm(molecules) for _ in SEEDS]).split(24, dim=1)
     alike = [piece for piece in pieces if piece.shape[1] == 24]
@@ -329,8 +330,8 @@ def test_fixed_sizes_hold_the_batches_of_many_epochs_and_grow_a_few_times_only(
         for piece in pieces:
             size = sizes[piece.shape[1]]
             batch = run.store.batch(run.subsets["train"][piece], size)
-            assert batch.row.shape == (len(seeds), size.entries)
-            assert (batch.row_start[:, -1] == size.entries).all()
+            assert batch.row.shape == (len(seeds), size[1])
+            assert (batch.row_start[:, -1] == size[1]).all()
     assert 0 < grown < 10
 
 
@@ -342,7 +343,7 @@ def test_a_graph_that_fits_exactly_still_gets_an_atom_for_the_entries_that_fill_
     needed = run.store.size_of(run.subsets["train"][piece])
     run.sizes[24] = Size(needed.atoms, needed.entries + 4)
     run.make_room([piece])
-    assert run.sizes[24].atoms > needed.atoms
-    assert run.sizes[24].entries >= needed.entries + 4, "what was held is kept"
+    assert run.sizes[24][0] > needed.atoms
+    assert run.sizes[24][1] >= needed.entries + 4, "what was held is kept"
     batch = run.store.batch(run.subsets["train"][piece], run.sizes[24])
-    assert (batch.row_start[:, -1] == run.sizes[24].entries).all()
+    assert (batch.row_start[:, -1] == run.sizes[24][1]).all()

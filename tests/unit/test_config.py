@@ -52,7 +52,7 @@ DATASET = {
 }  # fmt: skip
 GEOMETRY = {
     "contrastive": {"name": "subcluster"},
-    "views": {"name": "edge_drop"},
+    "views": {"name": "drop"},
     "subclusters": {"name": "balanced_kmeans"},
     "schedule": {"warmup_epochs": 2},
 }
@@ -106,7 +106,7 @@ def test_every_benchmark_reads_and_names_what_exists(path: Path) -> None:
         assert CATALOGUE.dataset(name)
         assert benchmark.training_for(name).epochs >= 1
     for encoder in benchmark.encoders:
-        assert CATALOGUE.encoder(encoder)
+        assert CATALOGUE.encoder(encoder.encoder or encoder.name)
     for name in benchmark.tables:
         assert CATALOGUE.table(name)
     for method in benchmark.methods:
@@ -283,7 +283,7 @@ def test_training_differs_only_for_the_data_set_that_says_so(tmp_path: Path) -> 
          "a classical classifier takes no loss"),
         ({"classifier": {"name": "random_forest", "n_estimators": 0}},
          "classifier.n_estimators: .*found 0"),
-        ({**GEOMETRY, "views": {"name": "edge_drop", "rates": [0.1]}}, "views.rates: .*at least 2"),
+        ({**GEOMETRY, "views": {"name": "drop", "rates": [0.1]}}, "views.rates: .*at least 2"),
     ],
 )  # fmt: skip
 def test_a_faulty_recipe_is_refused_with_file_and_key(
@@ -383,7 +383,7 @@ def test_a_faulty_register_is_refused_with_file_and_key(
 def test_an_unknown_kind_of_encoder_is_refused(tmp_path: Path) -> None:
     message = refusal(read_encoder, written(tmp_path, {"name": "mine", "kind": "transformer"}))
     assert "'transformer'" in message
-    assert "known are: fingerprint, gcn" in message
+    assert "known are: gcn, mlp, fingerprint" in message
 
 
 @pytest.mark.parametrize("kind", ["datasets", "methods", "encoders", "tables"])
@@ -435,7 +435,7 @@ PAPER: dict[str, Any] = {
     "contrastive": {
         "name": "subcluster", "temperature": 0.1, "weight": 1.0, "beta": 0.25, "variant": "paper",
     },
-    "views": {"name": "edge_drop", "rates": [0.15, 0.10], "cap": 0.7},
+    "views": {"name": "drop", "rates": [0.15, 0.10], "cap": 0.7},
     "subclusters": {
         "name": "balanced_kmeans", "minimum_size": 10, "rounds": 50, "tolerance": 1e-3,
         "counted": "molecules",

@@ -4,24 +4,25 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import PlainNetwork, plain_norm, separate_graphs
+from reference import ATOMS, PlainNetwork, plain_norm, separate_graphs
 from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
-from drugtail.config.components.views import EdgeDrop
+from drugtail.config.components.views import Drop
 from drugtail.config.encoder import GraphEncoder
 from drugtail.data.generate import generate_reactions
-from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import Batch, GraphStore, Size
-from drugtail.methods.views import edge_drop
-from drugtail.models import encoders
+from drugtail.features.packed import GraphBatch, GraphStore, Size
+from drugtail.features.reading import pack_atoms
+from drugtail.methods.views import drop
+from drugtail.models.encoders import gcn
 from drugtail.models.environments import (
     Environments,
     Level,
@@ -39,7 +40,7 @@ SMILES = [
     "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "BrCCBr", "CO",
 ]  # fmt: skip
 LAYERS = 3
-Find = Callable[[Batch, Tensor, Tensor, int], Environments]
+Find = Callable[[GraphBatch, Tensor, Tensor, int], Environments]
 
 
 @pytest.fixture(scope="module")
@@ -47,25 +48,23 @@ def store() -> GraphStore:
     return GraphStore(pack_atoms(SMILES), torch.device("cpu"))
 
 
-def cut(store: GraphStore, rows: list[int] | Tensor) -> Batch:
+def cut(store: GraphStore, rows: list[int] | Tensor) -> GraphBatch:
     """A batch of one seed."""
     return store.batch(torch.as_tensor(rows)[None])
 
 
-def one_of(batch: Batch, seed: int = 0) -> Batch:
+def one_of(batch: GraphBatch, seed: int = 0) -> GraphBatch:
     return batch.with_tensors(tensor[seed] for tensor in batch.tensors())
 
 
-def view_of(batch: Batch, seed: int) -> Tensor:
+def view_of(batch: GraphBatch, seed: int) -> Tensor:
     """Entries of a random view of every seed of a batch."""
     keys = step_keys(seed, len(batch.row), batch.row.device)
-    drop = EdgeDrop(rates=[0.4, 0.2])
-    return torch.stack(
-        [edge_drop(drop, one_of(batch, i), Draws(key)) for i, key in enumerate(keys)]
-    )
+    rates = Drop(rates=[0.4, 0.2])
+    return torch.stack([drop(rates, one_of(batch, i), Draws(key)) for i, key in enumerate(keys)])
 
 
-def naive_names(batch: Batch, weight: Tensor) -> list[list[object]]:
+def naive_names(batch: GraphBatch, weight: Tensor) -> list[list[object]]:
     """Surroundings of every atom of one seed after each layer, written out as nested tuples."""
     names: list[object] = batch.atom_type.tolist()
     found = []
@@ -91,7 +90,7 @@ def test_levels_hold_each_of_the_surroundings_once_with_its_number_of_atoms(
     # Two seeds, of which the second has fewer atoms and is filled up.
     batch = store.batch(torch.tensor([rows * 2, [rows[0], 1] * len(rows)]))
     weight = batch.norm if seed is None else view_of(batch, seed)
-    found = distinct_environments(batch, weight, store.type_features, LAYERS)
+    found = distinct_environments(batch.viewed(weight), LAYERS)
     for i in range(2):
         one = one_of(batch, i)
         real = int((one.molecule < one.molecules).sum())
@@ -117,12 +116,12 @@ def test_a_sum_over_neighbours_is_that_of_a_dense_matrix(
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(len(store.type_features), 3, dtype=torch.double, generator=generator)
     for find in (distinct_environments, every_atom):
-        found = find(batch, weight, start, LAYERS)
+        found = find(replace(batch, norm=weight, type_features=start), LAYERS)
         x = found.x
         for level in found.levels:
             both = torch.stack([x, 2 * x], dim=2).view(-1, 3)
             x = (level.matrix.rows.to_sparse() @ both).view(2, -1, 3)
-            torch.testing.assert_close(encoders.sum_of_rows(level.matrix.rows, both), x.view(-1, 3))
+            torch.testing.assert_close(gcn.sum_of_rows(level.matrix.rows, both), x.view(-1, 3))
         pooled = (found.pooling.rows.to_sparse() @ x.flatten(0, 1)).view(2, -1, 3)[:, :-1]
         for i in range(2):
             torch.testing.assert_close(pooled[i], densely(one_of(batch, i), weight[i], start))
@@ -131,7 +130,7 @@ def test_a_sum_over_neighbours_is_that_of_a_dense_matrix(
             assert torch.equal(transposed, dense.T)
 
 
-def densely(batch: Batch, weight: Tensor, start: Tensor) -> Tensor:
+def densely(batch: GraphBatch, weight: Tensor, start: Tensor) -> Tensor:
     """Three rounds of A X + 2 X and a sum over the atoms of each molecule, by dense matrices."""
     atoms = len(batch.atom_type)
     adjacency = torch.zeros(atoms, atoms, dtype=torch.double)
@@ -147,7 +146,7 @@ def densely(batch: Batch, weight: Tensor, start: Tensor) -> Tensor:
 def test_two_atoms_with_the_same_two_neighbours_are_told_apart_by_their_own_kind() -> None:
     pair = GraphStore(pack_atoms(["CO"]), torch.device("cpu"))
     batch = cut(pair, [0])
-    found = distinct_environments(batch, batch.norm, pair.type_features, LAYERS)
+    found = distinct_environments(batch, LAYERS)
     assert [level.count.tolist() for level in found.levels] == [[[1, 1]]] * LAYERS
 
 
@@ -165,7 +164,7 @@ def test_entries_exchanged_between_kinds_are_other_surroundings() -> None:
         entries = ((one.row == atom) & (one.column != atom)).nonzero()[:, 0]
         entries = entries[one.column[entries].argsort()]
         weight[entries] = torch.tensor([0.25, 0.5] if i % 2 else [0.5, 0.25])
-    found = distinct_environments(batch, weight[None], twice.type_features, 1)
+    found = distinct_environments(batch.viewed(weight[None]), 1)
     names = naive_names(one, weight)[0]
     assert sorted(found.levels[0].count[0].tolist()) == sorted(Counter(names).values())
     assert len(set(names)) >= len(smiles)
@@ -176,7 +175,7 @@ def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search
     many = GraphStore(pack_atoms(smiles), torch.device("cpu"))
     batch = cut(many, torch.arange(len(smiles)).repeat(2))
     weight = view_of(batch, 7)
-    found = distinct_environments(batch, weight, many.type_features, LAYERS)
+    found = distinct_environments(batch.viewed(weight), LAYERS)
     # Numbered instead of nested: the same question at a cost that does not explode.
     one = one_of(batch)
     kind = one.atom_type.tolist()
@@ -195,7 +194,7 @@ def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search
 def test_surroundings_that_differ_in_a_bond_length_away_are_told_apart() -> None:
     chain = GraphStore(pack_atoms(["CCCCCCCCC"]), torch.device("cpu"))
     batch = cut(chain, [0])
-    found = distinct_environments(batch, batch.norm, chain.type_features, 5)
+    found = distinct_environments(batch, 5)
     # From either end: end, second, third, … and the middle, which more layers tell apart.
     assert [level.count.shape[1] for level in found.levels] == [3, 4, 5, 5, 5]
 
@@ -209,7 +208,7 @@ def test_equal_sums_of_weights_are_not_equal_surroundings() -> None:
     for atom, values in zip(middle, ([0.25, 0.75], [0.5, 0.5]), strict=True):
         entries = ((one.row == atom) & (one.column != atom)).nonzero()[:, 0]
         weight[0, entries] = torch.tensor(values)
-    found = distinct_environments(batch, weight, two.type_features, 1)
+    found = distinct_environments(batch.viewed(weight), 1)
     assert sorted(found.levels[0].count[0].tolist()) == [1, 1, 4]
 
 
@@ -260,25 +259,28 @@ def test_a_single_row_is_normalised_to_the_shift_and_no_molecule_can_be_embedded
     result.sum().backward()
     assert x.grad.tolist() == [[[0.0, 0.0, 0.0]]]
     assert norm.running_var.isfinite().all()
-    model = encoders.GCN(store.type_features.shape[1], layers=2, width=4)
+    model = gcn.GCN(TINY, ATOMS)
     nothing = cut(store, torch.tensor([], dtype=torch.int64))
-    assert model.eval()(nothing, store.type_features).shape == (1, 0, 4)
+    assert model.eval()(nothing).shape == (1, 0, 4)
 
 
-def through_layers(model: encoders.GCN, found: Environments) -> Tensor:
+TINY = GraphEncoder(name="gcn", kind="gcn", layers=2, width=4)
+
+
+def through_layers(model: gcn.GCN, found: Environments) -> Tensor:
     x = found.x
     for layer, level in zip(model.layers, found.levels, strict=True):
         x = layer(x, level)
-    return encoders.multiply_(found.pooling, x.flatten(0, 1))
+    return gcn.multiply_(found.pooling, x.flatten(0, 1))
 
 
 def test_an_atom_that_hears_of_nobody_keeps_its_residual_alone(store: GraphStore) -> None:
     batch = cut(store, torch.arange(len(SMILES)))
     weight = batch.norm.clone()
     weight[batch.row == 0] = 0
-    model = encoders.GCN(store.type_features.shape[1], layers=2, width=4).train()
+    model = gcn.GCN(TINY, ATOMS).train()
     first, second = (
-        through_layers(model, find(batch, weight, store.type_features, 2))
+        through_layers(model, find(batch.viewed(weight), 2))
         for find in (distinct_environments, every_atom)
     )
     torch.testing.assert_close(first[:-1], second[:-1])
@@ -289,9 +291,9 @@ def test_gradients_of_a_layer_are_those_of_finite_differences(store: GraphStore)
     weight = view_of(batch, 3).double()
     generator = torch.Generator().manual_seed(1)
     kinds = torch.zeros(len(store.type_features), 3)
-    layer = stack([encoders.GraphConvolutionLayer(3, 2) for _ in range(2)]).double()
+    layer = stack([gcn.GraphConvolutionLayer(3, 2) for _ in range(2)]).double()
     for find in (distinct_environments, every_atom):
-        found = find(batch, weight, kinds, 1)
+        found = find(replace(batch, norm=weight, type_features=kinds), 1)
         x = torch.randn(found.x.shape, dtype=torch.double, generator=generator, requires_grad=True)
 
         def run(x: Tensor, *_: Tensor, level: Level = found.levels[0]) -> Tensor:
@@ -319,7 +321,7 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
     degree = whole.row_start.diff().double()
     exact.norm = (degree[whole.row] * degree[whole.column]).rsqrt()
     encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
-    network = Network(encoder, classes=3, seeds=[0, 1]).double()
+    network = Network(encoder, ATOMS, classes=3, seeds=[0, 1]).double()
     plain = [PlainNetwork(network, seed).double() for seed in range(2)]
     mine = torch.optim.Adam(network.parameters(), lr=0.01)
     theirs = [torch.optim.Adam(other.parameters(), lr=0.01) for other in plain]
@@ -337,7 +339,7 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
             for s in range(2)
         ]
         for step, rows in enumerate(pieces):
-            logits = network(exact.batch(rows, size), exact.type_features).logits
+            logits = network(exact.batch(rows, size)).logits
             losses = torch.stack(
                 [nn.functional.cross_entropy(logits[s], labels[rows[s]]) for s in range(2)]
             )
@@ -359,7 +361,7 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
     assert learned, "the comparison is of a training that learns something"
     network.eval()
     everything = torch.arange(len(SMILES)).repeat(2, 1)
-    found = network(exact.batch(everything), exact.type_features).logits
+    found = network(exact.batch(everything)).logits
     data = next(iter(DataLoader(graphs, batch_size=len(graphs))))
     for seed in range(2):
         torch.testing.assert_close(found[seed], plain[seed].eval()(data), rtol=1e-3, atol=1e-4)
@@ -367,7 +369,7 @@ def test_a_whole_training_is_that_of_pytorch_geometric_with_its_data_loader(
 
 def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
     encoder = GraphEncoder(name="gcn", kind="gcn", layers=LAYERS, width=16, head=[12])
-    single = Network(encoder, classes=3, seeds=[0])
+    single = Network(encoder, ATOMS, classes=3, seeds=[0])
     double = copy.deepcopy(single).double()
     batch = cut(store, torch.arange(len(SMILES)).repeat(2))
     weight = view_of(batch, 5)
@@ -375,7 +377,8 @@ def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
         (single, store.type_features, weight),
         (double, store.type_features.double(), weight.double()),
     ):
-        network(batch, features, entries).logits.square().sum().backward()
+        given = replace(batch, norm=entries, type_features=features)
+        network(given).logits.square().sum().backward()
     trained = [[p for p in network.parameters() if p.requires_grad] for network in (single, double)]
     for a, b in zip(*trained, strict=True):
         torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-3, atol=1e-3)
@@ -383,7 +386,7 @@ def test_single_precision_stays_close_to_double(store: GraphStore) -> None:
 
 def test_the_plain_form_makes_one_row_per_atom(store: GraphStore) -> None:
     batch = cut(store, [0, 0, 2])
-    found = every_atom(batch, batch.norm, store.type_features, LAYERS)
+    found = every_atom(batch, LAYERS)
     atoms = batch.atom_type.shape[1]
     assert [len(level.matrix.rows.start) - 1 for level in found.levels] == [atoms] * LAYERS
     assert all(level.count.tolist() == [[1] * atoms] for level in found.levels)

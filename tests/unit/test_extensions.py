@@ -82,7 +82,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def recipe_with(write: Write, code: str, **parts: Any) -> Recipe:
-    return read_recipe(write({**RECIPE, **parts}, "mine.yaml"), model=recipe_model(write(code)))
+    return read_recipe(write({**RECIPE, **parts}, "mine.yaml"), model=recipe_model([write(code)]))
 
 
 # ------------------------------------------------------------------------- what is accepted
@@ -96,7 +96,7 @@ def test_a_recipe_holds_a_part_of_ones_own_with_its_settings_and_defaults(write:
     changed = read_recipe(
         write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"),
         {"loss.tilt": 7.0},
-        recipe_model(write(CODE)),
+        recipe_model([write(CODE)]),
     )
     assert changed.loss.model_dump() == {"name": "tilted", "tilt": 7.0}
 
@@ -105,7 +105,7 @@ def test_parts_of_the_package_stay_what_they_are(write: Write) -> None:
     code = write(CODE)
     for path in CATALOGUE.paths("methods"):
         assert (
-            read_recipe(path, model=recipe_model(code)).model_dump()
+            read_recipe(path, model=recipe_model([code])).model_dump()
             == read_recipe(path).model_dump()
         )
     # And a recipe that names no code does not see the part.
@@ -127,7 +127,7 @@ KINDS = {
     "class_weights": ("weights", "CLASS_WEIGHTS", "Settings"),
     "loss": ("losses", "LOSSES", "Settings"),
     "contrastive": ("contrastive", "CONTRASTIVE", "ContrastiveSettings"),
-    "views": ("views", "VIEWS", "Settings"),
+    "views": ("views", "VIEWS", "ViewsSettings"),
     "mixing": ("mixing", "MIXING", "Settings"),
     "posthoc": ("posthoc", "POSTHOC", "PosthocSettings"),
     "second_stage": ("second_stage", "SECOND_STAGES", "SecondStageSettings"),
@@ -154,7 +154,7 @@ class Mine({base}):
 def mine(settings, *given):
     return settings.strength
 """
-    views: dict[str, Any] = {"views": {"name": "edge_drop"}} if key == "contrastive" else {}
+    views: dict[str, Any] = {"views": {"name": "drop"}} if key == "contrastive" else {}
     if key == "subclusters":
         views = {"schedule": {"warmup_epochs": 1}}
     recipe = recipe_with(write, code, **views, **{key: {"name": "mine"}})
@@ -194,7 +194,7 @@ def test_a_file_is_loaded_once_and_again_after_a_change(write: Write) -> None:
     with pytest.raises(DrugtailError, match="greater than or equal to 5"):
         read_recipe(
             write({**RECIPE, "loss": {"name": "tilted", "tilt": 1.0}}, "mine.yaml"),
-            model=recipe_model(path),
+            model=recipe_model([path]),
         )
     write(CODE.replace('"tilted"', '"leaning"'))
     load_plugin(path)
@@ -252,7 +252,7 @@ FAULTS = {
     ),
     "taken split": (CUT.replace('"odd"', '"scaffold"'), "strategy 'scaffold' is registered twice"),
     "name of a split": (CUT.replace('"odd"', '"odd-0"'), "'odd-0': use letters, digits and _"),
-    "no cut": (CUT.replace("def cut", "def cuts"), "derived from .*Strategy that has the met"),
+    "no cut": (CUT.replace("def cut", "def cuts"), "derived from .*Strategy that has cut"),
     "no strategy": (CUT.replace("(Strategy)", ""), "'odd': register a class derived from"),
 }  # fmt: skip
 
@@ -328,8 +328,8 @@ def test_a_benchmark_names_recipe_and_code_by_path(
     assert made.recipes["mine"].loss.name == "tilted"
     assert made.method_plugin("mine") == Path("mine.py")
     assert made.method_plugin("cross_entropy") is None
-    assert made.wanted("demo", "gcn", "mine")["plugin"] == file_digest(Path("mine.py"))
-    assert "plugin" not in made.wanted("demo", "gcn", "cross_entropy")
+    assert made.wanted("demo", "gcn", "mine")["plugins"] == [file_digest(Path("mine.py"))]
+    assert "plugins" not in made.wanted("demo", "gcn", "cross_entropy")
     variant = plan(
         {
             "name": "steep",
@@ -424,16 +424,16 @@ def bayes(settings, seed, threads):
 """
     )
     recipe = read_recipe(
-        write({**RECIPE, "classifier": {"name": "bayes"}}, "mine.yaml"), model=recipe_model(code)
+        write({**RECIPE, "classifier": {"name": "bayes"}}, "mine.yaml"), model=recipe_model([code])
     )
     block = Block(
         **make_files((30, 20, 10)).inputs("morgan"), recipe=recipe,
         encoder=FingerprintEncoder(name="morgan", kind="fingerprint"), training=Training(),
-        seeds=[0], plugin=code, device="cpu",
+        seeds=[0], plugins=[code], device="cpu",
     )  # fmt: skip
     train_block(block, tmp_path / "out")
     manifest = read_json(tmp_path / "out/manifest.json")
-    assert manifest["inputs"]["plugin"] == {"path": str(code), "sha256": file_digest(code)}
+    assert manifest["inputs"][f"plugin {code}"] == {"path": str(code), "sha256": file_digest(code)}
     logits = read_parquet(tmp_path / "out/predictions.parquet").filter(like="logit_").to_numpy()
     assert np.isfinite(logits).all()
     assert np.exp(logits).sum(axis=1) == pytest.approx(1, abs=1e-4)
@@ -467,9 +467,9 @@ def test_a_checkpoint_is_used_if_the_file_is_as_it_was(
     def train() -> None:
         block = Block(
             **make_files((30, 20, 10)).inputs(),
-            recipe=read_recipe(recipe, model=recipe_model(code)),
+            recipe=read_recipe(recipe, model=recipe_model([code])),
             encoder=GraphEncoder(name="tiny", kind="gcn", layers=1, width=8, head=[8]),
-            training=Training(epochs=2, batch_size=16), seeds=[0], plugin=code, device="cpu",
+            training=Training(epochs=2, batch_size=16), seeds=[0], plugins=[code], device="cpu",
         )  # fmt: skip
         checkpoints = tmp_path / "checkpoints"
         train_block(block, tmp_path / "out", checkpoints=checkpoints, checkpoint_seconds=0)

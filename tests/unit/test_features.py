@@ -15,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
+from reference import edge_index
 from torch_geometric.data import Batch as GeometricBatch
 from torch_geometric.data import Data
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
+from drugtail.features.arrays import load_arrays
 from drugtail.features.atoms import FEATURES, FIELDS, expand, feature_matrix
-from drugtail.features.featurize import featurize, in_order, pack_atoms
-from drugtail.features.fingerprints import unpack_fingerprints
-from drugtail.features.packed import BONDS, GraphStore, load_arrays
+from drugtail.features.bits import unpack_fingerprints
+from drugtail.features.featurize import featurize, in_order
+from drugtail.features.packed import BONDS, GraphStore
+from drugtail.features.reading import pack_atoms
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet_pieces, write_parquet
 
@@ -215,7 +218,7 @@ def test_arrays_on_disk_are_those_of_the_molecules_in_file_order(tmp_path: Path)
 
 def test_unknown_featurizer_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = molecules_file(tmp_path, ["C"])
-    with pytest.raises(DrugtailError, match="atoms or morgan"):
+    with pytest.raises(DrugtailError, match="there are atoms, morgan"):
         featurize(path, "atom", tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -237,7 +240,7 @@ def test_morgan_bits_equal_those_of_rdkits_older_interface(tmp_path: Path) -> No
     smiles = [*VARIED, *real_smiles()]
     featurize(molecules_file(tmp_path, smiles), "morgan", tmp_path / "f")
     rows = np.array([len(smiles) - 1, *range(len(smiles)), 3, 3])
-    bits = unpack_fingerprints(load_arrays(tmp_path / "f", ("bits",))["bits"][rows])
+    bits = unpack_fingerprints(load_arrays(tmp_path / "f", "bits")["bits"][rows])
     assert bits.shape == (len(rows), 2048)
     assert bits.dtype == np.float32
     with rdBase.BlockLogs():
@@ -330,7 +333,7 @@ def test_batches_equal_those_of_pytorch_geometric(store: GraphStore, rows: list[
     assert batch.molecules == len(rows)
     assert torch.equal(batch.molecule, expected.batch)
     assert torch.equal(store.type_features[batch.atom_type], expected.x)
-    assert edges_of(batch.edge_index) == edges_of(expected.edge_index)
+    assert edges_of(edge_index(batch)) == edges_of(expected.edge_index)
 
     # The normalised adjacency matrix, entry by entry.
     index, weight = gcn_norm(expected.edge_index, num_nodes=len(expected.x))
@@ -352,7 +355,7 @@ def test_reverse_leads_to_the_opposite_entry_and_back(store: GraphStore, rows: l
 
 def test_log_degree_is_that_of_the_target_and_missing_only_at_loops(store: GraphStore) -> None:
     batch = store.batch(torch.arange(len(POOL)))
-    degree = torch.bincount(batch.edge_index[1], minlength=len(batch.atom_type))
+    degree = torch.bincount(edge_index(batch)[1], minlength=len(batch.atom_type))
     for row, column, value in zip(
         batch.row.tolist(), batch.column.tolist(), batch.log_degree.tolist(), strict=True
     ):
@@ -367,7 +370,7 @@ def test_a_data_set_without_any_bond_can_be_stored_and_batched(tmp_path: Path) -
     store = GraphStore(load_arrays(tmp_path / "f"), torch.device("cpu"))
     batch = store.batch(torch.tensor([1, 0, 1]))
     assert batch.molecule.tolist() == [0, 0, 1, 2, 2]
-    assert batch.edge_index.shape == (2, 0)
+    assert edge_index(batch).shape == (2, 0)
     assert batch.column.tolist() == [0, 1, 2, 3, 4], "every atom keeps its loop"
     assert batch.norm.tolist() == [1.0] * 5
     expected = naive_features("[Na+].[Cl-]") + naive_features("[Xe]")

@@ -8,8 +8,8 @@ import torch
 from rdkit import Chem
 
 from drugtail.features.atoms import FIELDS
-from drugtail.features.featurize import pack_atoms
 from drugtail.features.packed import BONDS, GraphStore
+from drugtail.features.reading import pack_atoms
 from drugtail.methods.grafting import (
     Fragments,
     best_fragment,

@@ -4,16 +4,16 @@ import copy
 
 import pytest
 import torch
-from reference import PlainGCN
+from reference import ATOMS, PlainGCN, edge_index
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv, GINConv, global_add_pool
 
 from drugtail.config.encoder import GraphEncoder
 from drugtail.features.atoms import FEATURES
-from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import Batch, GraphStore
+from drugtail.features.packed import GraphBatch, GraphStore
+from drugtail.features.reading import pack_atoms
 from drugtail.models.classifiers import Head
-from drugtail.models.encoders import GCN
+from drugtail.models.encoders.gcn import GCN
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Linear
 
@@ -31,21 +31,21 @@ def store() -> GraphStore:
 
 
 @pytest.fixture
-def batch(store: GraphStore) -> Batch:
+def batch(store: GraphStore) -> GraphBatch:
     """Of one seed, without the dimension of seeds."""
     return store.batch(torch.tensor(ROWS))
 
 
 def embeddings(model: GCN, store: GraphStore, rows: list[int]) -> Tensor:
     """Of molecules by the network of one seed, [molecules, width]."""
-    (found,) = model(store.batch(torch.tensor([rows])), store.type_features)
+    (found,) = model(store.batch(torch.tensor([rows])))
     return found
 
 
 def make_gcn() -> GCN:
     """A GCN whose biases and norms are not at their initial zeros and ones."""
     torch.manual_seed(0)
-    model = GCN(FEATURES, layers=3, width=16)
+    model = GCN(ENCODER, ATOMS)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -54,14 +54,14 @@ def make_gcn() -> GCN:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
-    store: GraphStore, batch: Batch, training: bool
+    store: GraphStore, batch: GraphBatch, training: bool
 ) -> None:
     model = make_gcn().train(training)
     plain = PlainGCN(model).double().train(training)
     features = store.type_features.double()[batch.atom_type]
 
     found = embeddings(model, store, ROWS)
-    wanted = plain(features, batch.edge_index, batch.molecule)
+    wanted = plain(features, edge_index(batch), batch.molecule)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
 
     direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
@@ -79,14 +79,14 @@ def test_gcn_and_its_gradients_equal_a_plain_one_of_pyg_layers(
             torch.testing.assert_close(mine.grad[0].double(), theirs.grad, rtol=1e-3, atol=1e-3)
 
 
-def dense(batch: Batch, weight: Tensor) -> Tensor:
+def dense(batch: GraphBatch, weight: Tensor) -> Tensor:
     size = (len(batch.atom_type),) * 2
     return torch.zeros(size, dtype=weight.dtype).index_put(
         (batch.row, batch.column), weight, accumulate=True
     )
 
 
-def asymmetric_weight(batch: Batch) -> Tensor:
+def asymmetric_weight(batch: GraphBatch) -> Tensor:
     generator = torch.Generator().manual_seed(2)
     weight = torch.randn(len(batch.norm), generator=generator)
     assert not torch.equal(weight, weight[batch.reverse])
@@ -94,7 +94,7 @@ def asymmetric_weight(batch: Batch) -> Tensor:
 
 
 def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matrix_would(
-    store: GraphStore, batch: Batch
+    store: GraphStore, batch: GraphBatch
 ) -> None:
     model = make_gcn().eval()
     weight = asymmetric_weight(batch)
@@ -106,7 +106,7 @@ def test_a_view_with_its_own_edge_weights_changes_the_embedding_as_a_dense_matri
         x = layer.norm((spread + residual)[None])[0]
     wanted = torch.stack([x[batch.molecule == i].sum(0) for i in range(batch.molecules)])
     stacked = store.batch(torch.tensor([ROWS]))
-    (found,) = model(stacked, store.type_features, weight[None])
+    (found,) = model(stacked.viewed(weight[None]))
     torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-3)
 
 
@@ -126,15 +126,17 @@ def test_the_embedding_does_not_depend_on_how_the_atoms_are_numbered() -> None:
     torch.testing.assert_close(x[0], x[1], rtol=1e-5, atol=1e-5)
 
 
-def test_a_batch_serves_any_pyg_layer_by_its_edge_index(store: GraphStore, batch: Batch) -> None:
+def test_a_batch_serves_any_pyg_layer_by_its_edge_index(
+    store: GraphStore, batch: GraphBatch
+) -> None:
     features = store.type_features[batch.atom_type]
     size = (len(features),) * 2
     neighbours = torch.zeros(size)
-    neighbours[batch.edge_index[1], batch.edge_index[0]] = 1
+    neighbours[edge_index(batch)[1], edge_index(batch)[0]] = 1
     layer = GINConv(nn.Linear(FEATURES, 4), eps=0.5)
     wanted = layer.nn(1.5 * features + neighbours @ features)
-    torch.testing.assert_close(layer(features, batch.edge_index), wanted)
-    attention = GATConv(FEATURES, 4)(features, batch.edge_index)
+    torch.testing.assert_close(layer(features, edge_index(batch)), wanted)
+    attention = GATConv(FEATURES, 4)(features, edge_index(batch))
     assert global_add_pool(attention, batch.molecule).shape == (batch.molecules, 4)
 
 
@@ -156,12 +158,12 @@ def test_head_is_linear_norm_relu_blocks_and_a_last_linear_layer() -> None:
 def test_network_gives_embeddings_and_the_logits_of_its_classifier(
     store: GraphStore,
 ) -> None:
-    network = Network(ENCODER, classes=3, seeds=[0, 1]).eval()
+    network = Network(ENCODER, ATOMS, classes=3, seeds=[0, 1]).eval()
     batch = store.batch(torch.tensor([ROWS, ROWS[::-1]]))
-    output = network(batch, store.type_features)
+    output = network(batch)
     assert output.embedding.shape == (2, 8, 16)
     assert output.logits.shape == (2, 8, 3)
-    assert torch.equal(output.embedding, network.encoder(batch, store.type_features))
+    assert torch.equal(output.embedding, network.encoder(batch))
     features, logits = network.heads[0](output.embedding)
     assert torch.equal(output.features, features)
     assert torch.equal(output.logits, logits)
@@ -170,11 +172,11 @@ def test_network_gives_embeddings_and_the_logits_of_its_classifier(
 def test_weights_depend_on_the_seed_alone_and_the_global_generator_is_left_alone() -> None:
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    first = Network(ENCODER, classes=3, seeds=[5]).state_dict()
+    first = Network(ENCODER, ATOMS, classes=3, seeds=[5]).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(12)
-    again = Network(ENCODER, classes=3, seeds=[5]).state_dict()
-    other = Network(ENCODER, classes=3, seeds=[6]).state_dict()
+    again = Network(ENCODER, ATOMS, classes=3, seeds=[5]).state_dict()
+    other = Network(ENCODER, ATOMS, classes=3, seeds=[6]).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     random = [name for name in first if name.endswith("weight") and "norm" not in name]
     random = [name for name in random if first[name].dim() == 3]
@@ -183,13 +185,15 @@ def test_weights_depend_on_the_seed_alone_and_the_global_generator_is_left_alone
 
 
 def test_more_classes_leave_the_encoders_first_weights_as_they_are() -> None:
-    two, twelve = (Network(ENCODER, classes=c, seeds=[5]).encoder.state_dict() for c in (2, 12))
+    two, twelve = (
+        Network(ENCODER, ATOMS, classes=c, seeds=[5]).encoder.state_dict() for c in (2, 12)
+    )
     assert all(torch.equal(two[name], twelve[name]) for name in two)
 
 
 def test_a_molecule_without_bonds_in_training_mode_has_a_finite_gradient(store: GraphStore) -> None:
-    network = Network(ENCODER, classes=2, seeds=[0]).train()
-    output = network(store.batch(torch.tensor([[1, 1]])), store.type_features)
+    network = Network(ENCODER, ATOMS, classes=2, seeds=[0]).train()
+    output = network(store.batch(torch.tensor([[1, 1]])))
     output.logits.sum().backward()
     trained = [p for p in network.parameters() if p.requires_grad]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)

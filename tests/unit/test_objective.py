@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import GraphEncoder
 from drugtail.config.training import Training
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.arrays import load_arrays
+from drugtail.features.packed import GraphStore
 from drugtail.methods.mixing import MIXING
 from drugtail.runtime.draws import Draws, mix
 from drugtail.training.objective import MIXING_STREAM
@@ -54,7 +55,7 @@ def drawn_and_losses(run: SeedBatch, progress: float, twice: bool = False) -> tu
 
 def embeddings(run: SeedBatch, drawn: Tensor) -> Tensor:
     batch = run.store.batch(run.subsets["train"][drawn])
-    found: Tensor = run.network.encoder(batch, run.store.type_features)
+    found: Tensor = run.network.encoder(batch)
     return found
 
 

@@ -10,21 +10,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import edge_index
 from scipy.stats import chisquare
 from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from drugtail.config.components.losses import LogitAdjustment
 from drugtail.config.components.samplers import DeferredSampler, UndersampleSampler
-from drugtail.config.components.views import EdgeDrop
+from drugtail.config.components.views import Drop
 from drugtail.config.components.weights import (
     ClassBalancedWeights,
     ClassSeparabilityWeights,
     CostSensitiveWeights,
     UniformWeights,
 )
-from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import Batch, GraphStore
+from drugtail.features.packed import GraphBatch, GraphStore
+from drugtail.features.reading import pack_atoms
 from drugtail.geometry.class_geometry import Geometry
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.methods.samplers import SAMPLERS
@@ -337,25 +338,25 @@ def test_a_class_near_another_weighs_more_than_one_far_from_all() -> None:
 
 SMILES = ["CC(C)(C)c1ccc(CC(=O)O)cc1", "CCO", "[Xe]", "CC(N)C(=O)O", "c1ccccc1", "FS(F)(F)(F)(F)F"]
 REGULAR = ["c1ccccc1", "C1CCCCC1"]
-DROP = EdgeDrop(rates=[0.15, 0.10], cap=0.7)
+DROP = Drop(rates=[0.15, 0.10], cap=0.7)
 
 
 def drawing(key: int) -> Draws:
     return Draws(torch.tensor(key))
 
 
-def twice(smiles: list[str]) -> Batch:
+def twice(smiles: list[str]) -> GraphBatch:
     """The molecules twice, as the loss of a recipe with views cuts them out."""
     store = GraphStore(pack_atoms(smiles), torch.device("cpu"))
     return store.batch(torch.arange(len(smiles)).repeat(2))
 
 
-def dense(batch: Batch, weight: Tensor) -> Tensor:
+def dense(batch: GraphBatch, weight: Tensor) -> Tensor:
     size = (len(batch.atom_type),) * 2
     return torch.zeros(size).index_put((batch.row, batch.column), weight, accumulate=True)
 
 
-def probabilities(batch: Batch, rate: float, cap: float) -> Tensor:
+def probabilities(batch: GraphBatch, rate: float, cap: float) -> Tensor:
     is_bond = batch.row != batch.column
     rates = torch.full((len(batch.row),), rate)
     return drop_probability(batch.log_degree, is_bond, rates, cap)
@@ -367,7 +368,7 @@ def test_drop_probability_is_proportional_to_the_missing_log_degree_with_the_rat
 ) -> None:
     batch = twice(SMILES)
     found = probabilities(batch, rate, cap=1.0)
-    degree = torch.bincount(batch.edge_index[1], minlength=len(batch.atom_type)).tolist()
+    degree = torch.bincount(edge_index(batch)[1], minlength=len(batch.atom_type)).tolist()
     bonds = [(r, c) for r, c in zip(batch.row.tolist(), batch.column.tolist(), strict=True)]
     largest = math.log(max(degree))
     missing = [largest - math.log(degree[r]) if r != c else 0.0 for r, c in bonds]
@@ -396,7 +397,7 @@ def test_dropped_share_of_either_view_is_its_rate() -> None:
     batch = twice(SMILES * 40)
     half = len(batch.row) // 2
     is_bond = batch.row != batch.column
-    kept = torch.stack([VIEWS["edge_drop"](DROP, batch, drawing(s)) > 0 for s in range(20)])
+    kept = torch.stack([VIEWS["drop"](DROP, batch, drawing(s)) > 0 for s in range(20)])
     for rate, view in ((0.15, slice(0, half)), (0.10, slice(half, None))):
         dropped = 1 - kept[:, view][:, is_bond[view]].double().mean().item()
         draws = 20 * int(is_bond[view].sum())
@@ -405,16 +406,16 @@ def test_dropped_share_of_either_view_is_its_rate() -> None:
 
 def test_bonds_to_atoms_of_few_bonds_go_first_and_those_to_the_best_connected_atom_never() -> None:
     batch = twice(["CC(C)(C)C"] * 200)
-    kept = VIEWS["edge_drop"](DROP, batch, drawing(0)) > 0
+    kept = VIEWS["drop"](DROP, batch, drawing(0)) > 0
     is_bond = batch.row != batch.column
-    degree = torch.bincount(batch.edge_index[1], minlength=len(batch.atom_type))[batch.row]
+    degree = torch.bincount(edge_index(batch)[1], minlength=len(batch.atom_type))[batch.row]
     assert kept[is_bond & (degree == 4)].all()
     assert not kept[is_bond & (degree == 1)].all()
 
 
 def test_loops_stay_and_kept_edges_are_normalised_as_by_pyg() -> None:
     batch = twice(SMILES)
-    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.5, 0.4], cap=0.9), batch, drawing(0))
+    weight = VIEWS["drop"](Drop(rates=[0.5, 0.4], cap=0.9), batch, drawing(0))
     is_bond = batch.row != batch.column
     kept = weight > 0
     assert kept[~is_bond].all()
@@ -427,23 +428,23 @@ def test_loops_stay_and_kept_edges_are_normalised_as_by_pyg() -> None:
 
 def test_rate_zero_gives_back_the_plain_adjacency_matrix() -> None:
     batch = twice(SMILES)
-    weight = VIEWS["edge_drop"](EdgeDrop(rates=[0.0, 0.0]), batch, drawing(0))
+    weight = VIEWS["drop"](Drop(rates=[0.0, 0.0]), batch, drawing(0))
     torch.testing.assert_close(weight, batch.norm)
 
 
 def test_views_depend_on_their_key_alone() -> None:
     batch = twice(SMILES)
     torch.manual_seed(1)
-    first = VIEWS["edge_drop"](DROP, batch, drawing(3))
+    first = VIEWS["drop"](DROP, batch, drawing(3))
     torch.manual_seed(2)
-    assert torch.equal(VIEWS["edge_drop"](DROP, batch, drawing(3)), first)
-    others = [VIEWS["edge_drop"](DROP, batch, drawing(s)) for s in range(4, 8)]
+    assert torch.equal(VIEWS["drop"](DROP, batch, drawing(3)), first)
+    others = [VIEWS["drop"](DROP, batch, drawing(s)) for s in range(4, 8)]
     assert all(not torch.equal(a, b) for a, b in pairwise([first, *others]))
 
 
 @pytest.mark.parametrize("smiles", [["[Xe]"], ["[Xe]", "[Na+].[Cl-]"], ["CC"]])
 def test_molecules_without_anything_to_prefer_get_finite_views(smiles: list[str]) -> None:
-    weight = VIEWS["edge_drop"](DROP, twice(smiles), drawing(0))
+    weight = VIEWS["drop"](DROP, twice(smiles), drawing(0))
     assert weight.isfinite().all()
     assert (weight >= 0).all()
 

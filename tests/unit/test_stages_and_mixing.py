@@ -20,7 +20,8 @@ from drugtail.config.components.mixing import Mixup, Remix
 from drugtail.config.encoder import GraphEncoder
 from drugtail.config.schedule import last_change_epoch
 from drugtail.config.training import Training
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.arrays import load_arrays
+from drugtail.features.packed import GraphStore
 from drugtail.methods.distillation import distillation
 from drugtail.methods.mixing import MIXING
 from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
@@ -247,7 +248,7 @@ def test_the_second_phase_learns_from_the_first_what_thinned_classes_held(files:
     run.losses.zero_()
     run.update(drawn, torch.tensor([0, 1]))
     molecules = torch.stack([pool.molecules[s, drawn[s]] for s in range(2)])
-    logits = before(run.store.batch(molecules), run.store.type_features).logits
+    logits = before(run.store.batch(molecules)).logits
     assert pool.teacher is not None
     assert pool.partner_labels is not None
     assert pool.share is not None
@@ -280,7 +281,7 @@ def test_a_distilled_student_has_the_loss_and_the_weights_of_its_stage_alone(fil
     before = copy.deepcopy(run.network)
     run.losses.zero_()
     run.update(drawn, torch.tensor([0, 1]))
-    logits = before(run.store.batch(run.subsets["train"][drawn]), run.store.type_features).logits
+    logits = before(run.store.batch(run.subsets["train"][drawn])).logits
     counts, labels = run.objective.classes.counts, run.objective.classes.labels[:24]
     pool = run.objective.pool
     assert pool.teacher is not None

@@ -19,6 +19,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import ATOMS
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from torch import Tensor
 
@@ -30,7 +31,8 @@ from drugtail.config.recipe import Recipe
 from drugtail.config.schedule import refresh_epochs
 from drugtail.config.training import Training
 from drugtail.data.split_digest import split_digest
-from drugtail.features.packed import GraphStore, load_arrays
+from drugtail.features.arrays import load_arrays
+from drugtail.features.packed import GraphStore
 from drugtail.methods.contrastive import CONTRASTIVE
 from drugtail.methods.losses import LOSSES
 from drugtail.models.companion import Companion
@@ -195,7 +197,7 @@ def test_the_saved_model_gives_the_predictions_again(files: Any, tmp_path: Path)
     ids = read_parquet(files.molecules)["id"]
     predictions = read_parquet(output / "predictions.parquet")
     for seed in (0, 1):
-        network = Network(ENCODER, classes=3, seeds=[99])
+        network = Network(ENCODER, ATOMS, classes=3, seeds=[99])
         load_state_of(network, 0, model["weights"][str(seed)])
         rows = of_seed(predictions, seed)
         positions = torch.from_numpy(pd.Index(ids).get_indexer(rows["id"]))
@@ -634,7 +636,7 @@ class Step:
         self.problem, self.store, self.recipe = seed_inputs(files, method)
         self.train = torch.from_numpy(self.problem.subsets["train"])
         self.labels = torch.from_numpy(self.problem.labels)[self.train]
-        self.network = Network(ENCODER, self.problem.classes, seeds=[0]).train()
+        self.network = Network(ENCODER, ATOMS, self.problem.classes, seeds=[0]).train()
         self.companion = Companion(self.recipe, self.network, self.problem.classes, seeds=[0])
         self.objective = Objective(
             self.recipe, self.train, self.labels, self.problem.classes, scale
@@ -643,7 +645,7 @@ class Step:
     def cluster(self) -> None:
         with torch.no_grad():
             batch = self.store.batch(self.train[None])
-            (embeddings,) = self.network.encoder(batch, self.store.type_features)
+            (embeddings,) = self.network.encoder(batch)
         self.objective.classes.refresh(0, embeddings, embeddings[:9], self.labels[:9], 0)
 
     def losses(self, drawn: Tensor, epoch: int) -> Any:
@@ -659,7 +661,7 @@ def test_a_classification_loss_is_the_weighted_mean_its_formula_gives(
     drawn = torch.arange(0, len(step.labels), 3)
     found = step.losses(drawn, epoch=0)
     batch = step.store.batch(step.train[drawn][None])
-    (logits,) = step.network(batch, step.store.type_features).logits
+    (logits,) = step.network(batch).logits
     counts = torch.bincount(step.labels).double()
     weights = torch.ones(3, dtype=torch.float64)
     if method == "cost_sensitive":

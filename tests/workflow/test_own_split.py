@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from project import PROJECT, Project, listed_jobs, make_project
-from walkthrough import shown_commands, shown_files
+from project import PROJECT, Project, listed_jobs
+from walkthrough import changed, follow, section
 
 from drugtail.runtime.files import read_json
 
@@ -19,24 +18,11 @@ CHANGES = {"datasets: [demo]": "datasets: [tiny]"}
 CONFIG = "my/splits.yaml"
 
 
-def page() -> str:
-    text = PAGE.read_text(encoding="utf-8")
-    for old, new in CHANGES.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    return text
-
-
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A project in which the section was followed to the end, and what its commands said."""
-    project = make_project(tmp_path_factory.mktemp("split"))
-    (project.folder / ".venv").symlink_to(sys.prefix)
-    (project.folder / "my").mkdir()
-    for path, content in shown_files(page()).items():
-        (project.folder / path).write_text(content, encoding="utf-8")
-    commands = shown_commands(page())
-    return project, "".join(project.run("bash", "-c", line).stdout for line in commands)
+    text = section(PAGE.read_text(encoding="utf-8"), "A split strategy")
+    return follow(changed(text, CHANGES), tmp_path_factory.mktemp("split"))
 
 
 @pytest.fixture
@@ -55,14 +41,15 @@ def test_the_split_is_what_its_file_says(followed: tuple[Project, str]) -> None:
     assert "good, 2 training jobs" in said
     folder = project.folder / "results"
     molecules = pd.read_parquet(folder / "data/tiny/molecules.parquet").set_index("id")
-    subsets = pd.read_parquet(folder / "splits/tiny/by_length-0.parquet").set_index("id")["subset"]
+    (cut,) = (folder / "splits/tiny").glob("plugin-*/by_length-0.parquet")
+    subsets = pd.read_parquet(cut).set_index("id")["subset"]
     assert set(subsets) == {"train", "valid", "test"}
     for _, members in molecules.groupby("label"):
         length = members["smiles"].str.len()
         tested = length[subsets[members.index] == "test"]
         assert len(tested) == len(members) - int(0.9 * len(members))
         assert tested.min() >= length[subsets[members.index] != "test"].max()
-    summary = read_json(folder / "splits/tiny/by_length-0.json")
+    summary = read_json(cut.with_suffix(".json"))
     assert (summary["strategy"], summary["seed"]) == ("by_length", 0)
     table = (folder / "tables/lengths/head_tail.md").read_text()
     assert table in said
@@ -80,12 +67,15 @@ def test_a_change_of_the_file_cuts_its_split_again_and_no_other(changeable: Proj
     folders = list((changeable.folder / "results/runs/tiny/by_length-0/morgan").iterdir())
     assert len(folders) == 2
     assert before in folders
+    # As it was, it is there still.
+    changeable.edit("my/by_length.py", "[rank > 0.8,", "[rank > 0.9,")
+    assert "train_classical" not in listed_jobs(snakemake(changeable, "tables", "--dry-run"))
 
 
 def test_a_strategy_of_ones_own_needs_its_file(changeable: Project) -> None:
     changeable.edit(CONFIG, "plugins: [my/by_length.py]\n", "")
     said = snakemake(changeable, "--dry-run", check=False)
-    assert "splits: by_length-0: there is no strategy 'by_length'" in said
+    assert "splits: by_length-0: there is no split strategy 'by_length'" in said
     assert "needs its file in `plugins`" in said
     assert "Traceback" not in said
 

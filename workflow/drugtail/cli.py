@@ -17,7 +17,7 @@ from drugtail.runtime.errors import DrugtailError
 if TYPE_CHECKING:
     from drugtail.benchmark.plan import Plan
     from drugtail.config.dataset import Dataset
-    from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+    from drugtail.config.encoder import Encoder
     from drugtail.config.recipe import Recipe, Space
     from drugtail.config.table import Table
     from drugtail.config.training import Training
@@ -37,8 +37,11 @@ Replaced = Annotated[
 ConfigFolder = Annotated[
     Path, typer.Option("--config-dir", help="Folder with datasets/, methods/, encoders/, tables/.")
 ]
-PluginFile = Annotated[
-    Path | None, typer.Option(help="Python file with components of your own that the recipe names.")
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", help="Python file of your own with what is named here; may be repeated."
+    ),
 ]
 MethodFile = Annotated[
     Path | None, typer.Option(help="config/methods/<family>/<name>.yaml, to train by hand.")
@@ -157,30 +160,27 @@ def split(
     strategy: Annotated[str, typer.Option(help="One of `drugtail list splits`.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
     seed: Annotated[int, typer.Option(min=0, help="Split seed.")] = 0,
-    plugin: Annotated[
-        Path | None, typer.Option(help="Python file with the strategy, if it is one of your own.")
-    ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Cut a data set into train, valid and test, and summarise the cut."""
     from drugtail.data.split import split_dataset
 
-    if plugin is not None:
-        from drugtail.plugins import load_plugin
-
-        load_plugin(plugin)
+    _load(plugin)
     split_dataset(molecules, strategy, seed, output)
 
 
 @app.command()
 def featurize(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
-    featurizer: Annotated[str, typer.Option(help="atoms or morgan")],
+    featurizer: Annotated[str, typer.Option(help="One of `drugtail list featurizers`.")],
     output: Replaced,
     workers: Workers = 1,
+    plugin: PluginFiles = None,
 ) -> None:
-    """Turn molecules into packed graphs or fingerprints."""
+    """Turn molecules into numbers: packed graphs, fingerprints or vectors."""
     from drugtail.features.featurize import featurize as run
 
+    _load(plugin)
     run(molecules, featurizer, output, workers=workers)
 
 
@@ -197,7 +197,7 @@ def train(
     block: BlockOption = None,
     method: MethodFile = None,
     encoder: EncoderFile = None,
-    plugin: PluginFile = None,
+    plugin: PluginFiles = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
@@ -230,7 +230,7 @@ def train(
     train_block(
         Block(
             molecules, split, features, recipe, asked.encoder, training, known,
-            plugin=asked.plugin, tuned=tuned, device=device, threads=threads,
+            plugins=asked.plugins, tuned=tuned, device=device, threads=threads,
         ),
         output,
         checkpoints=checkpoints,
@@ -248,7 +248,7 @@ def tune(
     block: BlockOption = None,
     method: MethodFile = None,
     encoder: EncoderFile = None,
-    plugin: PluginFile = None,
+    plugin: PluginFiles = None,
     seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
     set_: Annotated[
         list[str] | None,
@@ -268,7 +268,7 @@ def tune(
     tune_block(
         Block(
             molecules, split, features, asked.recipe, asked.encoder, asked.training, _seeds(seeds),
-            plugin=asked.plugin, device=device, threads=threads,
+            plugins=asked.plugins, device=device, threads=threads,
         ),
         asked.space,
         trials,
@@ -280,10 +280,10 @@ class _Asked(NamedTuple):
     """What is to be trained or tuned."""
 
     recipe: Recipe
-    encoder: GraphEncoder | FingerprintEncoder
+    encoder: Encoder
     training: Training
     space: dict[str, Space]
-    plugin: Path | None
+    plugins: list[Path]
 
 
 def _asked(
@@ -291,32 +291,32 @@ def _asked(
     method: Path | None,
     encoder: Path | None,
     assignments: list[str] | None,
-    plugin: Path | None,
+    plugins: list[Path] | None,
 ) -> _Asked:
     """Find out what is asked for: a block of the plan in force, or files named by hand."""
     if block is None:
         if method is None or encoder is None:
             raise DrugtailError("name what to train: --method and --encoder, or --block of a plan")
-        return _asked_by_hand(method, encoder, assignments, plugin)
-    if method is not None or encoder is not None or assignments or plugin is not None:
+        return _asked_by_hand(method, encoder, assignments, plugins or [])
+    if method is not None or encoder is not None or assignments or plugins:
         raise DrugtailError("--block says all; leave --method, --encoder, --set and --plugin out")
     plan = _plan_in_force("--block")
     planned = plan.block(block)
     recipe, training = plan.resolved_settings(planned.dataset, planned.method)
     return _Asked(
         recipe, plan.encoders[planned.encoder], training, plan.space(planned.method),
-        plan.method_plugin(planned.method),
+        plan.block_plugins(planned.encoder, planned.method),
     )  # fmt: skip
 
 
 def _asked_by_hand(
-    method: Path, encoder: Path, assignments: list[str] | None, plugin: Path | None
+    method: Path, encoder: Path, assignments: list[str] | None, plugins: list[Path]
 ) -> _Asked:
     from drugtail.config.base import merged
     from drugtail.config.catalogue import parse_assignments, read_encoder, read_recipe
     from drugtail.config.search_space import free_space
     from drugtail.config.training import Training
-    from drugtail.plugins import recipe_model
+    from drugtail.plugins import encoder_kinds, recipe_model
 
     changes: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
     for key, value in parse_assignments(assignments or []).items():
@@ -324,10 +324,18 @@ def _asked_by_hand(
         if kind not in changes or not rest:
             raise DrugtailError(f"--set {key}: write it as method.KEY=VALUE or training.KEY=VALUE")
         changes[kind][rest] = value
-    recipe = read_recipe(method, changes["method"], recipe_model(plugin))
+    recipe = read_recipe(method, changes["method"], recipe_model(plugins))
     training = merged(Training(), changes["training"], where="--set training")
     space = free_space(recipe, changes["method"])
-    return _Asked(recipe, read_encoder(encoder), training, space, plugin)
+    return _Asked(recipe, read_encoder(encoder, encoder_kinds(plugins)), training, space, plugins)
+
+
+def _load(plugins: list[Path] | None) -> None:
+    """Register what plugins add."""
+    from drugtail.plugins import load_plugin
+
+    for path in plugins or []:
+        load_plugin(path)
 
 
 def _plan_in_force(option: str) -> Plan:
@@ -387,11 +395,12 @@ def predict(
     seed: Annotated[
         int | None, typer.Option(help="One seed's network; default: mean of all.")
     ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Classify the molecules of a CSV with a trained network."""
     from drugtail.predict import predict as run
 
-    run(model, molecules, output, column=column, seed=seed)
+    run(model, molecules, output, column=column, seed=seed, plugins=plugin or [])
 
 
 # ----------------------------------------------------------------------------- evaluation
@@ -624,7 +633,7 @@ def check(
         Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
     ] = None,
     method: Annotated[Path | None, typer.Option(help="A recipe outside the catalogue.")] = None,
-    plugin: PluginFile = None,
+    plugin: PluginFiles = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
@@ -639,7 +648,7 @@ def check(
     from drugtail.evaluation.collect import check_complete
     from drugtail.plugins import recipe_model
 
-    if not config and runs is None and method is None and plugin is None:
+    if not config and runs is None and method is None and not plugin:
         raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
     faults = []
     for path in config or []:
@@ -658,11 +667,11 @@ def check(
             faults.append(str(error) if named else f"{path}: {error}")
     if method is not None:
         try:
-            read_recipe(method, model=recipe_model(plugin))
+            read_recipe(method, model=recipe_model(plugin or []))
             print(f"{method}: good")
         except DrugtailError as error:
             faults.append(str(error))
-    elif plugin is not None:
+    elif plugin:
         faults.append("--plugin: name the recipe that it is for with --method")
     if faults:
         raise DrugtailError("\n".join(faults))

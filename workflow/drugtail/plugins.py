@@ -1,8 +1,9 @@
 """What lives in a Python file of the user's, outside the package.
 
 The file registers components of a method, functions together with the class of their settings;
-recipes that are read with it accept these settings like those of the package. And it registers
-split strategies, which a benchmark names. Loading one imports PyTorch, as components do.
+recipes that are read with it accept these settings like those of the package. And it registers what
+a benchmark names: split strategies, featurizers, encoders. Loading one imports PyTorch, as
+components do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from importlib.util import module_from_spec, spec_from_file_location
@@ -26,8 +27,12 @@ from drugtail.config.benchmark import SPLIT
 from drugtail.config.components.contrastive import ContrastiveSettings
 from drugtail.config.components.posthoc import PosthocSettings
 from drugtail.config.components.second_stage import SecondStageSettings
+from drugtail.config.components.views import ViewsSettings
+from drugtail.config.encoder import KINDS, Encoder, EncoderSettings
 from drugtail.config.recipe import Recipe
 from drugtail.data.strategy import STRATEGIES, Strategy
+from drugtail.features import featurizer
+from drugtail.features.featurizer import Featurizer
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.registry import Registry
 
@@ -36,10 +41,15 @@ BASES: dict[str, type[Settings]] = {
     "contrastive": ContrastiveSettings,
     "posthoc": PosthocSettings,
     "second_stage": SecondStageSettings,
+    "views": ViewsSettings,
+    "encoders": EncoderSettings,
 }
 
-# Where a plugin's split strategies stand beside its components.
-SPLITS = "splits"
+# What a benchmark names, beside the components that a recipe does: key in `Plugin.names`.
+SPLITS, FEATURIZERS, ENCODERS = "splits", "featurizers", "encoders"
+BENCHMARK_AXES = (SPLITS, FEATURIZERS, ENCODERS)
+# Of these, those that are classes, and what they derive from.
+CLASSES: dict[str, type[Any]] = {SPLITS: Strategy, FEATURIZERS: Featurizer}
 
 Components = Mapping[str, tuple[type[Settings], ...]]
 Model = TypeVar("Model", bound=Settings)
@@ -54,14 +64,20 @@ class Plugin:
     digest : str
         SHA-256 of its bytes, in hexadecimal.
     names : dict of str to tuple of str
-        Key of a recipe -> names of the components that it may have there now; `SPLITS` -> split
-        strategies.
+        Key of a recipe -> names of the components that it may have there now; one of
+        `BENCHMARK_AXES` -> what the file registers there.
+    encoders : dict of str to type
+        Kind -> class of settings of the encoders that it registers.
+    components : dict of str to tuple of type
+        Key of a recipe -> classes of settings that it may hold there now.
     recipe : type
         `Recipe` that accepts them.
     """
 
     digest: str
     names: dict[str, tuple[str, ...]]
+    encoders: dict[str, type[EncoderSettings]]
+    components: Components
     recipe: type[Recipe]
 
 
@@ -114,25 +130,59 @@ def load_plugin(path: Path) -> Plugin:
         components = {
             key: tuple(_settings(path, key, registries[key], name) for name in names)
             for key, names in added().items()
-            if key != SPLITS
+            if key not in BENCHMARK_AXES
         }
-        for name in added().get(SPLITS, ()):
-            _check_strategy(path, name)
-        _loaded[place] = Plugin(digest, added(), extended_recipe(components))
+        for key in CLASSES:
+            for name in added().get(key, ()):
+                _check_class(path, key, registries[key], name)
+        for name in added().get(ENCODERS, ()):
+            if name in KINDS:
+                raise DrugtailError(f"{path}: encoder {name!r} is the package's; rename yours")
+        encoders: dict[str, Any] = {
+            name: _settings(path, ENCODERS, registries[ENCODERS], name)
+            for name in added().get(ENCODERS, ())
+        }
+        _loaded[place] = Plugin(digest, added(), encoders, components, extended_recipe(components))
     except BaseException:
         _forget(registries, added())
         raise
     return _loaded[place]
 
 
-def recipe_model(plugin: Path | None) -> type[Recipe]:
-    """Return the class that reads recipes, with the components of a plugin if one is named."""
-    return Recipe if plugin is None else load_plugin(plugin).recipe
+def recipe_model(paths: Sequence[Path]) -> type[Recipe]:
+    """Return the class that reads recipes, with the components of some plugins."""
+    if len(paths) == 1:
+        return load_plugin(paths[0]).recipe
+    components: dict[str, tuple[type[Settings], ...]] = {}
+    for path in paths:
+        for key, classes in load_plugin(path).components.items():
+            components[key] = components.get(key, ()) + classes
+    return extended_recipe(components) if components else Recipe
+
+
+def encoder_kinds(paths: Sequence[Path]) -> dict[str, type[Encoder]]:
+    """Return kind -> class of settings of encoders: the package's, and those of some plugins."""
+    kinds: dict[str, type[Encoder]] = dict(KINDS)
+    for path in paths:
+        kinds |= load_plugin(path).encoders
+    return kinds
 
 
 def all_registries() -> dict[str, Registry[Any]]:
-    """Return the registries that a plugin can add to: of components, and of split strategies."""
-    return {**component_registries(), SPLITS: STRATEGIES}
+    """Return the registries that a plugin can add to."""
+    return component_registries() | {key: registry(key) for key in BENCHMARK_AXES}
+
+
+def registry(axis: str) -> Registry[Any]:
+    """Return the registry of one of `BENCHMARK_AXES`."""
+    if axis == SPLITS:
+        return STRATEGIES
+    if axis == FEATURIZERS:
+        return featurizer.FEATURIZERS
+    # Here, since it imports PyTorch.
+    from drugtail.models import encoder
+
+    return encoder.ENCODERS
 
 
 def component_registries() -> dict[str, Registry[Any]]:
@@ -260,26 +310,27 @@ def _settings(path: Path, key: str, registry: Registry[Any], name: str) -> type[
         raise DrugtailError(
             f"{component}: its settings class {settings.__name__}: {error}; mend it"
         ) from error
-    field = settings.model_fields.get("name")
+    chosen_by = "kind" if key == ENCODERS else "name"
+    field = settings.model_fields.get(chosen_by)
     if field is None or get_args(field.annotation) != (name,):
         raise DrugtailError(
             f"{component}: its settings class {settings.__name__} must have the line "
-            f'name: Literal["{name}"]'
+            f'{chosen_by}: Literal["{name}"]'
         )
     return settings
 
 
-def _check_strategy(path: Path, name: str) -> None:
-    """Refuse a split strategy that no split can be named after, or that is none."""
+def _check_class(path: Path, key: str, registry: Registry[Any], name: str) -> None:
+    """Refuse what is registered where a class is wanted, or under a name that is no file's."""
+    found: Any = registry[name]
+    component, base = f"{path}: {registry.kind} {name!r}", CLASSES[key]
     if not SPLIT.fullmatch(name) or "-" in name:
+        raise DrugtailError(f"{component}: use letters, digits and _ alone, a letter first")
+    if not (isinstance(found, type) and issubclass(found, base)) or isabstract(found):
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ()))) or "its methods"
         raise DrugtailError(
-            f"{path}: split strategy {name!r}: use letters, digits and _ alone, a letter first"
-        )
-    found: Any = STRATEGIES[name]
-    if not (isinstance(found, type) and issubclass(found, Strategy)) or isabstract(found):
-        raise DrugtailError(
-            f"{path}: split strategy {name!r}: register a class derived from "
-            "drugtail.data.strategy.Strategy that has the method `cut`"
+            f"{component}: register a class derived from {base.__module__}.{base.__name__} that "
+            f"has {missing}"
         )
 
 

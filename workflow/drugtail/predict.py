@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from drugtail.config.base import Settings, validated
+from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoder import KINDS, EncoderSettings
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
-from drugtail.features.featurize import pack_atoms
-from drugtail.features.packed import GraphStore
+from drugtail.features.batch import Store
+from drugtail.features.featurizer import FEATURIZERS
+from drugtail.features.stores import STORES
 from drugtail.models.inference import predict as predict_logits
 from drugtail.models.network import Network
 from drugtail.models.saved import load_model
 from drugtail.models.stacked import load_state_of
+from drugtail.plugins import encoder_kinds
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 
 
-class _Shape(Settings):
-    """What a network is made of, as ``model.pt`` says."""
+class _Head(Settings):
+    """What stands on the encoder, as ``model.pt`` says."""
 
-    encoder: GraphEncoder
     last_layer: LastLayer
     experts: Experts | None
 
 
 def predict(
-    model: Path, molecules: Path, output: Path, *, column: str = "smiles", seed: int | None = None
+    model: Path,
+    molecules: Path,
+    output: Path,
+    *,
+    column: str = "smiles",
+    seed: int | None = None,
+    plugins: Sequence[Path] = (),
 ) -> None:
     """Write class probabilities of the molecules of a CSV.
 
@@ -49,6 +60,14 @@ def predict(
         Name of the SMILES column.
     seed
         Which seed's network; None averages the probabilities of all.
+    plugins
+        Files with the encoder and the featurizer, if they are not the package's.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no such model or seed, or a plugin is lacking or is another file than the model
+        was trained with.
     """
     if not model.exists() and (model.parent / "status.json").exists():
         raise DrugtailError(
@@ -70,10 +89,8 @@ def predict(
     probabilities = np.full((len(parsed), len(names)), np.nan)
     unsure = torch.zeros(int(good.sum()))
     if good.any():
-        store = GraphStore(pack_atoms(parsed["smiles"][good].tolist()), torch.device("cpu"))
+        network, store = _rebuilt(saved, model, parsed["smiles"][good].tolist(), plugins)
         everything = torch.arange(len(store))[None]
-        shape = validated(_Shape, {key: saved[key] for key in _Shape.model_fields}, model)
-        network = Network(shape.encoder, len(names), [0], shape.last_layer, shape.experts)
         mean = torch.zeros(len(store), len(names))
         for state in weights.values():
             load_state_of(network, 0, state)
@@ -91,3 +108,32 @@ def predict(
     frame = frame.assign(reason=parsed["reason"])
     with atomic_path(output) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def _rebuilt(
+    saved: dict[str, Any], model: Path, smiles: list[str], plugins: Sequence[Path]
+) -> tuple[Network, Store]:
+    """Return the network without its weights, and the features that it reads of some molecules."""
+    kinds = encoder_kinds(plugins)
+    given = {file_digest(path) for path in plugins}
+    settings = saved["encoder"]
+    if settings["kind"] not in KINDS and not given >= {*saved["plugins"].values()}:
+        known = ", ".join(f"{path} (SHA-256 {sha[:16]}…)" for path, sha in saved["plugins"].items())
+        raise DrugtailError(
+            f"{model}: its encoder is not the package's; name the file it was trained with, "
+            f"unchanged: --plugin {known}"
+        )
+    encoder = validated_encoder(settings, model, kinds)
+    assert isinstance(encoder, EncoderSettings)
+    if encoder.featurizer not in FEATURIZERS.names():
+        raise DrugtailError(
+            f"{model}: reads features {encoder.featurizer!r}, which are not the package's; name "
+            "the file of their featurizer: --plugin"
+        )
+    featurizer = FEATURIZERS[encoder.featurizer]()
+    store = STORES[featurizer.form](featurizer.arrays(smiles), torch.device("cpu"))
+    head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, model)
+    network = Network(
+        encoder, store.shape, len(saved["class_names"]), [0], head.last_layer, head.experts
+    )
+    return network, store

@@ -11,7 +11,8 @@ from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, parse_split
 from drugtail.config.catalogue import Catalogue
-from drugtail.data.strategy import STRATEGIES
+from drugtail.config.encoder import code_of
+from drugtail.plugins import FEATURIZERS, SPLITS, registry
 from drugtail.report.plots import PLOTS
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
@@ -72,11 +73,11 @@ TUNING = f"{RESULTS}/tuning/{TUNING_NAME}"
 
 wildcard_constraints:
     dataset=r"[^/]+",
-    split=r"[^/]+",
+    split=r"(plugin-[0-9a-f]+/)?[^/]+",
     encoder=r"[^/]+",
     method="|".join(re.escape(name) for name in PLAN.recipes),
     digest=r"[0-9a-f]+",
-    featurizer="atoms|morgan",
+    featurizer=r"(plugin-[0-9a-f]+/)?[^/]+",
     seeds=r"\d+-\d+",
 
 
@@ -118,14 +119,10 @@ def get_block_folders():
     return [f"{RESULTS}/runs/{block.path}" for block in PLAN.blocks()]
 
 
-def get_encoders(kind):
-    """A pattern of the encoders that are fingerprints, or that are not."""
-    names = [
-        n
-        for n, e in PLAN.encoders.items()
-        if (e.kind == "fingerprint") == (kind == "fingerprint")
-    ]
-    return "|".join(names) or "(?!)"
+def get_encoders(network):
+    """A pattern of the encoders that are networks, or that are not."""
+    found = [n for n, e in PLAN.encoders.items() if e.network == network]
+    return "|".join(re.escape(name) for name in found) or "(?!)"
 
 
 def get_raw_table(wildcards):
@@ -137,24 +134,35 @@ def get_raw_table(wildcards):
 
 def get_block_features(wildcards):
     """The features that a block's encoder reads."""
-    featurizer = PLAN.encoders[wildcards.encoder].featurizer
-    return f"{SHARED}/features/{wildcards.dataset}/{featurizer}"
+    name = PLAN.features_name(wildcards.encoder)
+    return f"{SHARED}/features/{wildcards.dataset}/{name}"
+
+
+def get_block_split(wildcards):
+    """The split of a block."""
+    name = PLAN.split_name(wildcards.split)
+    return f"{SHARED}/splits/{wildcards.dataset}/{name}.parquet"
+
+
+def get_block_code(stage):
+    """Digest of the code that a block is trained or tuned by: one encoder's, no other's."""
+    return lambda wildcards: get_code(*code_of(PLAN.encoders[wildcards.encoder], stage))
 
 
 def get_features():
     """The features of all data sets that some encoder reads."""
-    kinds = {encoder.featurizer for encoder in PLAN.encoders.values()}
+    found = {PLAN.features_name(encoder) for encoder in PLAN.encoders}
     return [
-        f"{SHARED}/features/{name}/{kind}"
+        f"{SHARED}/features/{name}/{features}"
         for name in PLAN.datasets
-        for kind in sorted(kinds)
+        for features in sorted(found)
     ]
 
 
 def get_splits(extension):
     """The splits of all data sets."""
     return [
-        f"{SHARED}/splits/{name}/{split}.{extension}"
+        f"{SHARED}/splits/{name}/{PLAN.split_name(split)}.{extension}"
         for name in PLAN.datasets
         for split in BENCHMARK.splits
     ]
@@ -173,23 +181,38 @@ def get_register_part(wildcards, *fields):
 
 def get_split_axis(wildcards, axis):
     """Strategy or seed of a split."""
-    strategy, seed = parse_split(wildcards.split)
+    strategy, seed = parse_split(Path(wildcards.split).name)
     return {"strategy": strategy, "seed": seed or 0}[axis]
 
 
 def get_split_plugin(wildcards):
     """The option that names the file of a strategy of the user's own; else none."""
-    plugin = PLAN.split_plugin(wildcards.split)
-    return [] if plugin is None else ["--plugin", str(plugin)]
+    return get_plugin_option(PLAN.split_plugin(Path(wildcards.split).name))
+
+
+def get_plugin_option(path):
+    """The option that names a file of the user's own; none without one."""
+    return [] if path is None else ["--plugin", str(path)]
 
 
 def get_split_code(wildcards):
     """Digest of what cuts a split: one strategy, no other."""
-    strategy, _ = parse_split(wildcards.split)
-    plugin = PLAN.split_plugin(wildcards.split)
+    strategy, _ = parse_split(Path(wildcards.split).name)
+    return get_one_code("drugtail.data.split", SPLITS, strategy)
+
+
+def get_features_code(wildcards):
+    """Digest of what featurizes: one featurizer, no other."""
+    name = Path(wildcards.featurizer).name
+    return get_one_code("drugtail.features.featurize", FEATURIZERS, name)
+
+
+def get_one_code(stage, axis, name):
+    """Digest of a stage and of one thing of an axis: a module of the package, or a plugin."""
+    plugin = PLAN.additions.path(axis, name)
     if plugin is not None:
-        return [get_code("drugtail.data.split"), file_digest(plugin)]
-    return [get_code("drugtail.data.split", STRATEGIES.module(strategy))]
+        return [get_code(stage), file_digest(plugin)]
+    return [get_code(stage, registry(axis).module(name))]
 
 
 def get_local_files(wildcards):

@@ -118,9 +118,13 @@ rule featurize_dataset:
         mem_mb=2000,
         runtime=60,
     params:
-        code=get_code("drugtail.features.featurize"),
+        name=lambda w: Path(w.featurizer).name,
+        plugin=lambda w: get_plugin_option(
+            PLAN.additions.path(FEATURIZERS, Path(w.featurizer).name)
+        ),
+        code=get_features_code,
     message:
         "Featurizing {wildcards.dataset}: {wildcards.featurizer}"
     shell:
-        "drugtail featurize --molecules {input:q} --featurizer {wildcards.featurizer} "
-        "--output {output:q} --workers {threads} 2>&1 | tee {log:q}"
+        "drugtail featurize --molecules {input:q} --featurizer {params.name:q} "
+        "{params.plugin:q} --output {output:q} --workers {threads} 2>&1 | tee {log:q}"

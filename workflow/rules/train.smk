@@ -4,7 +4,7 @@
 rule train_network:
     input:
         molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
-        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
+        split=get_block_split,
         features=get_block_features,
         tuned=get_tuned,
     output:
@@ -20,7 +20,7 @@ rule train_network:
     benchmark:
         f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
     wildcard_constraints:
-        encoder=get_encoders("graph"),
+        encoder=get_encoders(network=True),
     threads: 1
     resources:
         mem_mb=3000,
@@ -32,7 +32,7 @@ rule train_network:
         tuned=lambda w, input: (
             f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
         ),
-        code=get_code("drugtail.training.block"),
+        code=get_block_code("drugtail.training.block"),
     message:
         "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
@@ -45,7 +45,7 @@ rule train_network:
 rule train_classical:
     input:
         molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
-        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
+        split=get_block_split,
         features=get_block_features,
         tuned=get_tuned,
     output:
@@ -59,7 +59,7 @@ rule train_classical:
     benchmark:
         f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
     wildcard_constraints:
-        encoder=get_encoders("fingerprint"),
+        encoder=get_encoders(network=False),
     threads: 1
     resources:
         mem_mb=3000,
@@ -70,7 +70,7 @@ rule train_classical:
         tuned=lambda w, input: (
             f"--tuned {shlex.quote(input.tuned)}" if input.tuned else ""
         ),
-        code=get_code("drugtail.training.block"),
+        code=get_block_code("drugtail.training.block"),
     message:
         "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:

@@ -4,7 +4,7 @@
 rule tune_method:
     input:
         molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
-        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
+        split=get_block_split,
         features=get_block_features,
     output:
         # journal.json in the same folder is no output: it must outlive a job that is cut off.
@@ -27,7 +27,7 @@ rule tune_method:
         folder=subpath(output.best, parent=True),
         seeds=lambda w: BENCHMARK.tuning.seeds,
         trials=lambda w: BENCHMARK.tuning.trials,
-        code=get_code("drugtail.training.tune"),
+        code=get_block_code("drugtail.training.tune"),
     message:
         "Tuning {wildcards.method} on {wildcards.dataset} {wildcards.split}"
     shell:

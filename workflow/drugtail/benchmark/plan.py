@@ -9,17 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from drugtail.benchmark.additions import Additions
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
 from drugtail.config.base import validated
-from drugtail.config.benchmark import Benchmark, MethodChoice, parse_split
+from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, parse_split
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoder import Encoder, Form, misfit
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
 from drugtail.config.training import Training
-from drugtail.data.strategy import STRATEGIES
-from drugtail.plugins import SPLITS, load_plugin
+from drugtail.plugins import ENCODERS, FEATURIZERS, SPLITS, load_plugin
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -109,12 +109,10 @@ class Plan:
         if isinstance(source, Catalogue):
             source = FromCatalogue(source)
         self.benchmark = benchmark
-        # Split strategies that they register -> the file.
-        self.split_plugins = {
-            name: path
-            for path in map(Path, benchmark.plugins)
-            for name in load_plugin(source.plugin(path)).names.get(SPLITS, ())
-        }
+        self.additions = Additions(
+            benchmark,
+            {path: load_plugin(source.plugin(path)) for path in map(Path, benchmark.plugins)},
+        )
         self.datasets = {name: source.dataset(name) for name in benchmark.datasets}
         self.tables = {name: source.table(name) for name in benchmark.tables}
         where = f"benchmark {benchmark.name}: methods"
@@ -125,6 +123,7 @@ class Plan:
         for name in self.recipes:
             self._check_method(name)
         self.encoders = self._chosen_encoders(source)
+        self._check_encoders()
         self._check_splits()
         self._check_tables()
 
@@ -145,35 +144,48 @@ class Plan:
 
     # ------------------------------------------------------------------------------ checks
 
-    def _chosen_encoders(self, source: Source) -> dict[str, GraphEncoder | FingerprintEncoder]:
-        benchmark = self.benchmark
-        chosen = {name: source.encoder(name) for name in benchmark.encoders}
+    def _chosen_encoders(self, source: Source) -> dict[str, Encoder]:
+        benchmark, own = self.benchmark, self.additions.encoder_kinds()
+        where = f"benchmark {benchmark.name}: encoders"
+        chosen = {
+            choice.name: source.encoder(choice, own, where=f"{where}: {choice.name}")
+            for choice in benchmark.encoders
+        }
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
-        if classical and not any(e.kind == "fingerprint" for e in chosen.values()):
+        if classical and all(e.network for e in chosen.values()):
             # Classical methods read fingerprints whatever the networks read.
-            chosen["morgan"] = source.encoder("morgan")
+            chosen["morgan"] = source.encoder(EncoderChoice(name="morgan"), own, where=where)
         networks = [name for name, recipe in self.recipes.items() if recipe.classifier is None]
-        if networks and all(e.kind == "fingerprint" for e in chosen.values()):
+        if networks and not any(e.network for e in chosen.values()):
             raise DrugtailError(
-                f"benchmark {benchmark.name}: encoders: {', '.join(benchmark.encoders)}: the "
-                f"network of {networks[0]!r} reads no fingerprints; leave `encoders` out "
-                "(classical methods take theirs anyway)"
+                f"{where}: {', '.join(chosen)}: {networks[0]!r} trains a network, and none of them "
+                "is one; leave `encoders` out (classical methods take theirs anyway)"
             )
         return chosen
+
+    def _check_encoders(self) -> None:
+        """Refuse a method on an encoder that it does not go together with."""
+        for name, encoder in self.encoders.items():
+            for method, recipe in self.recipes.items():
+                if encoder.network == (recipe.classifier is None):
+                    reason = misfit(encoder, self.form(name), recipe)
+                    if reason:
+                        raise DrugtailError(
+                            f"benchmark {self.benchmark.name}: method {method}: {reason}"
+                        )
+
+    def form(self, encoder: str) -> Form:
+        """Return the form of the features that an encoder reads."""
+        featurizer = self.encoders[encoder].featurizer
+        where = f"benchmark {self.benchmark.name}: encoder {encoder}: featurizer"
+        form: Form = self.additions.find(FEATURIZERS, featurizer, where).form
+        return form
 
     def _check_splits(self) -> None:
         where = f"benchmark {self.benchmark.name}: splits"
         for split in self.benchmark.splits:
             name, seed = parse_split(split)
-            # Those of a plugin that another benchmark named are not this one's.
-            if name not in STRATEGIES.names() or (
-                STRATEGIES.module(name) is None and name not in self.split_plugins
-            ):
-                raise DrugtailError(
-                    f"{where}: {split}: there is no strategy {name!r}; there are "
-                    f"{', '.join(STRATEGIES.names())}; one of your own needs its file in `plugins`"
-                )
-            strategy = STRATEGIES[name]
+            strategy = self.additions.find(SPLITS, name, f"{where}: {split}")
             if strategy.seeded and seed is None:
                 raise DrugtailError(f"{where}: {split}: add a split seed, for example {name}-0")
             if not strategy.seeded and seed is not None:
@@ -216,11 +228,24 @@ class Plan:
             except DrugtailError as error:
                 raise DrugtailError(f"benchmark {benchmark.name}: {dataset}: {error}") from None
 
-    # ------------------------------------------------------------------------------ splits
+    # ------------------------------------------------------------------------- shared files
 
     def split_plugin(self, split: str) -> Path | None:
         """Return the file that a split's strategy comes from; None if from the package."""
-        return self.split_plugins.get(parse_split(split)[0])
+        return self.additions.path(SPLITS, parse_split(split)[0])
+
+    def split_name(self, split: str) -> str:
+        """Return the path of a split below results/splits/{dataset}/, without extension."""
+        return self.additions.folder(SPLITS, parse_split(split)[0]) + split
+
+    def featurizer_plugin(self, encoder: str) -> Path | None:
+        """Return the file that an encoder's featurizer is from; None if from the package."""
+        return self.additions.path(FEATURIZERS, self.encoders[encoder].featurizer)
+
+    def features_name(self, encoder: str) -> str:
+        """Return the folder of what an encoder reads, below results/features/{dataset}/."""
+        featurizer = self.encoders[encoder].featurizer
+        return self.additions.folder(FEATURIZERS, featurizer) + featurizer
 
     # ----------------------------------------------------------------------------- methods
 
@@ -232,6 +257,14 @@ class Plan:
         """Return the plugin with components of a method; None if it needs none."""
         plugin = self.choice(method).plugin
         return None if plugin is None else Path(plugin)
+
+    def block_plugins(self, encoder: str, method: str) -> list[Path]:
+        """Return the plugins that a block is a result of: of its method, and of its encoder."""
+        found = [
+            self.method_plugin(method),
+            self.additions.path(ENCODERS, self.encoders[encoder].kind),
+        ]
+        return list(dict.fromkeys(path for path in found if path is not None))
 
     def settings(self, method: str) -> str:
         """Return whether a method is trained as it stands (``default``) or as ``tuned``."""
@@ -272,8 +305,8 @@ class Plan:
         Returns
         -------
         dict
-            ``recipe`` and ``encoder``, for networks ``training``, the SHA-256 of the plugin
-            (``plugin``) if there is one, and the request to tune (``tuning``) if there is one.
+            ``recipe`` and ``encoder``, for networks ``training``, the SHA-256 of the plugins
+            (``plugins``) if there are any, and the request to tune (``tuning``) if there is one.
         """
         recipe, training = self.resolved_settings(dataset, method, tuned)
         settings: dict[str, Any] = {
@@ -282,9 +315,9 @@ class Plan:
         }
         if recipe.classifier is None:
             settings["training"] = training.model_dump(mode="json")
-        plugin = self.method_plugin(method)
-        if plugin is not None:
-            settings["plugin"] = file_digest(plugin)
+        plugins = self.block_plugins(encoder, method)
+        if plugins:
+            settings["plugins"] = sorted(map(file_digest, plugins))
         if self.settings(method) == TUNED:
             settings["tuning"] = self._tuning_request(dataset, method)
         return settings
@@ -352,7 +385,7 @@ class Plan:
             for split in self.benchmark.splits:
                 for method, recipe in self.recipes.items():
                     for name, encoder in self.encoders.items():
-                        if (encoder.kind == "fingerprint") == (recipe.classifier is not None):
+                        if encoder.network == (recipe.classifier is None):
                             yield dataset, split, name, method
 
     def _epochs(self, dataset: str, method: str) -> int:
@@ -361,9 +394,9 @@ class Plan:
 
     def _digest(self, dataset: str, split: str, encoder: str, method: str) -> str:
         wanted = self.wanted(dataset, encoder, method)
-        plugin = self.split_plugin(split)
-        if plugin is not None:
-            wanted["split"] = file_digest(plugin)
+        makers = [self.split_plugin(split), self.featurizer_plugin(encoder)]
+        if any(makers):
+            wanted["makers"] = [path and file_digest(path) for path in makers]
         # The name of a variant stands beside the digest already.
         text = json.dumps({**wanted, "method": method}, sort_keys=True)
         return text_digest(text)[:DIGITS]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drugtail.benchmark.plan import Plan, PlannedBlock, PlannedTuning
-from drugtail.benchmark.verify import TRAINED_BY
 from drugtail.config.benchmark import parse_seeds
+from drugtail.config.encoder import code_of
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import SHARED, parse_block_folder
@@ -23,19 +23,20 @@ def is_finished(block: PlannedBlock, results: Path) -> bool:
     return (results / "runs" / block.path / "status.json").is_file()
 
 
-def is_up_to_date(block: PlannedBlock, results: Path) -> bool:
+def is_up_to_date(plan: Plan, block: PlannedBlock, results: Path) -> bool:
     """Return whether a finished block was trained by today's code."""
     manifest = read_json(results / "runs" / block.path / "manifest.json")
-    return bool(manifest["code_digest"] == code_digest(TRAINED_BY))
+    return bool(manifest["code_digest"] == code_digest(*code_of(plan.encoders[block.encoder])))
 
 
-def is_tuned(tuning: PlannedTuning, results: Path) -> bool:
+def is_tuned(plan: Plan, tuning: PlannedTuning, results: Path) -> bool:
     """Return whether an up-to-date tuning result exists."""
     folder = results / "tuning" / tuning.path
     if not (folder / "best.json").is_file():
         return False
     manifest = read_json(folder / "manifest.json")
-    return bool(manifest["code_digest"] == code_digest(TUNED_BY))
+    modules = code_of(plan.encoders[tuning.encoder], TUNED_BY)
+    return bool(manifest["code_digest"] == code_digest(*modules))
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def describe_plan(plan: Plan, results: Path) -> str:
     """
     blocks, tunings = list(plan.blocks()), list(plan.tunings())
     there = [block for block in blocks if is_finished(block, results)]
-    done = [block for block in there if is_up_to_date(block, results)]
-    tuned = [tuning for tuning in tunings if is_tuned(tuning, results)]
+    done = [block for block in there if is_up_to_date(plan, block, results)]
+    tuned = [tuning for tuning in tunings if is_tuned(plan, tuning, results)]
     rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
     rest += [block for block in blocks if block not in done]
     benchmark = plan.benchmark
@@ -163,5 +164,7 @@ def _train_molecules(plan: Plan, job: PlannedBlock | PlannedTuning) -> int | Non
 
 
 def _split_size(dataset: str, split: str) -> int:
-    path = SHARED / "splits" / dataset / f"{split}.json"
-    return sum(read_json(path)["train_counts"]) if path.is_file() else 0
+    # One that a plugin cut lies in a folder below.
+    for path in sorted((SHARED / "splits" / dataset).glob(f"**/{split}.json")):
+        return int(sum(read_json(path)["train_counts"]))
+    return 0

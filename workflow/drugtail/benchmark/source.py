@@ -7,15 +7,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drugtail.config.base import merged, validated
-from drugtail.config.benchmark import MethodChoice
-from drugtail.config.catalogue import AnyEncoder, Catalogue, read_recipe
+from drugtail.config.benchmark import EncoderChoice, MethodChoice
+from drugtail.config.catalogue import (
+    Catalogue,
+    read_encoder,
+    read_recipe,
+    validated_encoder,
+)
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoder import KINDS, Encoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.table import Table
 from drugtail.plugins import recipe_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
+
+Kinds = Mapping[str, type[Encoder]]
 
 
 class Source(Protocol):
@@ -24,8 +31,8 @@ class Source(Protocol):
     def dataset(self, name: str) -> Dataset:
         """Return the register of a data set."""
 
-    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
-        """Return the settings of an encoder."""
+    def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
+        """Return an encoder with what the benchmark changes of it; `own` are kinds of plugins."""
 
     def table(self, name: str) -> Table:
         """Return the definition of a table."""
@@ -42,8 +49,19 @@ class FromCatalogue:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self.dataset, self.encoder = catalogue.dataset, catalogue.encoder
-        self.table = catalogue.table
+        self.dataset, self.table = catalogue.dataset, catalogue.table
+
+    def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
+        """Read an encoder; `where` names the place of its changes in messages."""
+        name, kinds = choice.encoder or choice.name, {**KINDS, **own}
+        if name in own:
+            # One of a plugin's needs no file: all its settings have defaults, or are given here.
+            given = {**choice.settings, "name": choice.name, "kind": name}
+            return validated(kinds[name], given, where)
+        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("encoders", name)
+        encoder = read_encoder(path, kinds)
+        renamed = {"name": choice.name} if encoder.name != choice.name else {}
+        return merged(encoder, {**renamed, **choice.settings}, where=where)
 
     def method(self, choice: MethodChoice, where: str) -> Recipe:
         """Read a recipe; `where` names the place of its changes in messages."""
@@ -51,7 +69,7 @@ class FromCatalogue:
         path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
         plugin = None if choice.plugin is None else Path(choice.plugin)
         renamed = {"name": choice.name} if path.stem != choice.name else {}
-        recipe = read_recipe(path, model=recipe_model(plugin))
+        recipe = read_recipe(path, model=recipe_model(_listed(plugin)))
         return merged(recipe, {**renamed, **choice.settings}, where=where)
 
     def plugin(self, path: Path) -> Path:
@@ -69,10 +87,10 @@ class FromPlan:
         """Return the register of a data set."""
         return validated(Dataset, self._part("datasets", name), self.path)
 
-    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+    def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
         """Return the settings of an encoder."""
-        part = {"encoder": self._part("encoders", name)}
-        return validated(AnyEncoder, part, self.path).encoder
+        part = self._part("encoders", choice.name)
+        return validated_encoder(part, self.path, {**KINDS, **own})
 
     def table(self, name: str) -> Table:
         """Return the definition of a table."""
@@ -90,7 +108,7 @@ class FromPlan:
         plugin = None if choice.plugin is None else Path(choice.plugin)
         if plugin is not None:
             self._check_unchanged(plugin, part["plugin"])
-        return validated(recipe_model(plugin), part["recipe"], self.path)
+        return validated(recipe_model(_listed(plugin)), part["recipe"], self.path)
 
     def plugin(self, path: Path) -> Path:
         """Return a plugin of the benchmark.
@@ -116,3 +134,7 @@ class FromPlan:
             known = ", ".join(self.resolved[kind])
             raise DrugtailError(f"{self.path}: {kind}: has no {name!r}; it has: {known}")
         return self.resolved[kind][name]
+
+
+def _listed(plugin: Path | None) -> list[Path]:
+    return [] if plugin is None else [plugin]

@@ -9,14 +9,13 @@ from typing import Any
 
 from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan, PlannedBlock
 from drugtail.config.benchmark import parse_seeds
+from drugtail.config.encoder import code_of
 from drugtail.config.search_space import read_tuned
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import SHARED, TUNED
 
-# The module whose code a block is the result of.
-TRAINED_BY = "drugtail.training.block"
 MOST_NAMED = 5
 
 
@@ -68,17 +67,22 @@ def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str
         if "training" in wanted:
             yield from _compared("training", found["training"], wanted["training"])
     yield from _compared("encoder", found["encoder"], wanted["encoder"])
-    yield from _compared("plugin", inputs.get("plugin", {}).get("sha256"), wanted.get("plugin"))
-    yield from _compared("package code", manifest["code_digest"], code_digest(TRAINED_BY))
-    featurizer = plan.encoders[block.encoder].featurizer
-    split = SHARED / "splits" / block.dataset / f"{block.split}.json"
+    plugins = sorted(one["sha256"] for name, one in inputs.items() if name.startswith("plugin"))
+    yield from _compared("plugins", plugins, wanted.get("plugins", []))
+    code = code_digest(*code_of(plan.encoders[block.encoder]))
+    yield from _compared("package code", manifest["code_digest"], code)
+    split = SHARED / "splits" / block.dataset / f"{plan.split_name(block.split)}.json"
     if split.is_file():
         # A split is known by its content.
         digest = read_json(split)["sha256"]
         yield from _compared(f"split ({split})", inputs["split"]["sha256"], digest)
     files = {
         "molecules": SHARED / "data" / block.dataset / "molecules.parquet",
-        "features": SHARED / "features" / block.dataset / featurizer / "features.json",
+        "features": SHARED
+        / "features"
+        / block.dataset
+        / plan.features_name(block.encoder)
+        / "features.json",
     }
     for name, path in files.items():
         if path.is_file():

@@ -64,6 +64,30 @@ class MethodChoice(Settings):
         return {"anyOf": [{"type": "string"}, handler(core)]}
 
 
+class EncoderChoice(Settings):
+    """An encoder of a benchmark, with what differs from its file."""
+
+    name: str = Field(
+        pattern=NAME, description="Name of an encoder, or with `encoder` any name of your own."
+    )
+    encoder: str | None = Field(
+        None,
+        description="Encoder to start from, if `name` is a name of your own. A name in the "
+        "catalogue, one that a file in `plugins` registers, or the path of a YAML file of your "
+        "own.",
+    )
+    settings: dict[str, Any] = Field(
+        {}, description="Changes to the encoder, for example `width: 256`."
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Its schema: an object, or a name alone."""
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
 class Tuning(Settings):
     """Equal tuning of all methods, on validation molecules, before they are trained.
 
@@ -114,10 +138,12 @@ class Benchmark(Settings):
     )
     plugins: list[str] = Field(
         [],
-        description="Python files with split strategies of your own; paths are relative to the "
-        "folder the command is run in.",
+        description="Python files with split strategies, featurizers or encoders of your own; "
+        "paths are relative to the folder the command is run in.",
     )
-    encoders: list[str] = Field(["gcn"], min_length=1, description="Names of encoders.")
+    encoders: list[EncoderChoice] = Field(
+        [EncoderChoice(name="gcn")], min_length=1, description="Names of encoders."
+    )
     methods: list[MethodChoice] = Field(min_length=1, description="Names of recipes.")
     seeds: list[str] = Field(
         min_length=1, description="Blocks of training seeds, first-last, for example [0-2, 3-4]."
@@ -137,7 +163,7 @@ class Benchmark(Settings):
     )
     tracking: Tracking = Field(Tracking(), description="MLflow.")
 
-    @field_validator("methods", mode="before")
+    @field_validator("methods", "encoders", mode="before")
     @classmethod
     def _names_are_choices(cls, value: Any) -> Any:
         if not isinstance(value, list):
@@ -183,7 +209,7 @@ class Benchmark(Settings):
         lists = {
             "datasets": self.datasets,
             "splits": self.splits,
-            "encoders": self.encoders,
+            "encoders": [encoder.name for encoder in self.encoders],
             "methods": [method.name for method in self.methods],
             "tables": self.tables,
             "plugins": self.plugins,

@@ -7,25 +7,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import Field
 
-from drugtail.config.base import Settings, meant, merged, validated
+from drugtail.config.base import meant, merged, validated
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoder import KINDS, Encoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.search_space import check_space
 from drugtail.config.table import Table
 from drugtail.config.training import Training
 from drugtail.runtime.errors import DrugtailError
 
-Named = TypeVar("Named", Dataset, Recipe, GraphEncoder | FingerprintEncoder, Table)
-
-
-class AnyEncoder(Settings):
-    """An encoder of any kind, for reading."""
-
-    encoder: GraphEncoder | FingerprintEncoder = Field(discriminator="kind")
+Named = TypeVar("Named", Dataset, Recipe, Encoder, Table)
 
 
 # Names that were given up, and what took their place.
@@ -46,7 +39,7 @@ class Catalogue:
         """Return the definition of one table."""
         return read_table_definition(self.path("tables", name))
 
-    def encoder(self, name: str) -> GraphEncoder | FingerprintEncoder:
+    def encoder(self, name: str) -> Encoder:
         """Return the settings of one encoder."""
         return read_encoder(self.path("encoders", name))
 
@@ -117,10 +110,39 @@ def read_table_definition(path: Path) -> Table:
     return _same_name(validated(Table, read_yaml(path), path), path)
 
 
-def read_encoder(path: Path) -> GraphEncoder | FingerprintEncoder:
-    """Read one encoder."""
-    wrapped = validated(AnyEncoder, {"encoder": read_yaml(path)}, path)
-    return _same_name(wrapped.encoder, path)
+def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] = KINDS) -> Encoder:
+    """Read one encoder.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    kinds
+        Kind -> class of its settings: those of the package, or of plugins, too.
+    """
+    return _same_name(validated_encoder(read_yaml(path), path, kinds), path)
+
+
+def validated_encoder(
+    value: Mapping[str, Any], where: Path | str, kinds: Mapping[str, type[Encoder]] = KINDS
+) -> Encoder:
+    """Validate settings of an encoder as those of its kind.
+
+    Raises
+    ------
+    DrugtailError
+        One line per fault: the file, the key, what was found and what is allowed.
+    """
+    if "kind" not in value:
+        raise DrugtailError(f"{where}: key kind: is required; known are: {', '.join(kinds)}")
+    kind = str(value["kind"])
+    if kind not in kinds:
+        raise DrugtailError(
+            f"{where}: key kind: {kind!r} is unknown; known are: {', '.join(kinds)}"
+            f"{meant(kind, [*kinds])}. An encoder of your own needs its file in the benchmark's "
+            "`plugins`, or --plugin"
+        )
+    return validated(kinds[kind], value, where)
 
 
 def read_benchmark(path: Path) -> Benchmark:

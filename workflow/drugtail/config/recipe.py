@@ -20,7 +20,7 @@ from drugtail.config.components.network import Experts, LastLayer, LinearLayer
 from drugtail.config.components.posthoc import Posthoc
 from drugtail.config.components.samplers import InstanceSampler, Sampler
 from drugtail.config.components.second_stage import SecondStage
-from drugtail.config.components.views import EdgeDrop
+from drugtail.config.components.views import Drop
 from drugtail.config.components.weights import ClassWeights, UniformWeights
 
 Family = Literal[
@@ -99,7 +99,7 @@ class Recipe(Settings):
     contrastive: Contrastive | None = Field(
         None, description="Contrastive term, added to the classification loss."
     )
-    views: EdgeDrop | None = Field(None, description="Two augmented views per molecule.")
+    views: Drop | None = Field(None, description="Two augmented views per molecule.")
     mixing: Mixing | None = Field(None, description="Molecules mixed with each other.")
     last_layer: LastLayer = Field(LinearLayer(), description="From features to logits.")
     experts: Experts | None = Field(None, description="Several heads instead of one.")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoder import FingerprintEncoder, GraphEncoder, MLPEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.table import Table
 from drugtail.runtime.files import write_json
@@ -18,7 +18,7 @@ COMMAND = "drugtail schemas config/schemas"
 KINDS: dict[str, Any] = {
     "benchmark": Benchmark,
     "dataset": Dataset,
-    "encoder": GraphEncoder | FingerprintEncoder,
+    "encoder": GraphEncoder | MLPEncoder | FingerprintEncoder,
     "method": Recipe,
     "table": Table,
 }

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
+import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from rdkit import Chem, rdBase
-from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
-from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS
-from drugtail.features.packed import BONDS
+from drugtail.features.arrays import ARRAYS, Arrays
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_parquet_pieces, write_json
 
 CHUNK = 1000
-MORGAN_RADIUS, MORGAN_BITS = 2, 2048
-MOST_ATOMS = 2**16 - 1
-# Larger molecules have their bonds read one by one: a matrix grows with the square.
-MATRIX_ATOMS = 250
 
-Chunk = dict[str, NDArray[Any]]
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -40,28 +32,43 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     molecules
         ``molecules.parquet`` of the data set.
     featurizer
-        ``atoms`` (packed graphs, see `drugtail.features.packed`) or ``morgan`` (packed bits of
-        the Morgan fingerprint, radius 2, 2,048 bits: ``bits.npy``, uint8 [N, 256]).
+        Name of a registered featurizer, for example ``atoms`` or ``morgan``.
     output
-        Folder; also gets ``features.json`` (numbers, shapes, SHA-256 of every array).
+        Folder with an array per file, as `drugtail.features.arrays.ARRAYS` names them; also gets
+        ``features.json`` (form, numbers, shapes, SHA-256 of every array).
     workers
         Processes. At most three chunks of 1,000 molecules are held for each, and arrays grow on
         disk. Their pages count as memory while the files are finished: 0.7 GB for a million.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no such featurizer, or what it gives is not what it must.
     """
-    if featurizer not in ("atoms", "morgan"):
-        raise DrugtailError(f"--featurizer {featurizer!r}: use atoms or morgan")
-    work, counted = (pack_atoms, "atom_counts") if featurizer == "atoms" else (morgan_bits, "bits")
+    if featurizer not in FEATURIZERS.names():
+        raise DrugtailError(
+            f"--featurizer {featurizer!r}: there is none; there are "
+            f"{', '.join(FEATURIZERS.names())}; one of your own needs its file: --plugin"
+        )
+    one = FEATURIZERS[featurizer]()
     pieces = (
         piece["smiles"].tolist() for piece in read_parquet_pieces(molecules, ["smiles"], CHUNK)
     )
     with atomic_directory(output, marker="features.json") as folder:
-        shapes = _append_all(folder, in_order(work, pieces, workers))
+        shapes = _append_all(folder, in_order(one.arrays, pieces, workers))
         if not shapes:
             raise DrugtailError(f"{molecules}: holds no molecule; run `drugtail prepare` again")
+        if set(shapes) != set(ARRAYS[one.form]):
+            raise DrugtailError(
+                f"featurizer {featurizer!r}: gives {', '.join(shapes)}; features of the form "
+                f"{one.form} are {', '.join(ARRAYS[one.form])}"
+            )
+        counted = "atom_counts" if one.form == "graph" else ARRAYS[one.form][0]
         write_json(
             folder / "features.json",
             {
                 "featurizer": featurizer,
+                "form": one.form,
                 # Features belong to these molecules and no others.
                 "molecules_sha256": file_digest(molecules),
                 "molecules": shapes[counted][0],
@@ -70,129 +77,6 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 "sha256": {name: file_digest(folder / f"{name}.npy") for name in shapes},
             },
         )
-
-
-def pack_atoms(smiles: Sequence[str]) -> Chunk:
-    """Codes of atoms and bonds of a list of valid SMILES, as the arrays of `PackedGraphs`.
-
-    Bonds of a molecule are sorted by their ends, the smaller first.
-
-    Raises
-    ------
-    DrugtailError
-        If a SMILES cannot be parsed or has more than 65,535 atoms.
-    """
-    # What is read goes straight into arrays: NumPy takes long over lists of Boost's enumerations.
-    facts = {name: array("h") for name in READERS}
-    cells, orders = [np.empty(0, dtype=np.int64)], [np.empty(0)]
-    atom_counts = np.empty(len(smiles), dtype=np.int32)
-    bond_counts = np.empty(len(smiles), dtype=np.int32)
-    for i, molecule in enumerate(_parse(smiles)):
-        if molecule.GetNumAtoms() > MOST_ATOMS:
-            raise DrugtailError(f"{smiles[i][:60]}…: has more than {MOST_ATOMS} atoms")
-        # Not GetAtoms(), whose iterator is written in Python.
-        atoms = [*map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms()))]
-        # One call per fact and atom is what this costs; everything else is left to arrays.
-        for name, read in READERS.items():
-            facts[name].extend(map(read, atoms))
-        where, values = _bonds(molecule)
-        cells.append(where)
-        orders.append(values)
-        atom_counts[i], bond_counts[i] = len(atoms), molecule.GetNumBonds()
-    sizes = np.repeat(atom_counts, [*map(len, cells[1:])])
-    ends = np.stack(np.divmod(np.concatenate(cells), sizes), axis=1)
-    once = ends[:, 0] < ends[:, 1]
-    ends, order = ends[once], np.concatenate(orders)[once]
-    bond_types = np.zeros(len(order), dtype=np.uint8)
-    for name, value in BOND_ORDERS.items():
-        bond_types[order == value] = BONDS.index(name)
-    starts = np.repeat(np.cumsum(atom_counts) - atom_counts, bond_counts)
-    degree = np.bincount((ends + starts[:, None]).ravel(), minlength=atom_counts.sum())
-    found = {"degree": degree} | {name: np.asarray(known) for name, known in facts.items()}
-    # Above 255 a number is as little listed as 255 is.
-    codes = [TABLES[name][np.minimum(found[name], 255)] for name in FIELDS]
-    return {
-        "atoms": np.stack(codes, axis=1),
-        "bonds": ends.astype(np.uint16),
-        "bond_types": bond_types,
-        "atom_counts": atom_counts,
-        "bond_counts": bond_counts,
-    }
-
-
-def _bonds(molecule: Chem.Mol) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where bonds stand in the flattened adjacency matrix, ascending, and their orders.
-
-    The order is 0 for one of another kind. Bonds may stand there in both directions.
-    """
-    atoms = molecule.GetNumAtoms()
-    if atoms <= MATRIX_ATOMS:
-        matrix = Chem.GetAdjacencyMatrix(molecule, True).ravel()
-        cells = matrix.nonzero()[0]
-        # Not so for dative bonds, which stand there in one direction, or bonds without an order.
-        if len(cells) == 2 * molecule.GetNumBonds():
-            return cells, matrix[cells]
-    known = {}
-    for bond in molecule.GetBonds():
-        first, second = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-        known[first * atoms + second] = BOND_ORDERS.get(str(bond.GetBondType()), 0.0)
-    cells = np.array(sorted(known), dtype=np.int64)
-    return cells, np.array([known[cell] for cell in sorted(known)])
-
-
-def morgan_bits(smiles: Sequence[str]) -> Chunk:
-    """Morgan fingerprints of a list of valid SMILES: ``bits`` uint8 [N, 256], packed."""
-    generator = GetMorganGenerator(radius=MORGAN_RADIUS, fpSize=MORGAN_BITS)
-    bits = np.empty((len(smiles), MORGAN_BITS // 8), dtype=np.uint8)
-    for i, molecule in enumerate(_parse(smiles)):
-        bits[i] = np.packbits(generator.GetFingerprintAsNumPy(molecule))
-    return {"bits": bits}
-
-
-def _places(values: Sequence[int]) -> NDArray[np.uint8]:
-    """Table from a value of 0 .. 255 to its place in the list, counted from 1; 0 if it is not."""
-    table = np.zeros(256, dtype=np.uint8)
-    table[list(values)] = np.arange(1, len(values) + 1)
-    return table
-
-
-# Field -> how to read it off an atom. The degree is counted from the bonds, which is cheaper.
-READERS: dict[str, Callable[[Chem.Atom], Any]] = {
-    "element": Chem.Atom.GetAtomicNum,
-    # Implicit hydrogens and implicit valence are the same number under two names.
-    "implicit_valence": Chem.Atom.GetNumImplicitHs,
-    "formal_charge": Chem.Atom.GetFormalCharge,
-    "radical_electrons": Chem.Atom.GetNumRadicalElectrons,
-    "hybridization": Chem.Atom.GetHybridization,
-    "aromatic": Chem.Atom.GetIsAromatic,
-    "hydrogens": Chem.Atom.GetTotalNumHs,
-}
-# Field -> the code of what is read. Negative numbers (charges) count from the end of a table.
-TABLES: dict[str, NDArray[np.uint8]] = {
-    "element": _places([Chem.GetPeriodicTable().GetAtomicNumber(name) for name in ELEMENTS]),
-    "degree": _places(range(11)),
-    "implicit_valence": _places(range(7)),
-    "formal_charge": np.roll(np.arange(len(CHARGES)), CHARGES.start).astype(np.uint8),
-    "radical_electrons": np.arange(256, dtype=np.uint8),
-    "hybridization": _places(
-        [int(getattr(Chem.HybridizationType, name)) for name in HYBRIDIZATIONS]
-    ),
-    "aromatic": np.arange(256, dtype=np.uint8),
-    "hydrogens": _places(range(5)),
-}
-assert set(TABLES) == set(FIELDS)
-BOND_ORDERS = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
-
-
-def _parse(smiles: Sequence[str]) -> Iterator[Any]:
-    with rdBase.BlockLogs():
-        for text in smiles:
-            molecule = Chem.MolFromSmiles(text)
-            if molecule is None:
-                raise DrugtailError(
-                    f"{text[:60]!r} is not a molecule; run `drugtail prepare` again"
-                )
-            yield molecule
 
 
 def in_order(
@@ -205,7 +89,9 @@ def in_order(
     if workers <= 1:
         yield from map(work, pieces)
         return
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    # A copy of this process knows what plugins have registered.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
         waiting: deque[Future[Result]] = deque()
         for piece in pieces:
             waiting.append(pool.submit(work, piece))
@@ -215,7 +101,7 @@ def in_order(
             yield waiting.popleft().result()
 
 
-def _append_all(folder: Path, chunks: Iterator[Chunk]) -> dict[str, list[int]]:
+def _append_all(folder: Path, chunks: Iterator[Arrays]) -> dict[str, list[int]]:
     """Append the arrays of all chunks to ``{name}.npy`` files without holding them in memory.
 
     Returns the shapes; of no chunk there are none.

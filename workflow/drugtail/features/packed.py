@@ -4,63 +4,34 @@ On disk a data set is five arrays: ``atoms`` uint8 [A, 8] (codes, see `drugtail.
 ``bonds`` uint16 [B, 2] (ends, numbered within the molecule), ``bond_types`` uint8 [B],
 ``atom_counts`` and ``bond_counts`` int32 [N]. In memory (`GraphStore`) every bond stands in both
 directions, with a loop at each atom, sorted by target atom: the rows of the normalised adjacency
-matrix. A `Batch` of molecules is one block-diagonal piece of it.
+matrix. A `GraphBatch` of molecules is one block-diagonal piece of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from drugtail.features.atoms import feature_matrix, field_offsets
-from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json
+from drugtail.features.arrays import ARRAYS, Arrays
+from drugtail.features.atoms import FEATURES, feature_matrix, field_offsets
+from drugtail.features.batch import InputShape
+from drugtail.features.ragged import cut, numbers
 
-ARRAYS = ("atoms", "bonds", "bond_types", "atom_counts", "bond_counts")
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
 # Molecules whose adjacency matrix is put together at a time.
 PIECE = 50_000
+# What the codes of bonds mean.
 BONDS = ("OTHER", "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
-
-
-def load_arrays(folder: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, NDArray[Any]]:
-    """Memory-map the arrays of a featurized data set.
-
-    Raises
-    ------
-    DrugtailError
-        If one is absent, damaged, or of another length than ``features.json`` says.
-    """
-    description = read_json(folder / "features.json")
-    shapes = description.get("arrays") if isinstance(description, dict) else None
-    if not isinstance(shapes, dict) or not set(names) <= set(shapes):
-        raise DrugtailError(
-            f"{folder / 'features.json'}: does not describe {', '.join(names)}; name the folder of "
-            "the features that the encoder reads, or featurize again"
-        )
-    arrays = {}
-    for name in names:
-        path = folder / f"{name}.npy"
-        try:
-            # An empty array cannot be mapped: a data set may have no bond at all.
-            mode: Literal["r"] | None = "r" if np.prod(shapes[name]) else None
-            arrays[name] = np.load(path, mmap_mode=mode, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DrugtailError(
-                f"{path}: cannot be read ({error}); delete {folder} and featurize again"
-            ) from None
-        if list(arrays[name].shape) != shapes[name]:
-            raise DrugtailError(
-                f"{path}: has shape {list(arrays[name].shape)}, features.json says "
-                f"{shapes[name]}; delete {folder} and featurize again"
-            )
-    return arrays
+# The code of an atom's loop.
+LOOP = len(BONDS)
 
 
 class Size(NamedTuple):
@@ -71,7 +42,7 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class GraphBatch:
     """Some molecules of each of S seeds: S graphs of several components and of one size.
 
     A graph with fewer atoms than the largest is filled up with atoms that belong to no molecule and
@@ -96,6 +67,11 @@ class Batch:
         float32 [S, entries]; entries of D^-1/2 (A + I) D^-1/2; 0 at filling atoms.
     log_degree : Tensor
         float32 [S, entries]; log of the number of bonds of the entry's target atom; NaN at loops.
+    bond_type : Tensor
+        uint8 [S, entries]; code of the entry's bond, a place in `BONDS`; `LOOP` at loops.
+    type_features : Tensor
+        Float features of the different atoms of the data set, [kinds, features]; the same for all
+        seeds.
     static_shapes : bool
         Whether the size was given and not taken from the molecules.
     """
@@ -109,6 +85,8 @@ class Batch:
     reverse: Tensor
     norm: Tensor
     log_degree: Tensor
+    bond_type: Tensor
+    type_features: Tensor
     static_shapes: bool = False
 
     @property
@@ -116,23 +94,48 @@ class Batch:
         """Number of molecules of a seed."""
         return self.molecule_start.shape[-1] - 1
 
-    @property
-    def edge_index(self) -> Tensor:
-        """Bonds of one seed in both directions, int64 [2, edges], as in PyTorch Geometric."""
-        bonds = self.row != self.column
-        return torch.stack([self.column[bonds], self.row[bonds]])
-
     def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors, in the order of the attributes."""
-        return tuple(getattr(self, f.name) for f in fields(self) if f.name != "static_shapes")
+        """Return all tensors that have a first dimension of seeds, in the order of attributes."""
+        return tuple(getattr(self, name) for name in PER_SEED)
 
-    def with_tensors(self, tensors: Iterable[Tensor]) -> Batch:
+    def with_tensors(self, tensors: Iterable[Tensor]) -> GraphBatch:
         """Return a batch with other tensors in the place of those of `tensors()`."""
-        names = [f.name for f in fields(self) if f.name != "static_shapes"]
-        changes: dict[str, Any] = dict(zip(names, tensors, strict=True))
+        changes: dict[str, Any] = dict(zip(PER_SEED, tensors, strict=True))
         return replace(self, **changes)
 
-    def joined(self) -> Batch:
+    def viewed(self, values: Tensor) -> GraphBatch:
+        """Return a batch with other entries of the adjacency matrix; no gradient flows to them."""
+        return replace(self, norm=values)
+
+    def of_seed(self, seed: int) -> Data:
+        """Return the graphs of one seed, as PyTorch Geometric has them.
+
+        Returns
+        -------
+        torch_geometric.data.Data
+            ``x`` (features of atoms, [atoms, 74]), ``edge_index`` (bonds in both directions, int64
+            [2, edges]), ``edge_attr`` (their kinds, one-hot in the order of `BONDS`, [edges, 5]),
+            ``batch`` (which molecule an atom belongs to, int64 [atoms]) and ``num_graphs`` (B).
+            Bonds that a view has dropped are left out, and so is what fills a graph up.
+        """
+        # Here, since it takes seconds to import.
+        from torch_geometric.data import Data
+
+        atoms = int(self.molecule_start[seed, -1])
+        real = slice(0, int(self.row_start[seed, atoms]))
+        row, column = self.row[seed, real], self.column[seed, real]
+        edge = (row != column) & (self.norm[seed, real] != 0)
+        bond = self.bond_type[seed, real][edge].long()
+        x = self.type_features[self.atom_type[seed, :atoms]]
+        return Data(
+            x=x,
+            edge_index=torch.stack([column[edge], row[edge]]),
+            edge_attr=nn.functional.one_hot(bond, len(BONDS)).to(x.dtype),
+            batch=self.molecule[seed, :atoms],
+            num_graphs=self.molecules,
+        )
+
+    def joined(self) -> GraphBatch:
         """All seeds as one graph, without the first dimension.
 
         What fills a seed up counts as one molecule more, after those of the seed.
@@ -144,7 +147,7 @@ class Batch:
         def begins(start: Tensor, size: int) -> Tensor:
             return torch.cat([(start + size * seed).flatten(), start.new_full((1,), seeds * size)])
 
-        return Batch(
+        return GraphBatch(
             atom_type=self.atom_type.flatten(),
             molecule=(self.molecule + (self.molecules + 1) * seed).flatten(),
             molecule_start=begins(self.molecule_start, atoms),
@@ -154,8 +157,17 @@ class Batch:
             reverse=(self.reverse + entries * seed).flatten(),
             norm=self.norm.flatten(),
             log_degree=self.log_degree.flatten(),
+            bond_type=self.bond_type.flatten(),
+            type_features=self.type_features,
             static_shapes=self.static_shapes,
         )
+
+
+PER_SEED = tuple(
+    field.name
+    for field in fields(GraphBatch)
+    if field.name not in ("type_features", "static_shapes")
+)
 
 
 class GraphStore:
@@ -164,14 +176,14 @@ class GraphStore:
     Parameters
     ----------
     arrays
-        The arrays named in `ARRAYS`.
+        The arrays of the form ``graph``, see `drugtail.features.arrays.ARRAYS`.
     device
         Where to keep it; it is moved there once.
     """
 
-    def __init__(self, arrays: dict[str, NDArray[Any]], device: torch.device) -> None:
+    def __init__(self, arrays: Arrays, device: torch.device) -> None:
         atom_counts = arrays["atom_counts"].astype(np.int64)
-        entries = _all_entries(atom_counts, arrays["bond_counts"].astype(np.int64), arrays["bonds"])
+        entries = _all_entries(arrays)
         codes, atom_type = _distinct_atoms(np.asarray(arrays["atoms"]))
         features = feature_matrix()[codes.astype(np.int64) + field_offsets()].sum(axis=1)
 
@@ -191,14 +203,22 @@ class GraphStore:
         self.reverse = place(entries.reverse)
         self.norm = place(entries.norm)
         self.log_degree = place(entries.log_degree)
+        self.bond_type = place(entries.bond_type)
 
     def __len__(self) -> int:
         """Number of molecules."""
         return len(self.atom_counts)
 
-    def extended(self, added: dict[str, NDArray[Any]]) -> GraphStore:
+    @property
+    def shape(self) -> InputShape:
+        """What an encoder gets: features of an atom, and of a bond."""
+        return InputShape("graph", FEATURES, len(BONDS))
+
+    def extended(self, added: Arrays) -> GraphStore:
         """A store with further molecules after these, in the same precision."""
-        arrays = {name: np.concatenate([self.arrays[name], added[name]]) for name in ARRAYS}
+        arrays = {
+            name: np.concatenate([self.arrays[name], added[name]]) for name in ARRAYS["graph"]
+        }
         store = GraphStore(arrays, self.device)
         store.type_features = store.type_features.to(self.type_features.dtype)
         store.norm = store.norm.to(self.norm.dtype)
@@ -215,7 +235,12 @@ class GraphStore:
         spare = int(atoms.numel() > 1)
         return Size(int(atoms.max()) + spare, int(entries.max()))
 
-    def batch(self, molecules: Tensor, size: Size | None = None) -> Batch:
+    def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
+        """Whether graphs of size `needed` fit into those of size `held`."""
+        # An atom is always left for the entries that fill a graph up.
+        return held[0] > needed[0] and held[1] >= needed[1]
+
+    def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> GraphBatch:
         """Cut out molecules, in the order given; a molecule may stand there several times.
 
         Parameters
@@ -230,18 +255,19 @@ class GraphStore:
         if molecules.dim() == 1:
             whole = self.batch(molecules[None], size)
             return whole.with_tensors(value[0] for value in whole.tensors())
-        static_shapes, size = size is not None, size or self.size_of(molecules)
-        atom, atom_start, atom_of = _cut(self.atom_start, self.atom_counts, molecules, size.atoms)
-        entry, entry_start, entry_of = _cut(
+        static_shapes = size is not None
+        size = Size(*size) if size is not None else self.size_of(molecules)
+        atom, atom_start, atom_of = cut(self.atom_start, self.atom_counts, molecules, size.atoms)
+        entry, entry_start, entry_of = cut(
             self.entry_start, self.entry_counts, molecules, size.entries
         )
         count = molecules.shape[1]
         row_count = self.row_count[atom] * (atom_of < count)
         row_start = nn.functional.pad(row_count.cumsum(1), (1, 0))
         row_start = _share_out(row_start, atom_start[:, -1:], entry_start[:, -1:], size)
-        row = _numbers(row_start.diff(dim=1), size.entries)
+        row = numbers(row_start.diff(dim=1), size.entries)
         real = entry_of < count
-        return Batch(
+        return GraphBatch(
             atom_type=self.atom_type[atom].long(),
             molecule=atom_of,
             molecule_start=atom_start,
@@ -255,6 +281,8 @@ class GraphStore:
             ),
             norm=self.norm[entry] * real,
             log_degree=self.log_degree[entry].where(real, torch.nan),
+            bond_type=self.bond_type[entry].where(real, LOOP),
+            type_features=self.type_features,
             static_shapes=static_shapes,
         )
 
@@ -269,29 +297,35 @@ class _Entries:
     reverse: NDArray[np.int32]
     norm: NDArray[np.float32]
     log_degree: NDArray[np.float32]
+    bond_type: NDArray[np.uint8]
 
 
-def _all_entries(
-    atom_counts: NDArray[np.int64], bond_counts: NDArray[np.int64], bonds: NDArray[np.uint16]
-) -> _Entries:
+def _all_entries(arrays: Arrays) -> _Entries:
     """Entries of all molecules; made in pieces, since making them takes far more than they do."""
+    atom_counts, bond_counts = (
+        arrays[name].astype(np.int64) for name in ("atom_counts", "bond_counts")
+    )
     pieces, first_bond = [], 0
     for start in range(0, len(atom_counts), PIECE):
         part = slice(start, start + PIECE)
-        after = first_bond + int(bond_counts[part].sum())
+        bonds = slice(first_bond, first_bond + int(bond_counts[part].sum()))
         pieces.append(
             _adjacency(
-                atom_counts[part], bond_counts[part], bonds[first_bond:after].astype(np.int64)
+                atom_counts[part], bond_counts[part], arrays["bonds"][bonds].astype(np.int64),
+                np.asarray(arrays["bond_types"][bonds]),
             )
-        )
-        first_bond = after
+        )  # fmt: skip
+        first_bond = bonds.stop
     return _Entries(
         *(np.concatenate([getattr(p, f.name) for p in pieces]) for f in fields(_Entries))
     )
 
 
 def _adjacency(
-    atom_counts: NDArray[np.int64], bond_counts: NDArray[np.int64], bonds: NDArray[np.int64]
+    atom_counts: NDArray[np.int64],
+    bond_counts: NDArray[np.int64],
+    bonds: NDArray[np.int64],
+    bond_types: NDArray[np.uint8],
 ) -> _Entries:
     total = int(atom_counts.sum())
     first_atom = np.cumsum(atom_counts) - atom_counts
@@ -322,6 +356,7 @@ def _adjacency(
         reverse=(reverse - np.repeat(first_entry, per_molecule)).astype(np.int32),
         norm=(inverse_root[row] * inverse_root[column]).astype(np.float32),
         log_degree=log_degree.astype(np.float32),
+        bond_type=np.concatenate([bond_types, bond_types, np.full(total, LOOP, np.uint8)])[order],
     )
 
 
@@ -333,37 +368,6 @@ def _distinct_atoms(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArra
     keys = np.ascontiguousarray(codes).view(np.uint64)[:, 0]
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     return codes[first], inverse.astype(np.int32)
-
-
-def _cut(
-    start: Tensor, counts: Tensor, molecules: Tensor, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Concatenate start[m] .. start[m] + counts[m] - 1 over the molecules m of each seed.
-
-    Returns
-    -------
-    position : Tensor
-        int64 [S, size]; 0 beyond the last molecule.
-    first : Tensor
-        Where each molecule begins, and where the last one ends, int64 [S, B + 1].
-    owner : Tensor
-        Which molecule each place belongs to, int64 [S, size]; B beyond the last.
-    """
-    first = nn.functional.pad(counts[molecules].cumsum(1), (1, 0))
-    owner = _numbers(torch.diff(first, append=first.new_full((len(first), 1), size)), size)
-    shift = nn.functional.pad(start[molecules], (0, 1)) - first
-    place = torch.arange(size, device=first.device)
-    position = (place + shift.gather(1, owner)).where(owner < molecules.shape[1], 0)
-    return position, first, owner
-
-
-def _numbers(counts: Tensor, total: int) -> Tensor:
-    """Each number 0 .. n - 1 as often as `counts`, int64 [S, n], says; [S, total]."""
-    seeds, n = counts.shape
-    numbers = torch.arange(n, device=counts.device).repeat(seeds)
-    # The length is given so that a GPU need not be waited for.
-    repeated = numbers.repeat_interleave(counts.flatten(), output_size=seeds * total)
-    return repeated.view(seeds, total)
 
 
 def _share_out(row_start: Tensor, atoms: Tensor, entries: Tensor, size: Size) -> Tensor:

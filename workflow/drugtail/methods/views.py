@@ -1,4 +1,4 @@
-"""Augmented views of molecular graphs, as weights of the adjacency matrix."""
+"""Augmented views of molecules: other values of the parts of a batch."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drugtail.features.packed import Batch
+from drugtail.features.bits import BitBatch
+from drugtail.features.packed import GraphBatch
+from drugtail.features.vectors import VectorBatch
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.registry import Registry
 
-Views = Callable[[Any, Batch, Draws], Tensor]
+# A batch of one seed -> what `Batch.viewed` puts in the place of its values.
+Views = Callable[[Any, Any, Draws], Tensor]
 VIEWS: Registry[Views] = Registry("views")
 
 
-@VIEWS.register("edge_drop")
-def edge_drop(settings: Any, batch: Batch, draws: Draws) -> Tensor:
-    """Two views with edges dropped, rather those that lead to atoms with few bonds.
-
-    The probability of an edge is proportional to (largest log-degree − log-degree of its target
-    atom), scaled so that its mean over the batch is the view's rate, and capped. The adjacency
-    matrix is normalised anew after dropping; loops stay. As in the authors' code of Su, Li, Wang
-    (arXiv:2504.04647), after graph contrastive learning with adaptive augmentation (Zhu et al.,
-    WWW 2021).
+@VIEWS.register("drop")
+def drop(settings: Any, batch: GraphBatch | BitBatch | VectorBatch, draws: Draws) -> Tensor:
+    """Two views with a random part left out: bonds, bits that are set, or numbers.
 
     Parameters
     ----------
     settings
-        ``rates``: mean probability of either view; ``cap``: largest probability.
+        ``rates``: mean share left out of either view; ``cap``: largest probability of a bond.
     batch
         Of one seed: the same molecules twice, all of them for the first view, then all for the
         second.
@@ -39,7 +36,29 @@ def edge_drop(settings: Any, batch: Batch, draws: Draws) -> Tensor:
     Returns
     -------
     Tensor
-        Entries of the normalised adjacency matrix, float32 [entries].
+        Entries of the normalised adjacency matrix, float32 [entries]; of fingerprints the values
+        of their bits, [entries]; of vectors their values, [2 B, F].
+    """
+    if isinstance(batch, GraphBatch):
+        return _drop_edges(settings, batch, draws)
+    first, second = settings.rates
+    half = batch.molecules // 2
+    if isinstance(batch, BitBatch):
+        rates = torch.where(batch.molecule < half, first, second)
+        return batch.value * (draws.uniform(len(batch.value)) >= rates)
+    place = torch.arange(batch.molecules, device=batch.values.device)
+    rates = torch.where(place < half, first, second)[:, None]
+    return batch.values * (draws.uniform(*batch.values.shape) >= rates)
+
+
+def _drop_edges(settings: Any, batch: GraphBatch, draws: Draws) -> Tensor:
+    """Leave edges out, rather those that lead to atoms with few bonds.
+
+    The probability of an edge is proportional to (largest log-degree − log-degree of its target
+    atom), scaled so that its mean over the batch is the view's rate, and capped. The adjacency
+    matrix is normalised anew after dropping; loops stay. As in the authors' code of Su, Li, Wang
+    (arXiv:2504.04647), after graph contrastive learning with adaptive augmentation (Zhu et al.,
+    WWW 2021).
     """
     row, column = batch.row, batch.column
     is_bond = row != column

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drugtail.features.packed import Batch
+from drugtail.features.batch import Batch
 from drugtail.models.network import Network
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Companion(nn.Module):
         super().__init__()
         # What a term needs, its settings have.
         settings: Any = recipe.contrastive
-        width = network.encoder.width
+        width = network.width
         needs: tuple[str, ...] = () if settings is None else settings.needs
         self.register_parameter("centres", None)
         if "centres" in needs:
@@ -61,11 +61,11 @@ class Companion(nn.Module):
             self.queue_labels = torch.full((len(seeds), settings.queue), -1)
 
     @torch.no_grad()
-    def keys(self, batch: Batch, type_features: Tensor, weight: Tensor) -> Tensor | None:
+    def keys(self, batch: Batch, keys: Tensor) -> Tensor | None:
         """Embeddings by the momentum encoder, L2-normalised, [S, n, D]; None if there is none."""
         if self.momentum_encoder is None:
             return None
-        return F.normalize(self.momentum_encoder(batch, type_features, weight), dim=2)
+        return F.normalize(self.momentum_encoder(batch, keys), dim=2)
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor, labels: Tensor) -> None:

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from drugtail.features.packed import Batch
+from drugtail.features.packed import GraphBatch
 
 # PyTorch says in every process that compressed sparse rows are in beta.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -112,9 +112,7 @@ class Environments:
     pooling: SparseMatrix
 
 
-def distinct_environments(
-    batch: Batch, weight: Tensor, type_features: Tensor, layers: int
-) -> Environments:
+def distinct_environments(batch: GraphBatch, layers: int) -> Environments:
     """Find the distinct surroundings of the atoms of a batch, level by level.
 
     Surroundings are compared by a 64-bit hash of the atom's own before the layer, and of those of
@@ -124,20 +122,16 @@ def distinct_environments(
     Parameters
     ----------
     batch
-        The molecules of S seeds, on the CPU.
-    weight
-        Entries of the adjacency matrix, float32 or float64 [S, entries], as in `Batch`. Entries of
-        0 are left out. No gradient flows to them.
-    type_features
-        Features of the different atoms that `Batch.atom_type` chooses from, [kinds, features].
+        The molecules of S seeds, on the CPU. Entries of the adjacency matrix that are 0 are left
+        out; no gradient flows to them.
     layers
         Number of graph layers.
     """
     seeds, atoms = batch.atom_type.shape
-    whole, kinds = batch.joined(), len(type_features)
+    whole, kinds = batch.joined(), len(batch.type_features)
     # A copy, since dropped entries are taken out of it.
     adjacency = scipy.sparse.csr_array(
-        (weight.detach().flatten().numpy(), whole.column.numpy(), whole.row_start.numpy()),
+        (whole.norm.detach().numpy(), whole.column.numpy(), whole.row_start.numpy()),
         shape=(seeds * atoms, seeds * atoms), copy=True,
     )  # fmt: skip
     adjacency.eliminate_zeros()
@@ -171,16 +165,17 @@ def distinct_environments(
         levels.append(Level(matrix, torch.from_numpy(count).view(seeds, after)))
     ones = np.ones(len(kind), adjacency.dtype)
     pooling = _matrix(whole.molecule_start.numpy(), kind, ones, seeds * kinds)
-    return Environments(type_features.expand(seeds, -1, -1), levels, pooling)
+    return Environments(batch.type_features.expand(seeds, -1, -1), levels, pooling)
 
 
-def every_atom(batch: Batch, weight: Tensor, type_features: Tensor, layers: int) -> Environments:
+def every_atom(batch: GraphBatch, layers: int) -> Environments:
     """Give every atom a row of its own: the plain form, on any device and without waiting for it.
 
     All shapes follow from those of the batch, and nothing is added up in an order that could
     change. Parameters and result as in `distinct_environments`.
     """
-    whole, values = batch.joined(), weight.flatten()
+    whole = batch.joined()
+    values = whole.norm
     atoms, entries = len(whole.atom_type), len(values)
     start = whole.row_start + torch.arange(atoms + 1, device=values.device)
     place = torch.arange(atoms + entries, device=values.device)
@@ -204,7 +199,8 @@ def every_atom(batch: Batch, weight: Tensor, type_features: Tensor, layers: int)
         Rows(whole.molecule_start, each[:-1], one, atoms),
         Rows(each, whole.molecule, one, len(whole.molecule_start) - 1),
     )
-    return Environments(type_features[batch.atom_type], [Level(matrix, real)] * layers, pooling)
+    x = batch.type_features[batch.atom_type]
+    return Environments(x, [Level(matrix, real)] * layers, pooling)
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

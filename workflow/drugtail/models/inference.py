@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from drugtail.features.packed import GraphStore
+from drugtail.features.batch import Store
 from drugtail.models.network import Network, Output
 
 EVALUATION_BATCH = 1024
 
 
 @torch.no_grad()
-def predict(network: Network, store: GraphStore, molecules: Tensor) -> Output:
+def predict(network: Network, store: Store, molecules: Tensor) -> Output:
     """What every seed's network says of molecules of a store, its logits in single precision.
 
     Parameters
@@ -25,10 +25,7 @@ def predict(network: Network, store: GraphStore, molecules: Tensor) -> Output:
         Positions, int64 [S, n].
     """
     network.eval()
-    said = [
-        network(store.batch(rows), store.type_features)
-        for rows in molecules.split(EVALUATION_BATCH, dim=1)
-    ]
+    said = [network(store.batch(rows)) for rows in molecules.split(EVALUATION_BATCH, dim=1)]
     uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
     return Output(
         embedding=torch.cat([output.embedding for output in said], dim=1),

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from drugtail.features.atoms import FEATURES
-from drugtail.features.packed import Batch
+from drugtail.features.batch import Batch, InputShape
 from drugtail.models.classifiers import Head
-from drugtail.models.encoders import GCN
+from drugtail.models.encoder import join_seeds, make_encoder
 from drugtail.models.experts import combine_by_evidence
 from drugtail.models.stacked import stack
 
 if TYPE_CHECKING:
     from drugtail.config.components.network import Experts, LastLayer
-    from drugtail.config.encoder import GraphEncoder
+    from drugtail.config.encoder import EncoderSettings
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,14 @@ class Output:
 
 
 class Network(nn.Module):
-    """Graph encoder and heads.
+    """Encoder and heads.
 
     Parameters
     ----------
     encoder
         Settings of both.
+    shape
+        What the encoder gets.
     classes
         Number of classes.
     seeds
@@ -69,7 +70,8 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        encoder: GraphEncoder,
+        encoder: EncoderSettings,
+        shape: InputShape,
         classes: int,
         seeds: Sequence[int],
         last_layer: LastLayer | None = None,
@@ -80,13 +82,13 @@ class Network(nn.Module):
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                gcn = GCN(FEATURES, encoder.layers, encoder.width)
+                module = make_encoder(encoder, shape)
                 heads = nn.ModuleList(
-                    Head(encoder.width, encoder.head, classes, last_layer)
+                    Head(cast(int, module.width), encoder.head, classes, last_layer)
                     for _ in range(1 if experts is None else experts.number)
                 )
-                made.append((gcn, heads))
-        self.encoder = stack([gcn for gcn, _ in made])
+                made.append((module, heads))
+        self.encoder = join_seeds(encoder, [module for module, _ in made])
         self.heads = stack([heads for _, heads in made])
         self.by_evidence = experts is not None and experts.combine == "evidence"
         # Learned by a second stage, if at all.
@@ -94,13 +96,26 @@ class Network(nn.Module):
         self.register_buffer("shift", torch.zeros(len(made), classes))
 
     @property
+    def width(self) -> int:
+        """Width D of the embeddings."""
+        return cast(int, self.encoder.width)
+
+    @property
     def head(self) -> Head:
         """The only head, or the first one."""
         return cast(Head, self.heads[0])
 
-    def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Output:
-        """Embeddings and logits of a batch; see `GCN.forward`."""
-        return self.classify(self.encoder(batch, type_features, weight))
+    def forward(self, batch: Batch, keys: Tensor | None = None) -> Output:
+        """Embeddings and logits of a batch.
+
+        Parameters
+        ----------
+        batch
+            The molecules of S seeds.
+        keys
+            Source of randomness of each seed, int64 [S], for an encoder that draws in training.
+        """
+        return self.classify(self.encoder(batch, keys))
 
     def classify(self, embedding: Tensor) -> Output:
         """Logits of embeddings, [S, B, D]; in evaluation mode as for prediction."""

@@ -11,7 +11,7 @@ import torch
 
 from drugtail.runtime.errors import DrugtailError
 
-MODEL_KEYS = {"encoder", "last_layer", "experts", "class_names", "weights"}
+MODEL_KEYS = {"encoder", "last_layer", "experts", "class_names", "plugins", "weights"}
 
 DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 

@@ -76,6 +76,13 @@ class Registry(Generic[Implementation]):
         """Dotted name of the package's module that registers `name`; None if none does."""
         return f"{self.package}.{name}" if name in self._modules() else None
 
+    def is_packaged(self, name: str) -> bool:
+        """Whether `name` is the package's, not a plugin's."""
+        found = self._found.get(name)
+        return name in self._modules() or (
+            found is not None and found.__module__.startswith(f"{__package__.partition('.')[0]}.")
+        )
+
     def __getitem__(self, name: str) -> Implementation:
         """Return what is registered under `name`.
 

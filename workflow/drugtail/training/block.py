@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
+from drugtail.config.encoder import FORMS, EncoderSettings, Form, code_of, misfit
 from drugtail.config.search_space import check_tuned
-from drugtail.features.fingerprints import unpack_fingerprints
-from drugtail.features.packed import ARRAYS, GraphStore, load_arrays
+from drugtail.features.arrays import Arrays, load_arrays
+from drugtail.features.batch import Store
+from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
@@ -39,11 +40,10 @@ from drugtail.training.record import SeedResult
 from drugtail.training.trainer import train_seeds
 
 if TYPE_CHECKING:
-    from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+    from drugtail.config.encoder import Encoder
     from drugtail.config.recipe import Recipe
     from drugtail.config.training import Training
 
-MODULES = ("drugtail.training.block",)
 HISTORY = {
     "seed": "int64", "epoch": "int64", "loss": "float64", "classification_loss": "float64",
     "contrastive_loss": "float64", "learning_rate": "float64", "valid_loss": "float64",
@@ -70,8 +70,8 @@ class Block:
         The method, the encoder and the training settings.
     seeds
         Training seeds.
-    plugin
-        Plugin that `recipe` was read with, if any (`drugtail.plugins`).
+    plugins
+        Plugins that `recipe` and `encoder` were read with, if any (`drugtail.plugins`).
     tuned
         ``best.json`` that recipe and training settings were changed by, if they were tuned.
     device
@@ -85,10 +85,10 @@ class Block:
     split: Path
     features: Path
     recipe: Recipe
-    encoder: GraphEncoder | FingerprintEncoder
+    encoder: Encoder
     training: Training
     seeds: Sequence[int]
-    plugin: Path | None = None
+    plugins: Sequence[Path] = ()
     tuned: Path | None = None
     device: str = "auto"
     threads: int = 1
@@ -101,7 +101,7 @@ class Block:
             "split": self.split,
             "features": self.features / "features.json",
         }
-        return files if self.plugin is None else {**files, "plugin": self.plugin}
+        return files | {f"plugin {path}": path for path in self.plugins}
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         """Return everything of the configuration that results depend on, for JSON."""
@@ -158,7 +158,7 @@ def train_block(
     static_shapes
         See `train_seeds`; by default on a GPU only.
     """
-    manifest = Manifest(MODULES)
+    manifest = Manifest(code_of(block.encoder))
     torch.set_num_threads(block.threads)
     problem = read_problem(block.molecules, block.split)
     if block.tuned is not None:
@@ -166,18 +166,19 @@ def train_block(
             "dataset": problem.dataset, "split": problem.split, "encoder": block.encoder.name,
         }  # fmt: skip
         check_tuned(block.tuned, names)
-    arrays = _read_features(block)
+    form, arrays = _read_features(block)
     settings = block.settings(problem)
     checkpoint = None
     if block.recipe.classifier is not None:
         place = torch.device("cpu")
-        results = _fit_classical(block, problem, arrays)
+        results = _fit_classical(block, problem, form, arrays)
     else:
         place = resolve_device(block.device)
         name = f"seeds{block.seeds[0]}-{block.seeds[-1]}.pt"
         key = _digest(settings, block)
         checkpoint = Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds)
-        results = _train_networks(block, problem, arrays, place, checkpoint, static_shapes)
+        store = STORES[form](arrays, place)
+        results = _train_networks(block, problem, store, checkpoint, static_shapes)
 
     by_seed = dict(zip(block.seeds, results, strict=True))
     # What is there of an earlier training is no whole block from here on.
@@ -205,7 +206,7 @@ def _digest(settings: dict[str, Any], block: Block) -> str:
     """Return a digest of everything that a checkpoint's continuation depends on."""
     return text_digest(
         json.dumps(settings, sort_keys=True)
-        + code_digest(*MODULES)
+        + code_digest(*code_of(block.encoder))
         + "".join(file_digest(path) for path in block.inputs.values())
     )
 
@@ -213,35 +214,46 @@ def _digest(settings: dict[str, Any], block: Block) -> str:
 def _train_networks(
     block: Block,
     problem: Problem,
-    arrays: dict[str, NDArray[Any]],
-    place: torch.device,
+    store: Store,
     checkpoint: Checkpoint,
     static_shapes: bool | None,
 ) -> list[SeedResult]:
-    assert block.encoder.kind != "fingerprint"
+    assert isinstance(block.encoder, EncoderSettings)
     return train_seeds(
-        problem, GraphStore(arrays, place), block.recipe, block.encoder, block.training,
-        block.seeds, checkpoint,
-        static_shapes=place.type == "cuda" if static_shapes is None else static_shapes,
+        problem, store, block.recipe, block.encoder, block.training, block.seeds, checkpoint,
+        static_shapes=store.device.type == "cuda" if static_shapes is None else static_shapes,
     )  # fmt: skip
 
 
-def _read_features(block: Block) -> dict[str, NDArray[Any]]:
+def _read_features(block: Block) -> tuple[Form, Arrays]:
     """Map the arrays that the encoder reads, after checking that everything fits together."""
     features, recipe, encoder = block.features, block.recipe, block.encoder
-    if recipe.classifier is None and encoder.kind == "fingerprint":
+    if recipe.classifier is None and not encoder.network:
         raise DrugtailError(
-            f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} only reads "
-            "fingerprints; use a graph encoder such as gcn"
+            f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} is none; use "
+            "one such as gcn or morgan_mlp"
         )
-    if recipe.classifier is not None and encoder.kind != "fingerprint":
+    if recipe.classifier is not None and encoder.network:
         raise DrugtailError(
-            f"method {recipe.name!r} reads fingerprints, but encoder {encoder.name!r} makes graph "
-            "embeddings; use the encoder morgan"
+            f"method {recipe.name!r} reads features as they are, but encoder {encoder.name!r} is a "
+            "network; use the encoder morgan"
         )
-    arrays = load_arrays(features, ("bits",) if encoder.kind == "fingerprint" else ARRAYS)
+    description = read_json(features / "features.json")
+    form = description.get("form") if isinstance(description, dict) else None
+    if form not in FORMS:
+        raise DrugtailError(
+            f"{features / 'features.json'}: does not say what form its features have; run "
+            "`drugtail featurize` again"
+        )
+    if (made_by := description["featurizer"]) != encoder.featurizer:
+        raise DrugtailError(
+            f"{features}: has the features {made_by}, but encoder {encoder.name!r} reads "
+            f"{encoder.featurizer}; name the folder of those"
+        )
+    if reason := misfit(encoder, form, recipe):
+        raise DrugtailError(f"method {recipe.name!r}: {reason}")
     _check_molecules(features / "features.json", block.molecules)
-    return arrays
+    return form, load_arrays(features, form)
 
 
 def _check_molecules(description: Path, molecules: Path) -> None:
@@ -254,16 +266,11 @@ def _check_molecules(description: Path, molecules: Path) -> None:
         )
 
 
-def _fit_classical(
-    block: Block, problem: Problem, arrays: dict[str, NDArray[Any]]
-) -> list[SeedResult]:
+def _fit_classical(block: Block, problem: Problem, form: Form, arrays: Arrays) -> list[SeedResult]:
     recipe, seeds, threads = block.recipe, block.seeds, block.threads
     settings = recipe.classifier
     assert settings is not None
-    x = {
-        subset: unpack_fingerprints(arrays["bits"][rows])
-        for subset, rows in problem.subsets.items()
-    }
+    x = {subset: as_table(form, arrays, rows) for subset, rows in problem.subsets.items()}
     y = problem.labels[problem.subsets[TRAIN]]
     results = []
     for seed in seeds:
@@ -327,6 +334,8 @@ def _write_results(
                     "experts": recipe.experts and recipe.experts.model_dump(),
                     "class_names": problem.class_names,
                     "method": recipe.name,
+                    # An encoder that is not the package's has to be named to predict with it.
+                    "plugins": {str(path): file_digest(path) for path in block.plugins},
                     "weights": weights,
                 },
                 temporary,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from drugtail.config.base import declares
 from drugtail.config.schedule import warmup_epochs
-from drugtail.features.packed import Batch, GraphStore, Size
+from drugtail.features.batch import Batch, Store
 from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
 from drugtail.methods.distillation import distillation
 from drugtail.methods.losses import LOSSES, Outcome
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from drugtail.config.recipe import Recipe
 
 # Streams of randomness of a step beside that of the views.
-LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM = 1, 2, 3
+LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM, ENCODER_STREAM = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,11 @@ class Objective:
         self,
         network: Network,
         companion: Companion,
-        store: GraphStore,
+        store: Store,
         drawn: Tensor,
         epoch: int,
         keys: Tensor,
-        size: Size | None = None,
+        size: tuple[int, ...] | None = None,
     ) -> Losses:
         """Losses of one batch of every seed.
 
@@ -142,14 +142,14 @@ class Objective:
         keys
             Source of randomness of each seed's components, int64 [S].
         size
-            Size of a seed's graph of the batch, see `GraphStore.batch`.
+            Size of a seed's part of the batch, see `Store.batch`.
         """
         taken = self.pool.take(drawn)
         if taken.features is not None:
             return _alone(self._of_features(network, taken, keys))
         if self.recipe.views is not None:
             return self._of_views(network, companion, store, taken, drawn, epoch, keys, size)
-        embedding = network.encoder(store.batch(taken.molecules, size), store.type_features)
+        embedding = network.encoder(store.batch(taken.molecules, size), keys + ENCODER_STREAM)
         if declares(self.recipe.mixing, "branches"):
             return _alone(self._of_branches(network, embedding, taken, keys))
         if self.recipe.mixing is not None:
@@ -167,24 +167,25 @@ class Objective:
         self,
         network: Network,
         companion: Companion,
-        store: GraphStore,
+        store: Store,
         taken: Pool,
         drawn: Tensor,
         epoch: int,
         keys: Tensor,
-        size: Size | None,
+        size: tuple[int, ...] | None,
     ) -> Losses:
         # Both views go through the network as one batch of 2B molecules.
         batch = store.batch(taken.molecules.repeat(1, 2), size)
-        weight = self._view(batch, keys)
-        output = network(batch, store.type_features, weight)
+        batch = batch.viewed(self._view(batch, keys))
+        drawn_by_encoder = keys + ENCODER_STREAM
+        output = network(batch, drawn_by_encoder)
         # The paper of the proposed method does not say which view the classifier sees; both do.
         losses = self._losses(output, taken.labels.repeat(1, 2), keys)
         settings = self.recipe.contrastive
         if settings is None:
             return _alone(losses)
         classification = losses.mean(dim=1)
-        by_momentum = companion.keys(batch, store.type_features, weight)
+        by_momentum = companion.keys(batch, drawn_by_encoder)
         views = F.normalize(_single(output.embedding), dim=2)
         centres = companion.centres
         contrastive = self._contrastive(

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from drugtail.features.packed import GraphStore
 from drugtail.methods.grafting import best_fragment, contrast, find_fragments, join, select
 from drugtail.methods.losses import is_own
 from drugtail.training.pool import Pool
@@ -62,7 +63,7 @@ def grafted_pools(
     features = said.features.cpu().numpy()
     activation, counts = atom_activations(state, train)
     size = max(1, round(mean_sizes * len(labels) / state.problem.classes))
-    arrays = select(state.store.arrays, train.cpu().numpy())
+    arrays = select(_graphs(state).arrays, train.cpu().numpy())
     start = np.cumsum(counts) - counts
     pools, grafted = [], []
     for index, seed in enumerate(state.seeds):
@@ -175,11 +176,13 @@ def atom_activations(
         Atoms of each molecule, int64 [n].
     """
     state.network.eval()
-    pieces = []
+    # A plan that names an encoder without is refused.
+    encoder: Any = state.network.encoder
+    store, pieces = _graphs(state), []
     for rows in molecules.split(PIECE):
-        batch = state.store.batch(rows.repeat(len(state.seeds), 1))
+        batch = store.batch(rows.repeat(len(state.seeds), 1))
         with torch.no_grad():
-            atoms = state.network.encoder.atoms(batch, state.store.type_features)
+            atoms = encoder.atoms(batch)
         # All seeds hold the same molecules; atoms that fill a graph up stand at its end.
         molecule = batch.molecule[0, : batch.molecule_start[0, -1]]
         atoms = atoms[:, : len(molecule)]
@@ -189,5 +192,11 @@ def atom_activations(
         own = is_own(state.labels[rows], logits.shape[2])
         (gradient,) = torch.autograd.grad((logits * own).sum(), embedding)
         pieces.append((atoms * gradient[:, molecule]).sum(dim=2))
-    counts = state.store.atom_counts[molecules]
+    counts = store.atom_counts[molecules]
     return torch.cat(pieces, dim=1).cpu().numpy(), counts.cpu().numpy()
+
+
+def _graphs(state: SeedState) -> GraphStore:
+    """The molecules, which must be graphs to be cut; a plan that names others is refused."""
+    assert isinstance(state.store, GraphStore)
+    return state.store

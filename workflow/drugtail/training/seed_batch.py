@@ -18,7 +18,8 @@ from drugtail.config.schedule import (
     refresh_epochs,
     second_stage_epoch,
 )
-from drugtail.features.packed import GraphStore, Size
+from drugtail.features.batch import Store
+from drugtail.features.packed import GraphStore
 from drugtail.geometry.class_geometry import Geometry
 from drugtail.methods.samplers import SAMPLERS
 from drugtail.models.companion import Companion
@@ -43,7 +44,7 @@ from drugtail.training.second_stage import change_last_layer, enter_second_stage
 
 if TYPE_CHECKING:
     from drugtail.config.components.samplers import Sampler
-    from drugtail.config.encoder import GraphEncoder
+    from drugtail.config.encoder import EncoderSettings
     from drugtail.config.recipe import Recipe
     from drugtail.config.training import Training
 
@@ -57,9 +58,9 @@ class SeedBatch:
     def __init__(
         self,
         problem: Problem,
-        store: GraphStore,
+        store: Store,
         recipe: Recipe,
-        encoder: GraphEncoder,
+        encoder: EncoderSettings,
         training: Training,
         seeds: Sequence[int],
         static_shapes: bool,
@@ -102,8 +103,9 @@ class SeedBatch:
         self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
         self.mapped = mapped_epochs(self.refreshes)
         self.losses = torch.zeros(3, len(seeds), device=device)
-        self.static_shapes = static_shapes
-        self.sizes: dict[int, Size] = {}
+        # Where seeds are computed one after the other, no step has one shape.
+        self.static_shapes = static_shapes and encoder.batched
+        self.sizes: dict[int, tuple[int, ...]] = {}
         # Molecules that were made in training, as packed arrays.
         self.grown: dict[str, Tensor] | None = None
         self.step = self.new_step()
@@ -112,6 +114,7 @@ class SeedBatch:
         """A network with fresh weights, drawn from a random stream of that name."""
         return Network(
             self.encoder,
+            self.store.shape,
             self.problem.classes,
             [self.stream_seed(stream, seed.number, self.encoder.name) for seed in self.seeds],
             self.recipe.last_layer,
@@ -261,12 +264,11 @@ class SeedBatch:
             alike = torch.stack([piece for piece in pieces if piece.shape[1] == length])
             molecules = self.objective.pool.molecules[seed, alike]
             needed = self.store.size_of(molecules.repeat(1, 1, views))
-            held = self.sizes.get(length, Size(0, 0))
-            # An atom is always left for the entries that fill a graph up.
-            if needed.atoms >= held.atoms or needed.entries > held.entries:
+            held = self.sizes.get(length, (0,) * len(needed))
+            if not self.store.has_room(held, needed):
                 # With some room to spare, so that the next epochs fit in, too.
                 both = zip(needed, held, strict=True)
-                self.sizes[length] = Size(*(math.ceil(SPARE_ROOM * max(pair)) for pair in both))
+                self.sizes[length] = tuple(math.ceil(SPARE_ROOM * max(pair)) for pair in both)
 
     def update(self, drawn: Tensor, keys: Tensor) -> None:
         """Update every seed's network once.
@@ -329,9 +331,7 @@ class SeedBatch:
         self.network.eval()
         return torch.cat(
             [
-                self.network.encoder(
-                    self.store.batch(rows.repeat(len(self.seeds), 1)), self.store.type_features
-                )
+                self.network.encoder(self.store.batch(rows.repeat(len(self.seeds), 1)))
                 for rows in molecules.split(EVALUATION_BATCH)
             ],
             dim=1,
@@ -397,7 +397,7 @@ class SeedBatch:
         self.seeds = [SeedRecord(**seed) for seed in state["seeds"]]
         # A checkpoint of another device may have sizes where this training has none.
         kept_sizes = state["sizes"] if self.static_shapes else {}
-        self.sizes = {length: Size(*size) for length, size in kept_sizes.items()}
+        self.sizes = {length: tuple(size) for length, size in kept_sizes.items()}
         for index, geometry in enumerate(state["objective"]):
             self.objective.classes.restore(index, geometry)
 
@@ -413,6 +413,7 @@ class SeedBatch:
         """Add molecules, as packed arrays, at the end of the store."""
         self.grown = molecules
         added = {name: tensor.numpy() for name, tensor in molecules.items()}
+        assert isinstance(self.store, GraphStore)
         self.store = self.store.extended(added)
 
     # ------------------------------------------------------------------------------- end

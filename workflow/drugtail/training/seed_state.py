@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from drugtail.features.packed import GraphStore
+from drugtail.features.batch import Store
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network, Output
 from drugtail.training.objective import Objective
@@ -45,7 +45,7 @@ class SeedState(Protocol):
     problem: Problem
     recipe: Recipe
     training: Training
-    store: GraphStore
+    store: Store
     network: Network
     companion: Companion
     objective: Objective

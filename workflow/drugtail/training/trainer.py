@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from drugtail.features.packed import GraphStore
+from drugtail.features.batch import Store
 from drugtail.runtime.logging import Pace, say
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.problem import Problem
@@ -13,7 +13,7 @@ from drugtail.training.record import SeedResult
 from drugtail.training.seed_batch import SeedBatch
 
 if TYPE_CHECKING:
-    from drugtail.config.encoder import GraphEncoder
+    from drugtail.config.encoder import EncoderSettings
     from drugtail.config.recipe import Recipe
     from drugtail.config.training import Training
 
@@ -22,9 +22,9 @@ SECONDS_BETWEEN_LINES = 5.0
 
 def train_seeds(
     problem: Problem,
-    store: GraphStore,
+    store: Store,
     recipe: Recipe,
-    encoder: GraphEncoder,
+    encoder: EncoderSettings,
     training: Training,
     seeds: Sequence[int],
     checkpoint: Checkpoint,

@@ -22,6 +22,8 @@ class SecondStageSettings(Settings):
     teaches: ClassVar[bool] = False
     # Whether it has a loss and class weights of its own instead of the recipe's.
     own_objective: ClassVar[bool] = False
+    # Whether it asks the encoder for features of single atoms.
+    needs_atoms: ClassVar[bool] = False
 
     start: float = Field(
         0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
@@ -82,6 +84,7 @@ class TwoPhase(SecondStageSettings):
     """The head thinned and distilled, the tail grown by grafting (He et al., 2023)."""
 
     teaches: ClassVar[bool] = True
+    needs_atoms: ClassVar[bool] = True
     # The first network's outputs are learned as they are.
     power: ClassVar[float] = 1.0
 

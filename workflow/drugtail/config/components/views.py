@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from drugtail.config.base import Settings
+from drugtail.config.encoder import Form
 
 
-class EdgeDrop(Settings):
-    """Two views of each molecule with edges dropped, rather those that lead to low-degree atoms."""
+class ViewsSettings(Settings):
+    """What the settings of all views have."""
 
-    name: Literal["edge_drop"] = "edge_drop"
+    # Forms of features that there are views of.
+    reads: ClassVar[tuple[Form, ...]] = ("graph",)
+
+
+class Drop(ViewsSettings):
+    """Two views of each molecule with a random part left out.
+
+    Of a graph bonds are left out, rather those that lead to atoms with few bonds; of a fingerprint
+    bits that are set; of a vector numbers.
+    """
+
+    reads: ClassVar[tuple[Form, ...]] = ("graph", "bits", "vector")
+
+    name: Literal["drop"] = "drop"
     rates: list[float] = Field(
-        [0.15, 0.10], min_length=2, max_length=2, description="Mean drop rate of either view."
+        [0.15, 0.10], min_length=2, max_length=2, description="Mean share left out of either view."
     )
-    cap: float = Field(0.7, gt=0, le=1, description="Largest probability of dropping an edge.")
+    cap: float = Field(
+        0.7, gt=0, le=1, description="Largest probability of leaving a bond of a graph out."
+    )

@@ -1,4 +1,4 @@
-"""Graph encoders: one embedding per molecule."""
+"""The graph convolutional network of the paper, all seeds at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drugtail.features.packed import Batch
+from drugtail.config.encoder import GraphEncoder
+from drugtail.features.batch import InputShape
+from drugtail.features.packed import GraphBatch
+from drugtail.models.encoder import ENCODERS
 from drugtail.models.environments import (
     Environments,
     Level,
@@ -65,6 +68,7 @@ class GraphConvolutionLayer(nn.Module):
         return result
 
 
+@ENCODERS.register("gcn")
 class GCN(nn.Module):
     """Graph convolutional network with sum pooling.
 
@@ -73,55 +77,49 @@ class GCN(nn.Module):
 
     Parameters
     ----------
-    features
-        Number of float features of an atom.
-    layers, width
+    settings
         Number of layers and their width.
+    shape
+        Number of float features of an atom.
     """
 
-    def __init__(self, features: int, layers: int = 3, width: int = 128) -> None:
+    def __init__(self, settings: GraphEncoder, shape: InputShape) -> None:
         super().__init__()
-        widths = [features, *[width] * layers]
+        widths = [shape.features, *[settings.width] * settings.layers]
         self.layers = nn.ModuleList(
             GraphConvolutionLayer(a, b) for a, b in itertools.pairwise(widths)
         )
-        self.width = width
+        self.width = settings.width
 
-    def forward(self, batch: Batch, type_features: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(self, batch: GraphBatch, keys: Tensor | None = None) -> Tensor:
         """Return one embedding per molecule, [S, molecules, width].
 
         Parameters
         ----------
         batch
             The molecules of S seeds.
-        type_features
-            Float features of the different atoms, [kinds, features]; `Batch.atom_type` chooses.
-        weight
-            Entries of the adjacency matrix, [S, entries]; `Batch.norm` if not given. A view with
-            dropped edges gives its own. No gradient flows to them.
+        keys
+            Source of randomness of each seed; nothing here is random.
         """
-        weight = batch.norm if weight is None else weight
-        x, found = self._convolved(batch, type_features, weight)
+        x, found = self._convolved(batch)
         pooled = multiply_(found.pooling, x.flatten(0, 1))
         return pooled.view(len(x), batch.molecules + 1, self.width)[:, :-1]
 
-    def atoms(self, batch: Batch, type_features: Tensor) -> Tensor:
+    def atoms(self, batch: GraphBatch) -> Tensor:
         """Features of every atom after the last layer, [S, atoms, width], of which sums are taken.
 
         Parameters as in `forward`.
         """
-        x, _ = self._convolved(batch, type_features, batch.norm, each=True)
+        x, _ = self._convolved(batch, each=True)
         return x
 
-    def _convolved(
-        self, batch: Batch, type_features: Tensor, weight: Tensor, *, each: bool = False
-    ) -> tuple[Tensor, Environments]:
+    def _convolved(self, batch: GraphBatch, *, each: bool = False) -> tuple[Tensor, Environments]:
         """Features after the last layer of the surroundings, or of each atom, and what they are."""
         # How many surroundings differ is not known beforehand: no shape would be fixed, and a
         # GPU would have to be waited for.
-        plain = each or batch.static_shapes or weight.device.type != "cpu"
+        plain = each or batch.static_shapes or batch.norm.device.type != "cpu"
         find = every_atom if plain else distinct_environments
-        found = find(batch, weight, type_features, len(self.layers))
+        found = find(batch, len(self.layers))
         x = found.x
         for layer, level in zip(self.layers, found.levels, strict=True):
             x = layer(x, level)

@@ -1,0 +1,149 @@
+"""docs/extending.md on encoders and featurizers, word for word, but on the tiny data."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from project import PROJECT, Project, listed_jobs
+from rdkit import Chem
+from rdkit.Chem import Descriptors
+from walkthrough import changed, follow, section, shown_files
+
+from drugtail.runtime.files import read_json
+
+PAGE = (PROJECT / "docs/extending.md").read_text(encoding="utf-8")
+# What a reader with other data would change, and less work.
+CHANGES = {"datasets: [demo]": "datasets: [tiny]", "epochs: 8": "epochs: 2, batch_size: 16"}
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project in which the section on encoders was followed, and what its commands said."""
+    return follow(changed(section(PAGE, "An encoder"), CHANGES), tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project in which the section on featurizers was followed, and what its commands said."""
+    text = changed(section(PAGE, "A featurizer"), CHANGES)
+    return follow(text, tmp_path_factory.mktemp("features"))
+
+
+def test_an_encoder_takes_at_most_sixty_lines_and_a_featurizer_forty() -> None:
+    assert len(shown_files(section(PAGE, "An encoder"))["my/gine.py"].splitlines()) <= 60
+    assert len(shown_files(section(PAGE, "A featurizer"))["my/descriptors.py"].splitlines()) <= 40
+
+
+def test_each_encoder_has_its_rows_in_the_table(encoders: tuple[Project, str]) -> None:
+    project, said = encoders
+    assert "good, 8 training jobs" in said
+    table = pd.read_csv(project.folder / "results/tables/encoders/head_tail.csv")
+    assert set(zip(table["encoder"], table["method"], strict=True)) == {
+        (encoder, method)
+        for encoder in ("gcn", "morgan_mlp", "gine", "gine_small")
+        for method in ("cross_entropy", "class_distance")
+    }
+    assert (table["runs"] == 2).all()
+
+
+def test_an_encoder_that_is_named_alone_has_its_default_settings(
+    encoders: tuple[Project, str],
+) -> None:
+    blocks = encoders[0].folder / "results/runs/tiny/random-0"
+    widths = {}
+    for name in ("gine", "gine_small"):
+        (manifest,) = blocks.glob(f"{name}/cross_entropy-*/seeds0-1/manifest.json")
+        settings = read_json(manifest)
+        widths[name] = settings["settings"]["encoder"]["width"]
+        assert "plugin my/gine.py" in settings["inputs"]
+    assert widths == {"gine": 64, "gine_small": 32}
+
+
+def test_a_model_on_an_encoder_of_ones_own_predicts_what_it_predicted(
+    encoders: tuple[Project, str],
+) -> None:
+    project = encoders[0]
+    (model,) = (project.folder / "results/runs").glob("*/*/gine/cross_entropy-*/*/model.pt")
+    frame = pd.read_parquet(project.folder / "results/data/tiny/molecules.parquet")
+    frame[["smiles"]].to_csv(project.folder / "asked.csv", index=False, quoting=csv.QUOTE_ALL)
+    words = ("predict", "--model", str(model), "--molecules", "asked.csv", "--output", "said.csv")
+    refused = project.run("drugtail", *words, check=False)
+    assert refused.returncode == 1
+    assert "--plugin my/gine.py" in refused.stdout
+    assert "Traceback" not in refused.stdout
+    project.run("drugtail", *words, "--plugin", "my/gine.py", "--seed", "0")
+    found = pd.read_csv(project.folder / "said.csv")
+    stored = pd.read_parquet(model.parent / "predictions.parquet")
+    stored = stored[stored["seed"] == 0].set_index("id")
+    logits = stored.filter(like="logit_").to_numpy()
+    wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    rows = frame.reset_index().set_index("id").loc[stored.index, "index"]
+    names = ["alcohol", "amine", "bromide"]
+    np.testing.assert_allclose(found.loc[rows, names].to_numpy(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_change_of_the_encoder_trains_what_stands_on_it_alone(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    words = ("snakemake", "train", "--dry-run", "--cores", "2", "--configfile", "my/encoders.yaml")
+    assert listed_jobs(project.run(*words).stdout) == {}
+    project.edit("my/gine.py", "x = x + self", "x = x - self")
+    assert listed_jobs(project.run(*words).stdout) == {"train_network": 4, "train": 1}
+    # And one of the package's, for which nothing else is trained again.
+    project.edit("my/gine.py", "x = x - self", "x = x + self")
+    project.edit("workflow/drugtail/models/encoders/mlp.py", "settings.layers - 1", "1")
+    jobs = listed_jobs(project.run(*words).stdout)
+    assert jobs == {"train_network": 2, "train": 1}
+
+
+def test_an_encoder_that_does_not_fit_is_refused_with_the_reason(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    project.edit("my/encoders.yaml", "class_distance]", "two_phase_food]")
+    said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
+    assert "method two_phase_food: second_stage two_phase grafts parts of graphs" in said
+    assert "morgan_mlp has none" in said
+    project.edit("my/encoders.yaml", "  - morgan_mlp\n", "")
+    project.edit("my/gine.py", "    atoms: ClassVar[bool] = True\n", "")
+    said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
+    assert "gine has none" in said
+    project.edit("my/encoders.yaml", "plugins: [my/gine.py]\n", "")
+    said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
+    assert "encoders: 'gine' is unknown" in said
+    assert "Traceback" not in said
+
+
+def test_features_of_ones_own_are_what_the_file_says(features: tuple[Project, str]) -> None:
+    folder = features[0].folder / "results"
+    (found,) = (folder / "features/tiny").glob("plugin-*/descriptors")
+    smiles = pd.read_parquet(folder / "data/tiny/molecules.parquet")["smiles"]
+    values = np.load(found / "values.npy")
+    assert values.shape == (len(smiles), 8)
+    wanted = [Descriptors.MolLogP(Chem.MolFromSmiles(one)) for one in smiles]
+    np.testing.assert_allclose(values[:, 1], wanted, rtol=1e-5)
+    table = pd.read_csv(folder / "tables/features/head_tail.csv")
+    assert set(zip(table["encoder"], table["method"], strict=True)) == {
+        ("morgan", "random_forest"), ("descriptors", "random_forest"),
+        ("descriptors_mlp", "cross_entropy"),
+    }  # fmt: skip
+
+
+def test_numbers_that_are_not_finite_end_with_molecule_and_column(
+    features: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(features[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    project.edit("my/descriptors.py", "[one(molecule) for one in read]", "[float('nan')] * 8")
+    words = ("snakemake", "data", "--cores", "2", "--configfile", "my/features.yaml")
+    said = project.run(*words, check=False).stdout
+    assert "featurizer Descriptors: gives nan in column 0 for " in said
+    assert "Traceback" not in said

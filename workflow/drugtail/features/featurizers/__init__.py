@@ -1,0 +1,1 @@
+"""Featurizers, one per module of its name."""

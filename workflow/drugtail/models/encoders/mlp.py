@@ -1,0 +1,64 @@
+"""Fully connected layers on fingerprints or other vectors, all seeds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from drugtail.config.encoder import MLPEncoder
+from drugtail.features.batch import InputShape
+from drugtail.features.bits import BitBatch, sum_of_rows
+from drugtail.features.vectors import VectorBatch
+from drugtail.models.encoder import ENCODERS
+from drugtail.models.stacked import BatchNorm, Linear
+
+
+@ENCODERS.register("mlp")
+class MLP(nn.Module):
+    """Multilayer perceptron: linear maps, each with batch normalisation and ReLU.
+
+    Of a fingerprint the first map is the sum of as many rows of its matrix as bits are set. Other
+    vectors are normalised by the batch first, since their columns have any scale.
+
+    Parameters
+    ----------
+    settings
+        Number of layers and their width.
+    shape
+        Numbers per molecule.
+    """
+
+    def __init__(self, settings: MLPEncoder, shape: InputShape) -> None:
+        super().__init__()
+        self.scale = BatchNorm(shape.features) if shape.form == "vector" else None
+        one = nn.Linear(shape.features, settings.width)
+        # A row for each number of a molecule, so that rows can be taken without a copy.
+        self.weight = nn.Parameter(one.weight.detach().mT[None].contiguous())
+        self.bias = nn.Parameter(one.bias.detach()[None])
+        rest: Sequence[nn.Module] = [BatchNorm(settings.width), nn.ReLU()]
+        for _ in range(settings.layers - 1):
+            rest = [*rest, Linear(settings.width, settings.width)]
+            rest = [*rest, BatchNorm(settings.width), nn.ReLU()]
+        self.rest = nn.Sequential(*rest)
+        self.width = settings.width
+
+    def forward(self, batch: BitBatch | VectorBatch, keys: Tensor | None = None) -> Tensor:
+        """Return one embedding per molecule, [S, B, width].
+
+        Parameters
+        ----------
+        batch
+            The molecules of S seeds.
+        keys
+            Source of randomness of each seed; nothing here is random.
+        """
+        if self.scale is not None:
+            assert isinstance(batch, VectorBatch)
+            x = torch.bmm(self.scale(batch.values), self.weight)
+        else:
+            assert isinstance(batch, BitBatch)
+            x = sum_of_rows(batch, self.weight)
+        embedding: Tensor = self.rest(x + self.bias[:, None])
+        return embedding
