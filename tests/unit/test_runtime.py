@@ -254,7 +254,7 @@ def test_a_text_digest_is_the_sha256_of_its_utf_8() -> None:
 DIGESTS = """
 import json, sys
 from drugtail.runtime.digest import code_digest
-names = ["methods.losses", "training.block", "data.split", "report.figures", "evaluation.evaluate"]
+names = ["methods.losses", "training.block", "data.split", "report.plot", "evaluation.evaluate"]
 print(json.dumps({name: code_digest("drugtail." + name) for name in names}))
 """
 
@@ -302,8 +302,8 @@ def test_code_changes_the_digests_of_the_stages_that_use_it_alone(copied: Path) 
     assert "evaluation.evaluate" not in seeds
     loss = changed_digests(copied, "methods/losses.py", "from typing", "import time\nfrom typing")
     assert loss == {"methods.losses", "training.block"}
-    plot = changed_digests(copied, "report/figures.py", "import ", "import time\nimport ")
-    assert plot == {"report.figures"}
+    plot = changed_digests(copied, "report/plot.py", "import ", "import time\nimport ")
+    assert plot == {"report.plot"}
 
 
 def test_a_constant_changes_the_digest_through_two_imports(copied: Path) -> None:

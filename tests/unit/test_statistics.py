@@ -17,11 +17,13 @@ from drugtail.evaluation.statistics import (
     compare_methods,
     holm,
     mean_interval,
+    p_value,
     rank_correlation,
-    signed_rank,
 )
-from drugtail.report.figures import plot_identifiability, plot_recall, spaced
+from drugtail.report.figures.identifiability import spaced
+from drugtail.report.plot import plot
 from drugtail.report.tables import tabulate
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_parquet
 
 CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
@@ -46,9 +48,11 @@ def test_holm_never_lowers_a_p_value_nor_their_order(p: list[float]) -> None:
 
 def test_signed_rank_is_that_of_scipy_and_says_nothing_of_no_difference() -> None:
     values = np.array([0.1, -0.02, 0.3, 0.05, 0.2, 0.11])
-    assert signed_rank(values) == stats.wilcoxon(values).pvalue
-    assert signed_rank(np.zeros(5)) == 1
-    assert np.isnan(signed_rank(np.empty(0)))
+    assert p_value("signed_rank", pd.Series(values)) == stats.wilcoxon(values).pvalue
+    assert p_value("signed_rank", pd.Series(np.zeros(5))) == 1
+    assert np.isnan(p_value("signed_rank", pd.Series(np.empty(0))))
+    with pytest.raises(DrugtailError, match="test 'sign' is unknown; there are signed_rank"):
+        p_value("sign", pd.Series(values))
 
 
 def test_an_interval_of_one_stratum_is_students() -> None:
@@ -95,13 +99,21 @@ def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
         for label in range(4)
     ]  # fmt: skip
     write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
     drawn = (tmp_path / "recall.svg").read_text()
     assert "plain (gcn)" in drawn
     assert "plain (wide)" in drawn
     one = pd.DataFrame(rows).query("encoder == 'gcn'")
     write_parquet(tmp_path / "class_metrics.parquet", one)
-    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
     assert "plain (gcn)" not in (tmp_path / "recall.svg").read_text()
 
 
@@ -113,7 +125,11 @@ def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) 
         for i in range(10) for seed in range(2) for label in range(4)
     ]  # fmt: skip
     write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "recall")
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', (tmp_path / "recall.svg").read_text())
     assert size is not None
     width, height = (float(number) / 72 for number in size.groups())
@@ -289,8 +305,13 @@ def test_without_finished_runs_there_is_a_table_without_rows(tmp_path: Path) -> 
     tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
     assert pd.read_csv(tmp_path / "out.csv").empty
     assert "Easy tail classes" in (tmp_path / "out.md").read_text()
-    plot_identifiability(
-        tmp_path / "class_metrics.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+    plot(
+        "identifiability",
+        {
+            "classes": [tmp_path / "class_metrics.parquet"],
+            "history": [tmp_path / "class_history.parquet"],
+        },
+        tmp_path / "figure",
     )
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -314,8 +335,13 @@ def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_p
     text = (tmp_path / "out.md").read_text()
     assert "2 of 3" in text
     assert "n/a" in next(line for line in text.splitlines() if line.startswith("| two"))
-    plot_identifiability(
-        tmp_path / "class_metrics.parquet", tmp_path / "class_history.parquet", tmp_path / "figure"
+    plot(
+        "identifiability",
+        {
+            "classes": [tmp_path / "class_metrics.parquet"],
+            "history": [tmp_path / "class_history.parquet"],
+        },
+        tmp_path / "figure",
     )
     # The svg draws text as shapes and names it in comments; "two" has too few classes.
     drawn = (tmp_path / "figure.svg").read_text()
@@ -349,7 +375,9 @@ def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path
         for c, (n, group) in enumerate([(30, "tail"), (900, "head"), (100, "middle")])
     ]  # fmt: skip
     write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
-    plot_recall(tmp_path / "class_metrics.parquet", tmp_path / "map")
+    plot(
+        "recall_by_class_size", {"classes": [tmp_path / "class_metrics.parquet"]}, tmp_path / "map"
+    )
     said = re.findall(r"<!-- (.*?) -->", (tmp_path / "map.svg").read_text())
     # From the largest class to the smallest.
     assert [text for text in said if text.startswith("class ")] == [

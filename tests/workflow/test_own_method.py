@@ -96,7 +96,10 @@ def test_the_runs_differ_by_the_loss_alone_and_name_the_file(
         assert manifest["settings"]["recipe"]["loss"].get("epsilon") == epsilon
         if epsilon is not None:
             digest = file_digest(followed[0].folder / "my/poly1.py")
-            assert manifest["inputs"]["plugin"] == {"path": "my/poly1.py", "sha256": digest}
+            assert manifest["inputs"]["plugin my/poly1.py"] == {
+                "path": "my/poly1.py",
+                "sha256": digest,
+            }
         history = pd.read_parquet(folder / "history.parquet")
         losses[method] = history.query("epoch == 0")["loss"].mean()
     # Each molecule of three classes adds about 2/3 epsilon at first.

@@ -370,7 +370,7 @@ def test_changing_a_loss_trains_again(changeable: Project) -> None:
 
 
 def test_changing_a_plot_only_plots_again(changeable: Project) -> None:
-    changeable.edit("workflow/drugtail/report/figures.py", '"font.size": 9', '"font.size": 10')
+    changeable.edit("workflow/drugtail/report/plot.py", '"font.size": 9', '"font.size": 10')
     assert changeable.jobs_to_run() == {"plot_figure": 5, "build_page": 1}
 
 
@@ -599,7 +599,7 @@ def test_names_with_spaces_and_quotes_reach_the_commands_whole(changeable: Proje
         ("seeds: [0-1]", "seeds: [0, 1]", r"key seeds: found 0; a block of seeds is first-last"),
         ("seeds: [0-1]", "encoders: [morgan]\nseeds: [0-1]", r"encoders: morgan: .*leave `enco"),
         ("seeds: [0-1]", "seeds: [0-2, 2-4]", r"block '2-4' overlaps block '0-2' at seed 2"),
-        ("random-0", "rando-0", r"there is no strategy 'rando'; there are official, random, sc"),
+        ("random-0", "rando-0", r"there is no split strategy 'rando' .did you mean random"),
         ("random-0]", "random]", r"splits: random: add a split seed, for example random-0"),
         ("random-0]", "official-1]", r"splits: official-1: official knows no seeds"),
         ("random-0]", "random 0]", r"'random 0' is not a split; write a strategy and a split se"),

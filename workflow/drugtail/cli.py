@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from drugtail import __version__
-from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from drugtail.config.recipe import Recipe, Space
     from drugtail.config.table import Table
     from drugtail.config.training import Training
+    from drugtail.plugins import Plugin
+    from drugtail.report.plots import Input
 
 app = typer.Typer(
     help="A reproducible benchmark of long-tailed drug classification.",
@@ -330,12 +331,14 @@ def _asked_by_hand(
     return _Asked(recipe, read_encoder(encoder, encoder_kinds(plugins)), training, space, plugins)
 
 
-def _load(plugins: list[Path] | None) -> None:
-    """Register what plugins add."""
+def _load(plugins: list[Path] | None) -> list[Plugin]:
+    """Register what plugins add, and return it."""
+    if not plugins:
+        return []
+    # Here, since it takes a second to import.
     from drugtail.plugins import load_plugin
 
-    for path in plugins or []:
-        load_plugin(path)
+    return [load_plugin(path) for path in plugins]
 
 
 def _plan_in_force(option: str) -> Plan:
@@ -431,9 +434,11 @@ def evaluate(
 def collect(
     output: Folder,
     blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+    plugin: PluginFiles = None,
 ) -> None:
     """Put the metrics of many blocks into one table; what is missing is marked.
 
+    Metrics that a plugin registers are computed here, from the predictions of the blocks.
     Under a plan (DRUGTAIL_PLAN), every block must be what it wants.
     """
     from drugtail.benchmark.record import plan_in_force
@@ -451,7 +456,8 @@ def collect(
             settings[folder] = planned.settings
             if is_finished(planned, results):
                 check_block(plan, planned, results)
-    collect_blocks(blocks, output, settings)
+    metrics = [name for one in _load(plugin) for name in one.names.get("metrics", ())]
+    collect_blocks(blocks, output, settings, metrics)
 
 
 @app.command()
@@ -462,39 +468,42 @@ def tabulate(
     reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
         "cross_entropy"
     ),
+    plugin: PluginFiles = None,
 ) -> None:
     """Write one table as CSV, Markdown and LaTeX."""
     from drugtail.report.tables import tabulate as run
 
+    _load(plugin)
     run(metrics, _table(table), output, reference=reference)
 
 
 @app.command()
 def plot(
-    figure: Annotated[str, typer.Argument(help=", ".join(PLOTS))],
+    figure: Annotated[str, typer.Argument(help="One of `drugtail list figures`.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
-    inputs: Annotated[list[Path] | None, typer.Argument(help="Its input files.")] = None,
+    splits: Annotated[
+        list[Path] | None, typer.Option(help="Summary of a split; may be repeated.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="runs.parquet")] = None,
+    classes: Annotated[Path | None, typer.Option(help="class_metrics.parquet")] = None,
+    history: Annotated[Path | None, typer.Option(help="class_history.parquet")] = None,
+    embeddings: Annotated[
+        list[Path] | None, typer.Option(help="embeddings.parquet of a block; may be repeated.")
+    ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
-    """Draw one figure as SVG and PNG."""
-    from drugtail.report import figures
+    """Draw one figure as SVG and PNG, from those files that it needs."""
+    from drugtail.report.plot import plot as run
 
-    inputs = inputs or []
-    needed = {"identifiability": 2, "embedding_map": 0}.get(figure, 1)
-    if len(inputs) < needed:
-        raise DrugtailError(f"{figure}: needs {needed} input files, {len(inputs)} are given")
-
-    if figure == "class_sizes":
-        figures.plot_class_sizes(inputs, output)
-    elif figure == "recall_by_class_size":
-        figures.plot_recall(inputs[0], output)
-    elif figure == "class_history":
-        figures.plot_class_history(inputs[0], output)
-    elif figure == "embedding_map":
-        figures.plot_embedding_map(inputs, output)
-    elif figure == "identifiability":
-        figures.plot_identifiability(inputs[0], inputs[1], output)
-    else:
-        raise DrugtailError(f"{figure!r} is not a figure; use one of {', '.join(PLOTS)}")
+    _load(plugin)
+    given: dict[Input, list[Path]] = {
+        "splits": splits or [],
+        "runs": [runs] if runs else [],
+        "classes": [classes] if classes else [],
+        "history": [history] if history else [],
+        "embeddings": embeddings or [],
+    }
+    run(figure, given, output)
 
 
 @app.command()
@@ -516,10 +525,12 @@ def page(
     tuning: Annotated[
         list[Path] | None, typer.Option(help="best.json of a tuning; may be repeated.")
     ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from drugtail.report.page import build_page
 
+    _load(plugin)
     build_page(
         title=title,
         notes=note or [],
@@ -691,16 +702,22 @@ def schemas(folder: Annotated[Path, typer.Argument(help="For example config/sche
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(help="methods, datasets, splits, encoders, tables, metrics or reference"),
+        typer.Argument(
+            help="methods, datasets, encoders, tables, splits, featurizers, encoder-kinds, "
+            "metrics, tests, table-kinds, figures, components or reference"
+        ),
     ],
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Of methods: the text of config/methods/README.md.")
     ] = False,
+    plugin: PluginFiles = None,
 ) -> None:
-    """List what there is."""
+    """List what there is, of what a plugin adds, too."""
     from drugtail.config.catalogue import Catalogue
+
+    _load(plugin)
 
     if kind == "reference":
         from drugtail.config.reference import settings_reference

@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
+from drugtail import plugins
+from drugtail.config.base import meant
 from drugtail.config.catalogue import Catalogue
+from drugtail.config.encoder import KINDS as KINDS_OF_ENCODERS
 from drugtail.config.recipe import Family, Recipe, Reference
-from drugtail.data.strategy import STRATEGIES
+from drugtail.report.plots import plot_of
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.registry import first_line
 
 COMMAND = "drugtail list methods --markdown > config/methods/README.md"
 FAMILIES: dict[str, str] = {
@@ -25,6 +29,11 @@ FAMILIES: dict[str, str] = {
     "proposed": "weights from distances between classes, and its variants",
     "other": "of none of these families",
 }
+# Declarations of yes or no, in words.
+SAID = {
+    "batched": {True: "all seeds at once", False: "seed after seed"},
+    "groups": {True: "also _head, _middle and _tail", False: "of all classes only"},
+}
 # What a second stage consists of.
 STAGES: dict[str, str] = {
     "classifier_retraining": "a new last layer on frozen features",
@@ -33,11 +42,29 @@ STAGES: dict[str, str] = {
     "two_phase": "molecules chosen and grafted anew, taught by the first stage",
 }
 
-KINDS = ("methods", "datasets", "splits", "encoders", "tables", "metrics")
+# Kinds that are files of the catalogue, and those that are registered: axis -> registry's name.
+FILES = ("methods", "datasets", "encoders", "tables")
+COMPONENTS = (
+    "sampler", "class_weights", "loss", "contrastive", "views", "mixing", "posthoc",
+    "second_stage", "subclusters", "classifier",
+)  # fmt: skip
+REGISTERED = {
+    "splits": plugins.SPLITS,
+    "featurizers": plugins.FEATURIZERS,
+    "encoder-kinds": plugins.ENCODERS,
+    "metrics": plugins.METRICS,
+    "tests": plugins.TESTS,
+    "table-kinds": plugins.TABLE_KINDS,
+    "figures": plugins.FIGURES,
+    **{f"components.{name}": name for name in COMPONENTS},
+}
+KINDS = (*FILES, *(kind for kind in REGISTERED if not kind.startswith("components.")), "components")
 
 
 def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Rows of everything of one kind, and what is wrong with the files that could not be read.
+
+    What plugins add is among them, if they were loaded before.
 
     Parameters
     ----------
@@ -51,16 +78,14 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
     DrugtailError
         If there is no such kind.
     """
-    if kind == "metrics":
-        # Here, since it takes a second to import.
-        from drugtail.evaluation.metrics import metric_names
-
-        return [{"name": name} for name in metric_names()], []
-    if kind == "splits":
-        return [_strategy(name) for name in STRATEGIES.names()], []
-    if kind not in KINDS:
+    if kind == "components":
+        return [row for name in COMPONENTS for row in registered(f"components.{name}")], []
+    if kind in REGISTERED:
+        return registered(kind), []
+    if kind not in FILES:
         raise DrugtailError(
-            f"{kind!r} cannot be listed; use {', '.join(KINDS)} or reference (of all settings)"
+            f"{kind!r} cannot be listed{meant(kind, list(KINDS))}; use {', '.join(KINDS)} or "
+            "reference (of all settings)"
         )
     readers: dict[str, Callable[[str], Any]] = {
         "methods": catalogue.recipe,
@@ -79,21 +104,53 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
     return [_row(kind, one) for one in read], faults
 
 
-def _strategy(name: str) -> dict[str, Any]:
-    strategy = STRATEGIES[name]
-    return {
-        "name": f"{name}-S" if strategy.seeded else name,
-        "idea": (strategy.__doc__ or "").strip().partition("\n")[0],
-        "requires": list(strategy.requires),
-    }
+def registered(kind: str) -> list[dict[str, Any]]:
+    """Rows of what is registered: name, idea (first line of the docstring) and what it declares.
+
+    Parameters
+    ----------
+    kind
+        Key of `REGISTERED`.
+    """
+    registry = plugins.all_registries()[REGISTERED[kind]]
+    return [
+        {
+            **({"key": REGISTERED[kind]} if kind.startswith("components.") else {}),
+            "name": name,
+            "idea": first_line(registry[name]),
+            **_declared(kind, registry[name], name),
+            "from": "" if registry.is_packaged(name) else "plugin",
+        }
+        for name in registry.names()
+    ]
+
+
+def _declared(kind: str, one: Any, name: str) -> dict[str, Any]:
+    """What a registered thing says of itself beside its docstring."""
+    if kind == "splits":
+        named = {"named": f"{name}-S, S a split seed"} if one.seeded else {}
+        return {**named, "requires": list(one.requires)}
+    if kind == "featurizers":
+        return {"gives": one.form}
+    if kind == "encoder-kinds":
+        settings = KINDS_OF_ENCODERS.get(name) or plugins.registry(plugins.ENCODERS).settings(name)
+        return {"reads": list(settings.reads), "batched": settings.batched}
+    if kind == "metrics":
+        # Here, since it takes a second to import.
+        from drugtail.evaluation.metrics import in_groups
+
+        return {"groups": in_groups(name)}
+    if kind == "figures":
+        return {"drawn_from": list(plot_of(name).inputs)}
+    return {}
 
 
 def list_as_text(kind: str, rows: Sequence[dict[str, Any]]) -> str:
     """Rows for people: a line each, of methods and encoders with more below it."""
-    first = 2 if kind == "methods" else 3
+    first = 3 if kind in ("datasets", "encoders", "tables") else 2
     text = ""
     for row in rows:
-        shown = [_shown(key, value) for key, value in row.items() if value not in (None, [])]
+        shown = [_shown(key, value) for key, value in row.items() if value not in (None, [], "")]
         text += "\n    ".join(["  ".join(shown[:first]), *shown[first:]]) + "\n"
     return text
 
@@ -108,16 +165,23 @@ def _row(kind: str, one: Any) -> dict[str, Any]:
 
 
 def _shown(key: str, value: Any) -> str:
+    shown = value
+    if isinstance(value, list):
+        shown = "; ".join(value) if key == "needs" else ", ".join(value)
     if key == "requires":
-        return f"(of data sets with: {', '.join(value)})"
-    if key in ("reads", "needs"):
-        return f"{key} {value if key == 'reads' else '; '.join(value)}"
+        return f"(of data sets with: {shown})"
+    if key in ("reads", "needs", "gives", "named"):
+        return f"{key} {shown}"
+    if key == "drawn_from":
+        return f"drawn from {shown}"
+    if key in ("batched", "groups"):
+        return SAID[key][value]
     if isinstance(value, dict):
         link = f", {value['link']}" if value["link"] else ""
         return f"{value['authors']}, {value['venue']} {value['year']}{link}"
     if isinstance(value, bool):
         return "synthetic" if value else "real"
-    return str(value)
+    return str(shown)
 
 
 def methods(recipes: Iterable[Recipe]) -> list[dict[str, Any]]:

@@ -2,13 +2,15 @@
 
 The file registers components of a method, functions together with the class of their settings;
 recipes that are read with it accept these settings like those of the package. And it registers what
-a benchmark names: split strategies, featurizers, encoders. Loading one imports PyTorch, as
+a benchmark names: split strategies, featurizers, encoders, metrics, statistical tests, kinds of
+tables, figures. Loading one imports PyTorch, as
 components do.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,6 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import Field, create_model
 
 from drugtail.config.base import Settings, settings_in
-from drugtail.config.benchmark import SPLIT
 from drugtail.config.components.contrastive import ContrastiveSettings
 from drugtail.config.components.posthoc import PosthocSettings
 from drugtail.config.components.second_stage import SecondStageSettings
@@ -33,8 +34,11 @@ from drugtail.config.recipe import Recipe
 from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.features import featurizer
 from drugtail.features.featurizer import Featurizer
+from drugtail.report import plots
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.registry import Registry
+from drugtail.runtime.registry import Registry, first_line
+
+NAMES = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 # What the settings of a component derive from, where it is more than `Settings`.
 BASES: dict[str, type[Settings]] = {
@@ -47,7 +51,8 @@ BASES: dict[str, type[Settings]] = {
 
 # What a benchmark names, beside the components that a recipe does: key in `Plugin.names`.
 SPLITS, FEATURIZERS, ENCODERS = "splits", "featurizers", "encoders"
-BENCHMARK_AXES = (SPLITS, FEATURIZERS, ENCODERS)
+METRICS, TESTS, TABLE_KINDS, FIGURES = "metrics", "tests", "table_kinds", "figures"
+BENCHMARK_AXES = (SPLITS, FEATURIZERS, ENCODERS, METRICS, TESTS, TABLE_KINDS, FIGURES)
 # Of these, those that are classes, and what they derive from.
 CLASSES: dict[str, type[Any]] = {SPLITS: Strategy, FEATURIZERS: Featurizer}
 
@@ -135,6 +140,9 @@ def load_plugin(path: Path) -> Plugin:
         for key in CLASSES:
             for name in added().get(key, ()):
                 _check_class(path, key, registries[key], name)
+        for axis in (METRICS, TESTS, TABLE_KINDS, FIGURES):
+            for name in added().get(axis, ()):
+                _check_function(path, registries[axis], name, declares=axis == FIGURES)
         for name in added().get(ENCODERS, ()):
             if name in KINDS:
                 raise DrugtailError(f"{path}: encoder {name!r} is the package's; rename yours")
@@ -179,10 +187,20 @@ def registry(axis: str) -> Registry[Any]:
         return STRATEGIES
     if axis == FEATURIZERS:
         return featurizer.FEATURIZERS
-    # Here, since it imports PyTorch.
-    from drugtail.models import encoder
+    if axis == FIGURES:
+        return plots.FIGURES
+    # Here, since they take long to import.
+    if axis == ENCODERS:
+        from drugtail.models import encoder
 
-    return encoder.ENCODERS
+        return encoder.ENCODERS
+    if axis == TABLE_KINDS:
+        from drugtail.report import tables
+
+        return tables.TABLE_KINDS
+    from drugtail.evaluation import metrics, statistics
+
+    return metrics.METRICS if axis == METRICS else statistics.TESTS
 
 
 def component_registries() -> dict[str, Registry[Any]]:
@@ -324,13 +342,30 @@ def _check_class(path: Path, key: str, registry: Registry[Any], name: str) -> No
     """Refuse what is registered where a class is wanted, or under a name that is no file's."""
     found: Any = registry[name]
     component, base = f"{path}: {registry.kind} {name!r}", CLASSES[key]
-    if not SPLIT.fullmatch(name) or "-" in name:
+    if not NAMES.fullmatch(name):
         raise DrugtailError(f"{component}: use letters, digits and _ alone, a letter first")
     if not (isinstance(found, type) and issubclass(found, base)) or isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ()))) or "its methods"
         raise DrugtailError(
             f"{component}: register a class derived from {base.__module__}.{base.__name__} that "
             f"has {missing}"
+        )
+
+
+def _check_function(path: Path, registry: Registry[Any], name: str, *, declares: bool) -> None:
+    """Refuse what is no function, has a name that is no file's or column's, or says too little."""
+    component = f"{path}: {registry.kind} {name!r}"
+    if not NAMES.fullmatch(name):
+        raise DrugtailError(f"{component}: use letters, digits and _ alone, a letter first")
+    if not callable(registry[name]) or not first_line(registry[name]):
+        raise DrugtailError(
+            f"{component}: register a function with a docstring; its first line is what lists and "
+            "tables say of it"
+        )
+    if declares and not isinstance(registry.settings(name), plots.Plot):
+        raise DrugtailError(
+            f"{component}: is registered without caption and inputs; write "
+            f'@FIGURES.register("{name}", Plot(caption="…", inputs=("classes",)))'
         )
 
 

@@ -6,14 +6,14 @@ import shlex
 import sys
 from pathlib import Path
 
+from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, parse_split
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import code_of
-from drugtail.plugins import FEATURIZERS, SPLITS, registry
-from drugtail.report.plots import PLOTS
+from drugtail.report.plots import plot_of
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
@@ -195,16 +195,26 @@ def get_plugin_option(path):
     return [] if path is None else ["--plugin", str(path)]
 
 
+def get_plugin_options(*axes):
+    """The options that name the benchmark's plugins with something on one of some axes."""
+    return [word for path in PLAN.plugins_of(*axes) for word in ("--plugin", str(path))]
+
+
+def get_plugin_digests(*axes):
+    """Digests of these plugins."""
+    return [file_digest(path) for path in PLAN.plugins_of(*axes)]
+
+
 def get_split_code(wildcards):
     """Digest of what cuts a split: one strategy, no other."""
     strategy, _ = parse_split(Path(wildcards.split).name)
-    return get_one_code("drugtail.data.split", SPLITS, strategy)
+    return get_one_code("drugtail.data.split", plugins.SPLITS, strategy)
 
 
 def get_features_code(wildcards):
     """Digest of what featurizes: one featurizer, no other."""
     name = Path(wildcards.featurizer).name
-    return get_one_code("drugtail.features.featurize", FEATURIZERS, name)
+    return get_one_code("drugtail.features.featurize", plugins.FEATURIZERS, name)
 
 
 def get_one_code(stage, axis, name):
@@ -212,7 +222,7 @@ def get_one_code(stage, axis, name):
     plugin = PLAN.additions.path(axis, name)
     if plugin is not None:
         return [get_code(stage), file_digest(plugin)]
-    return [get_code(stage, registry(axis).module(name))]
+    return [get_code(stage, plugins.registry(axis).module(name))]
 
 
 def get_local_files(wildcards):
@@ -251,7 +261,9 @@ def get_tables():
         for kind in ("csv", "md", "tex")
     ]
     return tables + [
-        f"{FIGURES}/{name}.{kind}" for name in PLOTS for kind in ("svg", "png")
+        f"{FIGURES}/{name}.{kind}"
+        for name in BENCHMARK.figures
+        for kind in ("svg", "png")
     ]
 
 

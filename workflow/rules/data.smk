@@ -120,7 +120,7 @@ rule featurize_dataset:
     params:
         name=lambda w: Path(w.featurizer).name,
         plugin=lambda w: get_plugin_option(
-            PLAN.additions.path(FEATURIZERS, Path(w.featurizer).name)
+            PLAN.additions.path(plugins.FEATURIZERS, Path(w.featurizer).name)
         ),
         code=get_features_code,
     message:

@@ -45,8 +45,12 @@ rule collect_metrics:
     params:
         blocks=get_block_folders(),
         folder=METRICS,
-        code=get_code("drugtail.evaluation.collect"),
+        plugins=get_plugin_options(plugins.METRICS),
+        code=[
+            get_code("drugtail.evaluation.collect"),
+            *get_plugin_digests(plugins.METRICS),
+        ],
     message:
         "Collecting the metrics of {BENCHMARK.name}"
     shell:
-        "drugtail collect --output {params.folder:q} {params.blocks:q} 2>&1 | tee {log:q}"
+        "drugtail collect {params.plugins:q} --output {params.folder:q} {params.blocks:q} 2>&1 | tee {log:q}"

@@ -1,18 +1,39 @@
 # From metrics to tables, figures and the page.
 
 
+def get_plot_files(figure):
+    """The files that a figure is drawn from, by kind of input."""
+    found = {
+        "splits": get_splits("json"),
+        "runs": [f"{METRICS}/runs.parquet"],
+        "classes": [f"{METRICS}/class_metrics.parquet"],
+        "history": [f"{METRICS}/class_history.parquet"],
+        "embeddings": get_mapped_embeddings(),
+    }
+    return {kind: found[kind] for kind in plot_of(figure).inputs}
+
+
 def get_plot_inputs(wildcards):
-    """What a figure is drawn from."""
-    return {
-        "class_sizes": get_splits("json"),
-        "recall_by_class_size": [f"{METRICS}/class_metrics.parquet"],
-        "class_history": [f"{METRICS}/class_history.parquet"],
-        "embedding_map": get_mapped_embeddings(),
-        "identifiability": [
-            f"{METRICS}/class_metrics.parquet",
-            f"{METRICS}/class_history.parquet",
-        ],
-    }[wildcards.figure]
+    """The same as one list."""
+    return [
+        path for paths in get_plot_files(wildcards.figure).values() for path in paths
+    ]
+
+
+def get_plot_options(wildcards):
+    """The options that name them."""
+    files = get_plot_files(wildcards.figure)
+    return [
+        word
+        for kind, paths in files.items()
+        for p in paths
+        for word in (f"--{kind}", p)
+    ]
+
+
+def get_plot_code(wildcards):
+    """Digest of what draws: one figure, no other."""
+    return get_one_code("drugtail.report.plot", plugins.FIGURES, wildcards.figure)
 
 
 rule tabulate_results:
@@ -37,12 +58,16 @@ rule tabulate_results:
         stem=subpath(output.csv, strip_suffix=".csv"),
         reference=BENCHMARK.reference,
         settings=lambda w: PLAN.tables[w.table].model_dump_json(),
-        code=get_code("drugtail.report.tables"),
+        plugins=get_plugin_options(plugins.TABLE_KINDS, plugins.TESTS),
+        code=[
+            get_code("drugtail.report.tables"),
+            *get_plugin_digests(plugins.TABLE_KINDS, plugins.TESTS),
+        ],
     message:
         "Writing the table {wildcards.table}"
     shell:
         "drugtail tabulate --metrics {params.metrics:q} --table {wildcards.table:q} --reference {params.reference:q} "
-        "--output {params.stem:q} 2>&1 | tee {log:q}"
+        "{params.plugins:q} --output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule plot_figure:
@@ -55,25 +80,30 @@ rule plot_figure:
     benchmark:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/plot/{{figure}}.tsv"
     wildcard_constraints:
-        figure="|".join(PLOTS),
+        figure="|".join(BENCHMARK.figures) or "(?!)",
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         stem=subpath(output.svg, strip_suffix=".svg"),
-        code=get_code("drugtail.report.figures"),
+        options=get_plot_options,
+        plugins=lambda w: get_plugin_option(
+            PLAN.additions.path(plugins.FIGURES, w.figure)
+        ),
+        code=get_plot_code,
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "drugtail plot {wildcards.figure} {input:q} --output {params.stem:q} 2>&1 | tee {log:q}"
+        "drugtail plot {wildcards.figure} {params.options:q} {params.plugins:q} "
+        "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule build_page:
     input:
         runs=f"{METRICS}/runs.parquet",
         tables=[f"{TABLES}/{name}.md" for name in PLAN.tables],
-        figures=[f"{FIGURES}/{name}.svg" for name in PLOTS],
+        figures=[f"{FIGURES}/{name}.svg" for name in BENCHMARK.figures],
         datasets=get_dataset_summaries(),
         splits=get_splits("json"),
         tunings=get_tunings(),
@@ -100,10 +130,11 @@ rule build_page:
         note_options=lambda w: [
             word for note in PLAN.notes() for word in ("--note", note)
         ],
-        code=get_code("drugtail.report.page"),
+        plugins=get_plugin_options(plugins.FIGURES),
+        code=[get_code("drugtail.report.page"), *get_plugin_digests(plugins.FIGURES)],
         template=file_digest(HOME / "workflow/drugtail/report/page.html"),
     message:
         "Building the page {output}"
     shell:
         "drugtail page --runs {input.runs:q} --title {params.title:q} {params.note_options:q} "
-        "{params.options:q} --output {output:q} 2>&1 | tee {log:q}"
+        "{params.options:q} {params.plugins:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -51,6 +51,10 @@ class Additions:
                 return path
         return None
 
+    def names(self, axis: str) -> list[str]:
+        """Return all names that plugins register on an axis."""
+        return [name for plugin in self.plugins.values() for name in plugin.names.get(axis, ())]
+
     def folder(self, axis: str, name: str) -> str:
         """Return the folder that what is made by `name` lies in: of a plugin's its digest's.
 

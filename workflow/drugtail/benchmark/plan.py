@@ -12,14 +12,25 @@ from typing import Any
 from drugtail.benchmark.additions import Additions
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
 from drugtail.config.base import validated
-from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, parse_split
+from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of, parse_split
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import Encoder, Form, misfit
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
+from drugtail.config.table import KINDS
 from drugtail.config.training import Training
-from drugtail.plugins import ENCODERS, FEATURIZERS, SPLITS, load_plugin
+from drugtail.plugins import (
+    ENCODERS,
+    FEATURIZERS,
+    FIGURES,
+    METRICS,
+    SPLITS,
+    TABLE_KINDS,
+    TESTS,
+    load_plugin,
+)
+from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -113,8 +124,8 @@ class Plan:
             benchmark,
             {path: load_plugin(source.plugin(path)) for path in map(Path, benchmark.plugins)},
         )
-        self.datasets = {name: source.dataset(name) for name in benchmark.datasets}
-        self.tables = {name: source.table(name) for name in benchmark.tables}
+        self.datasets = {name_of(named): source.dataset(named) for named in benchmark.datasets}
+        self.tables = {name_of(named): source.table(named) for named in benchmark.tables}
         where = f"benchmark {benchmark.name}: methods"
         self.recipes: dict[str, Recipe] = {
             choice.name: source.method(choice, where=f"{where}: {choice.name}")
@@ -210,7 +221,15 @@ class Plan:
                 f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is not among its "
                 f"methods ({methods}); add it or name another"
             )
+        for figure in benchmark.figures:
+            if figure not in PLOTS:
+                self.additions.find(FIGURES, figure, f"benchmark {benchmark.name}: figures")
         for table in self.tables.values():
+            where = f"benchmark {benchmark.name}: table {table.name}"
+            if table.kind not in KINDS:
+                self.additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
+            if "test" in table.model_fields_set:
+                self.additions.find(TESTS, table.test, f"{where}: test")
             if table.method is not None and table.method not in self.recipes:
                 raise DrugtailError(
                     f"benchmark {benchmark.name}: table {table.name}: compares {table.method!r}, "
@@ -222,7 +241,7 @@ class Plan:
         benchmark, recipe = self.benchmark, self.recipes[name]
         where = f"benchmark {benchmark.name}: methods: {name}"
         check_space(self.space(name), recipe, benchmark.training, where)
-        for dataset in [] if recipe.classifier else benchmark.datasets:
+        for dataset in () if recipe.classifier else self.datasets:
             try:
                 check_epochs(recipe, benchmark.training_for(dataset))
             except DrugtailError as error:
@@ -246,6 +265,17 @@ class Plan:
         """Return the folder of what an encoder reads, below results/features/{dataset}/."""
         featurizer = self.encoders[encoder].featurizer
         return self.additions.folder(FEATURIZERS, featurizer) + featurizer
+
+    # ------------------------------------------------------------------- tables and figures
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """Names of the metrics that the benchmark's plugins register."""
+        return self.additions.names(METRICS)
+
+    def plugins_of(self, *axes: str) -> list[Path]:
+        """Return the benchmark's plugins that register something on one of some axes."""
+        return [p for p, plugin in self.additions.plugins.items() if set(axes) & set(plugin.names)]
 
     # ----------------------------------------------------------------------------- methods
 
@@ -381,7 +411,7 @@ class Plan:
 
     def _combinations(self) -> Iterator[tuple[str, str, str, str]]:
         """Data set, split, encoder and method, where the encoder is one that the method reads."""
-        for dataset in self.benchmark.datasets:
+        for dataset in self.datasets:
             for split in self.benchmark.splits:
                 for method, recipe in self.recipes.items():
                     for name, encoder in self.encoders.items():
@@ -411,7 +441,7 @@ class Plan:
         first: dict[str, PlannedBlock] = {}
         for block in networks:
             first.setdefault(block.dataset, block)
-        return [first[name] for name in self.benchmark.datasets if name in first]
+        return [first[name] for name in self.datasets if name in first]
 
     # ------------------------------------------------------------------------------- texts
 

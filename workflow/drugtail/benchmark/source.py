@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drugtail.config.base import merged, validated
-from drugtail.config.benchmark import EncoderChoice, MethodChoice
+from drugtail.config.benchmark import EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import (
     Catalogue,
+    read_dataset,
     read_encoder,
     read_recipe,
+    read_table_definition,
     validated_encoder,
 )
 from drugtail.config.dataset import Dataset
@@ -49,7 +51,17 @@ class FromCatalogue:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self.dataset, self.table = catalogue.dataset, catalogue.table
+
+    def dataset(self, name: str) -> Dataset:
+        """Return the register of a data set, by name or by path."""
+        return read_dataset(self._path("datasets", name))
+
+    def table(self, name: str) -> Table:
+        """Return the definition of a table, by name or by path."""
+        return read_table_definition(self._path("tables", name))
+
+    def _path(self, kind: str, name: str) -> Path:
+        return Path(name) if name.endswith(".yaml") else self.catalogue.path(kind, name)
 
     def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
         """Read an encoder; `where` names the place of its changes in messages."""
@@ -58,7 +70,7 @@ class FromCatalogue:
             # One of a plugin's needs no file: all its settings have defaults, or are given here.
             given = {**choice.settings, "name": choice.name, "kind": name}
             return validated(kinds[name], given, where)
-        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("encoders", name)
+        path = self._path("encoders", name)
         encoder = read_encoder(path, kinds)
         renamed = {"name": choice.name} if encoder.name != choice.name else {}
         return merged(encoder, {**renamed, **choice.settings}, where=where)
@@ -66,7 +78,7 @@ class FromCatalogue:
     def method(self, choice: MethodChoice, where: str) -> Recipe:
         """Read a recipe; `where` names the place of its changes in messages."""
         name = choice.recipe or choice.name
-        path = Path(name) if name.endswith(".yaml") else self.catalogue.path("methods", name)
+        path = self._path("methods", name)
         plugin = None if choice.plugin is None else Path(choice.plugin)
         renamed = {"name": choice.name} if path.stem != choice.name else {}
         recipe = read_recipe(path, model=recipe_model(_listed(plugin)))
@@ -85,7 +97,7 @@ class FromPlan:
 
     def dataset(self, name: str) -> Dataset:
         """Return the register of a data set."""
-        return validated(Dataset, self._part("datasets", name), self.path)
+        return validated(Dataset, self._part("datasets", name_of(name)), self.path)
 
     def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
         """Return the settings of an encoder."""
@@ -94,7 +106,7 @@ class FromPlan:
 
     def table(self, name: str) -> Table:
         """Return the definition of a table."""
-        return validated(Table, self._part("tables", name), self.path)
+        return validated(Table, self._part("tables", name_of(name)), self.path)
 
     def method(self, choice: MethodChoice, where: str) -> Recipe:
         """Return a recipe.

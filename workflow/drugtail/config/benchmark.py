@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -28,6 +29,12 @@ def _folder(value: str) -> str:
     if not value or not value.isprintable() or set(value) & set("{}"):
         raise ValueError(f"found {value!r}; write the path of a folder, without braces")
     return value
+
+
+# The figures of the package.
+FIGURES = (
+    "class_sizes", "recall_by_class_size", "class_history", "embedding_map", "identifiability",
+)  # fmt: skip
 
 
 class MethodChoice(Settings):
@@ -130,7 +137,11 @@ class Benchmark(Settings):
         "results", description="Folder for everything produced."
     )
     mirror: str | None = Field(None, description="Folder tried before any address.")
-    datasets: list[str] = Field(min_length=1, description="Names of registered data sets.")
+    datasets: list[str] = Field(
+        min_length=1,
+        description="Names of registered data sets, or paths of registers of your own, ending in "
+        "`.yaml`.",
+    )
     splits: list[str] = Field(
         min_length=1,
         description="A split strategy and a split seed, for example random-0, or the strategy "
@@ -138,8 +149,9 @@ class Benchmark(Settings):
     )
     plugins: list[str] = Field(
         [],
-        description="Python files with split strategies, featurizers or encoders of your own; "
-        "paths are relative to the folder the command is run in.",
+        description="Python files with split strategies, featurizers, encoders, metrics, "
+        "statistical tests, kinds of tables or figures of your own; paths are relative to the "
+        "folder the command is run in.",
     )
     encoders: list[EncoderChoice] = Field(
         [EncoderChoice(name="gcn")], min_length=1, description="Names of encoders."
@@ -153,7 +165,14 @@ class Benchmark(Settings):
         {}, description="Data set -> settings of `training` that differ there."
     )
     tuning: Tuning | None = Field(None, description="Tune first; null takes the defaults.")
-    tables: list[str] = Field(["head_tail"], min_length=1, description="Names of tables.")
+    tables: list[str] = Field(
+        ["head_tail"],
+        min_length=1,
+        description="Names of tables, or paths of definitions of your own, ending in `.yaml`.",
+    )
+    figures: list[str] = Field(
+        [*FIGURES], description="Figures; `drugtail list figures` shows all."
+    )
     reference: str = Field(
         "cross_entropy", description="Method that the trade-off table compares with."
     )
@@ -207,11 +226,12 @@ class Benchmark(Settings):
     @model_validator(mode="after")
     def _no_repeats(self) -> Benchmark:
         lists = {
-            "datasets": self.datasets,
+            "datasets": self.dataset_names,
             "splits": self.splits,
             "encoders": [encoder.name for encoder in self.encoders],
             "methods": [method.name for method in self.methods],
-            "tables": self.tables,
+            "tables": [name_of(table) for table in self.tables],
+            "figures": self.figures,
             "plugins": self.plugins,
         }
         for key, names in lists.items():
@@ -225,9 +245,14 @@ class Benchmark(Settings):
                     "folders of tuned runs; rename it"
                 )
         for name in self.training_by_dataset:
-            if name not in self.datasets:
+            if name not in self.dataset_names:
                 raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
         return self
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """Names of the data sets, also of those that are named by path."""
+        return [name_of(named) for named in self.datasets]
 
     def training_for(self, dataset: str) -> Training:
         """Return the training settings of one data set."""
@@ -256,3 +281,8 @@ def parse_seeds(block: str) -> range:
     if not match or int(match[1]) > int(match[2]):
         raise ValueError(f"{block!r} is not a block of seeds; write first-last, for example 0-2")
     return range(int(match[1]), int(match[2]) + 1)
+
+
+def name_of(named: str) -> str:
+    """Return the name of what is named by its name, or by the path of its file."""
+    return Path(named).stem if named.endswith(".yaml") else named

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from drugtail.config.base import NAME, Settings
 
+# Kinds of the package; those of plugins check their columns themselves.
+KINDS = ("metrics", "comparison", "identifiability")
+
 
 class TableColumn(Settings):
     """One column of a table."""
@@ -32,8 +35,10 @@ class Table(Settings):
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     title: str = Field(description="Caption.")
-    kind: Literal["metrics", "comparison", "identifiability"] = Field(
-        "metrics", description="What stands in it."
+    kind: str = Field(
+        "metrics",
+        description="What stands in it: `metrics`, `comparison`, `identifiability`, or a kind that "
+        "a file in the benchmark's `plugins` registers.",
     )
     subset: Literal["valid", "test"] = Field("test", description="Which predictions it is about.")
     columns: list[TableColumn] = Field(
@@ -47,12 +52,19 @@ class Table(Settings):
     method: str | None = Field(
         None, description="Of a `comparison`: the method that is compared with all others."
     )
+    test: str = Field(
+        "signed_rank",
+        description="Of a `comparison`: the statistical test, `signed_rank` or one that a file in "
+        "the benchmark's `plugins` registers.",
+    )
     difference: bool = Field(
         False, description="Show the change against the benchmark's reference, paired by seed."
     )
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Table:
+        if self.kind not in KINDS:
+            return self
         if (self.kind == "identifiability") == bool(self.columns):
             raise ValueError(
                 "columns: a table of kind metrics or comparison needs them, identifiability has "
@@ -64,6 +76,8 @@ class Table(Settings):
             self.kind != "metrics" or self.order not in [c.metric for c in self.columns]
         ):
             raise ValueError("order: name the metric of a column, in a table of kind metrics")
+        if "test" in self.model_fields_set and self.kind != "comparison":
+            raise ValueError("test: a table of kind comparison has one, no other")
         if self.kind == "identifiability" and self.subset != "test":
             raise ValueError("subset: identifiability is about test")
         return self

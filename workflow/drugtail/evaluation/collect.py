@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from drugtail.config.benchmark import parse_seeds
-from drugtail.evaluation.evaluate import KEYS
+from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
@@ -86,7 +86,10 @@ def _is_block_of_seeds(text: str) -> bool:
 
 
 def collect_blocks(
-    folders: Sequence[Path], output: Path, settings: Mapping[Path, str] | None = None
+    folders: Sequence[Path],
+    output: Path,
+    settings: Mapping[Path, str] | None = None,
+    metrics: Sequence[str] = (),
 ) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
@@ -102,6 +105,9 @@ def collect_blocks(
         ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
         ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the component's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
+    metrics
+        Metrics of plugins, which are computed here: blocks are shared with benchmarks that do not
+        know them.
 
     Raises
     ------
@@ -115,8 +121,11 @@ def collect_blocks(
     for block in blocks:
         states = block_states(block)
         if (block.folder / "status.json").is_file():
-            metrics = read_parquet(block.folder / "metrics.parquet")
-            states = states.merge(metrics, on=KEYS, how="left")
+            known = read_parquet(block.folder / "metrics.parquet")
+            states = states.merge(known, on=KEYS, how="left")
+            if metrics:
+                more = further_metrics(block.folder / "predictions.parquet", metrics)
+                states = states.merge(more, on="seed", how="left")
             class_metrics = read_parquet(block.folder / "class_metrics.parquet")
             classes.append(class_metrics.assign(settings=block.settings))
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,

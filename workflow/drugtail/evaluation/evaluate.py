@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from drugtail.data.groups import class_groups
 from drugtail.evaluation.metrics import class_metrics, metric_names, run_metrics
@@ -29,22 +32,16 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
         Gets one row per run, subset and class: n_train, group, n, recall, precision, f1,
         balanced_f1, auroc, auprc.
     """
-    frame = read_parquet(predictions)
-    header = read_parquet_metadata(predictions)
-    names = header.get("class_names", [])
-    columns = [f"logit_{c}" for c in range(len(names))]
-    if not names or not {"id", "subset", "label", "seed", *columns} <= set(frame.columns):
-        raise DrugtailError(f"{predictions}: is not a predictions file; train the block again")
+    frame, header = _predictions(predictions)
+    names = header["class_names"]
     groups = class_groups(header["train_counts"])
     key = {name: header[name] for name in KEYS[:-1]}
     runs: dict[int, dict[str, object]] = {}
     classes = []
-    for (seed, subset), rows in frame.groupby(["seed", "subset"], sort=True):
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        logits = rows[columns].to_numpy()
+    for seed, subset, labels, logits in _parts(frame, len(names)):
         per_class = class_metrics(labels, logits)
         found = run_metrics(labels, logits, groups, per_class)
-        run = runs.setdefault(int(str(seed)), {**key, "seed": seed})
+        run = runs.setdefault(seed, {**key, "seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}
         classes.append(
             pd.DataFrame(
@@ -64,3 +61,43 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     write_parquet(metrics, pd.DataFrame(list(runs.values()), columns=wide), header)
     empty = pd.DataFrame(columns=[*KEYS, "subset", "label"])
     write_parquet(class_table, pd.concat(classes) if classes else empty, header)
+
+
+def further_metrics(predictions: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Compute some metrics of the finished runs of a block, such as those of a plugin.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run: ``seed`` and ``{subset}_{metric}``.
+    """
+    frame, header = _predictions(predictions)
+    groups = class_groups(header["train_counts"])
+    runs: dict[int, dict[str, object]] = {}
+    for seed, subset, labels, logits in _parts(frame, len(groups)):
+        found = run_metrics(labels, logits, groups, names=names)
+        run = runs.setdefault(seed, {"seed": seed})
+        run |= {f"{subset}_{name}": value for name, value in found.items()}
+    wide = [f"{subset}_{name}" for subset in ("valid", "test") for name in metric_names(names)]
+    return pd.DataFrame(list(runs.values()), columns=["seed", *wide])
+
+
+def _predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows and header of a file of predictions."""
+    frame = read_parquet(path)
+    header = read_parquet_metadata(path)
+    names = header.get("class_names", [])
+    columns = {f"logit_{c}" for c in range(len(names))}
+    if not names or not {"id", "subset", "label", "seed", *columns} <= set(frame.columns):
+        raise DrugtailError(f"{path}: is not a predictions file; train the block again")
+    return frame, header
+
+
+def _parts(
+    frame: pd.DataFrame, classes: int
+) -> Iterator[tuple[int, str, NDArray[np.int64], NDArray[Any]]]:
+    """Seed, subset, true classes and logits of every run and subset."""
+    columns = [f"logit_{c}" for c in range(classes)]
+    for (seed, subset), rows in frame.groupby(["seed", "subset"], sort=True):
+        labels = rows["label"].to_numpy(dtype=np.int64)
+        yield int(str(seed)), str(subset), labels, rows[columns].to_numpy()

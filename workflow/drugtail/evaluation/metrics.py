@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,42 @@ from scipy.special import softmax
 from sklearn.metrics import cohen_kappa_score, confusion_matrix, matthews_corrcoef
 
 from drugtail.data.groups import GROUPS
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.registry import Registry
 
 BINS = 15
-# Means over classes; each has a form per group of classes.
-PER_CLASS_MEANS = {
-    "balanced_accuracy": "recall",
-    "balanced_f1": "balanced_f1",
-    "macro_f1": "f1",
-    "auroc": "auroc",
-    "auprc": "auprc",
-}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is known of the predictions of one run, for all classes or for a group of them.
+
+    Attributes
+    ----------
+    labels, predicted : numpy.ndarray
+        True and predicted class of each molecule whose true class is one of these, int64 [n].
+    probabilities : numpy.ndarray
+        Of all classes, [n, C].
+    per_class : dict
+        What `class_metrics` gives, of those of these classes that have molecules, each [K].
+    """
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    per_class: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric besides its function; groups: also of head, middle and tail."""
+
+    groups: bool = True
+
+
+# A function of one run's predictions; it is not called without molecules. The first line of its
+# docstring is what `drugtail list metrics` shows.
+METRICS: Registry[Callable[[Evaluated], float]] = Registry("metric")
 
 
 def class_metrics(
@@ -120,8 +147,9 @@ def run_metrics(
     logits: NDArray[np.floating[Any]],
     groups: Sequence[str],
     per_class: dict[str, NDArray[np.float64]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """All metrics of one run; a metric of a group ends in _head, _middle or _tail.
+    """Metrics of one run; a metric of a group ends in _head, _middle or _tail.
 
     Parameters
     ----------
@@ -133,35 +161,66 @@ def run_metrics(
         Group of each class, length C.
     per_class
         What `class_metrics` gives, if it is known already.
+    names
+        Which metrics; by default all of the package.
 
     Returns
     -------
     dict
         Name -> value; NaN where it is not defined, for example for a group without classes.
+
+    Raises
+    ------
+    DrugtailError
+        If a metric fails or gives no number.
     """
     per_class = class_metrics(labels, logits) if per_class is None else per_class
+    probabilities = softmax(logits.astype(float), axis=1)
     predicted = logits.argmax(1)
-    confidence = softmax(logits.astype(float), axis=1).max(1)
-    values = {
-        **_means(per_class, np.ones(len(groups), dtype=bool)),
-        **_of_molecules(labels, predicted, confidence),
-        "mcc": float(matthews_corrcoef(labels, predicted)),
-        "cohen_kappa": float(cohen_kappa_score(labels, predicted)),
-    }
-    for group in GROUPS:
-        members = np.array([g == group for g in groups])
-        rows = members[labels]
-        grouped = _means(per_class, members) | _of_molecules(
-            labels[rows], predicted[rows], confidence[rows]
-        )
-        values |= {f"{name}_{group}": value for name, value in grouped.items()}
+    values: dict[str, float] = {}
+    for group in (None, *GROUPS):
+        members = np.array([group in (None, g) for g in groups])
+        rows, present = members[labels], members & (per_class["n"] > 0)
+        part = Evaluated(
+            labels[rows], predicted[rows], probabilities[rows],
+            {name: values[present] for name, values in per_class.items()},
+        )  # fmt: skip
+        for name in packaged_metrics() if names is None else names:
+            if group is None:
+                values[name] = _value(name, part)
+            elif in_groups(name):
+                values[f"{name}_{group}"] = _value(name, part)
     return values
 
 
-def metric_names() -> list[str]:
-    """Names of all metrics that `run_metrics` gives."""
-    dummy = run_metrics(np.array([0, 1]), np.eye(2), ["head", "tail"])
-    return list(dummy)
+def _value(name: str, part: Evaluated) -> float:
+    if not len(part.labels):
+        return float("nan")
+    try:
+        return float(METRICS[name](part))
+    except Exception as error:
+        if METRICS.is_packaged(name):
+            raise
+        raise DrugtailError(f"metric {name!r}: {type(error).__name__}: {error}") from error
+
+
+def packaged_metrics() -> list[str]:
+    """Names of the metrics of the package."""
+    return [name for name in METRICS.names() if METRICS.is_packaged(name)]
+
+
+def in_groups(name: str) -> bool:
+    """Whether a metric is also one of head, middle and tail."""
+    declared: Any = METRICS.settings(name) or Metric()
+    groups: bool = declared.groups
+    return groups
+
+
+def metric_names(names: Sequence[str] | None = None) -> list[str]:
+    """Names of all numbers that `run_metrics` gives."""
+    chosen = packaged_metrics() if names is None else names
+    grouped = [f"{name}_{group}" for group in GROUPS for name in chosen if in_groups(name)]
+    return [*chosen, *grouped]
 
 
 def calibration_error(
@@ -179,33 +238,79 @@ def calibration_error(
     return float(np.abs(excess).sum() / len(labels))
 
 
-def _means(
-    per_class: dict[str, NDArray[np.float64]], members: NDArray[np.bool_]
-) -> dict[str, float]:
-    """Means over the classes of a group that have molecules."""
-    present = members & (per_class["n"] > 0)
-    values = {
-        name: _nanmean(per_class[source][present]) for name, source in PER_CLASS_MEANS.items()
-    }
-    recall = per_class["recall"][present]
-    if len(recall) == 0:
-        undefined = ("geometric_mean", "harmonic_mean", "worst_class_recall")
-        return values | dict.fromkeys(undefined, float("nan"))
-    return values | {
-        # By logarithms: the product of many recalls is too small for a float.
-        "geometric_mean": 0.0 if recall.min() == 0 else float(np.exp(np.log(recall).mean())),
-        "harmonic_mean": 0.0 if recall.min() == 0 else float(len(recall) / (1 / recall).sum()),
-        "worst_class_recall": float(recall.min()),
-    }
+@METRICS.register("balanced_accuracy")
+def _balanced_accuracy(part: Evaluated) -> float:
+    """Mean recall over classes."""
+    return _nanmean(part.per_class["recall"])
 
 
-def _of_molecules(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64], confidence: NDArray[np.float64]
-) -> dict[str, float]:
-    return {
-        "accuracy": _nanmean((labels == predicted).astype(float)),
-        "calibration_error": calibration_error(labels, predicted, confidence),
-    }
+@METRICS.register("balanced_f1")
+def _balanced_f1(part: Evaluated) -> float:
+    """Mean over classes of F1 with the precision that equally large classes would give."""
+    return _nanmean(part.per_class["balanced_f1"])
+
+
+@METRICS.register("macro_f1")
+def _macro_f1(part: Evaluated) -> float:
+    """Mean F1 over classes."""
+    return _nanmean(part.per_class["f1"])
+
+
+@METRICS.register("auroc")
+def _auroc(part: Evaluated) -> float:
+    """Mean over classes of the area under the ROC curve, one class against the rest."""
+    return _nanmean(part.per_class["auroc"])
+
+
+@METRICS.register("auprc")
+def _auprc(part: Evaluated) -> float:
+    """Mean over classes of the average precision, one class against the rest."""
+    return _nanmean(part.per_class["auprc"])
+
+
+@METRICS.register("geometric_mean")
+def _geometric_mean(part: Evaluated) -> float:
+    """Geometric mean of recall over classes."""
+    recall = part.per_class["recall"]
+    # By logarithms: the product of many recalls is too small for a float.
+    return 0.0 if recall.min() == 0 else float(np.exp(np.log(recall).mean()))
+
+
+@METRICS.register("harmonic_mean")
+def _harmonic_mean(part: Evaluated) -> float:
+    """Harmonic mean of recall over classes."""
+    recall = part.per_class["recall"]
+    return 0.0 if recall.min() == 0 else float(len(recall) / (1 / recall).sum())
+
+
+@METRICS.register("worst_class_recall")
+def _worst_class_recall(part: Evaluated) -> float:
+    """Least recall of any class."""
+    return float(part.per_class["recall"].min())
+
+
+@METRICS.register("accuracy")
+def _accuracy(part: Evaluated) -> float:
+    """Share of molecules that are classified right."""
+    return _nanmean((part.labels == part.predicted).astype(float))
+
+
+@METRICS.register("calibration_error")
+def _calibration_error(part: Evaluated) -> float:
+    """Expected calibration error over 15 bins (Guo et al., ICML 2017)."""
+    return calibration_error(part.labels, part.predicted, part.probabilities.max(1))
+
+
+@METRICS.register("mcc", Metric(groups=False))
+def _mcc(part: Evaluated) -> float:
+    """Matthews' correlation coefficient."""
+    return float(matthews_corrcoef(part.labels, part.predicted))
+
+
+@METRICS.register("cohen_kappa", Metric(groups=False))
+def _cohen_kappa(part: Evaluated) -> float:
+    """Cohen's kappa."""
+    return float(cohen_kappa_score(part.labels, part.predicted))
 
 
 def _nanmean(values: NDArray[np.float64]) -> float:

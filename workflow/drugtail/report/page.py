@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from drugtail.report.plots import PLOTS
+from drugtail.report.plots import plot_of
 from drugtail.runtime.files import read_json, read_parquet, write_text
 from drugtail.runtime.names import TUNED
 
@@ -84,8 +84,7 @@ def _table(path: Path) -> dict[str, Any]:
 def _figure(path: Path) -> dict[str, str]:
     """A figure as a data address: an image element keeps its styles apart from the page's."""
     data = base64.b64encode(path.read_bytes()).decode()
-    caption = PLOTS.get(path.stem, path.stem)
-    return {"source": f"data:image/svg+xml;base64,{data}", "caption": caption}
+    return {"source": f"data:image/svg+xml;base64,{data}", "caption": plot_of(path.stem).caption}
 
 
 def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:

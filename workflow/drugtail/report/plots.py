@@ -1,20 +1,74 @@
-"""The figures of a benchmark."""
+"""What a figure is, the registry of all there are, and what the package's say of themselves."""
 
 from __future__ import annotations
 
-# What the page says below each, by the name that `drugtail plot` takes.
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from drugtail.runtime.registry import Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# What a figure can be drawn from, in the order of the command's options: summaries of splits (a
+# list of dictionaries), runs.parquet, class_metrics.parquet, class_history.parquet (data frames),
+# and embeddings.parquet of chosen blocks (a list of header and data frame).
+Input = Literal["splits", "runs", "classes", "history", "embeddings"]
+INPUTS: tuple[Input, ...] = ("splits", "runs", "classes", "history", "embeddings")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What is known of a figure before it is drawn.
+
+    Attributes
+    ----------
+    caption : str
+        What the page says below it.
+    inputs : tuple of str
+        What the function gets, in this order; of `INPUTS`.
+    """
+
+    caption: str
+    inputs: tuple[Input, ...]
+
+
+# A function from the inputs that its `Plot` names to a figure of Matplotlib, drawn in the style of
+# the others. One of a plugin's is registered with its `Plot`, those of the package have it below.
+FIGURES: Registry[Callable[..., Figure]] = Registry("figure", "drugtail.report.figures")
+
+# Apart from their functions, since a workflow reads them before any job, without Matplotlib.
 PLOTS = {
-    "class_sizes": "Training molecules per class.",
-    "recall_by_class_size": "Test recall of each class against its training size, mean over "
-    "seeds: as lines with standard deviations, each method shifted sideways a little, or, of "
-    "many methods, as a map with training molecules in brackets.",
-    "class_history": "What each re-clustering measured: distance of each class's centroid to "
-    "the nearest other one, sub-clusters, class weight, separability (mean silhouette of "
-    "validation molecules) and recall on validation molecules; mean over seeds.",
-    "embedding_map": "Embeddings of training molecules at a few epochs of one run, in two "
-    "principal components of their own each; at most 150 molecules of a class, tail classes "
-    "named.",
-    "identifiability": "Test recall of each class against its size and against its "
-    "separability in the embedding that made the predictions; mean over seeds, with rank "
-    "correlation over classes and its 95 % interval.",
+    "class_sizes": Plot("Training molecules per class.", ("splits",)),
+    "recall_by_class_size": Plot(
+        "Test recall of each class against its training size, mean over seeds: as lines with "
+        "standard deviations, each method shifted sideways a little, or, of many methods, as a map "
+        "with training molecules in brackets.",
+        ("classes",),
+    ),
+    "class_history": Plot(
+        "What each re-clustering measured: distance of each class's centroid to the nearest other "
+        "one, sub-clusters, class weight, separability (mean silhouette of validation molecules) "
+        "and recall on validation molecules; mean over seeds.",
+        ("history",),
+    ),
+    "embedding_map": Plot(
+        "Embeddings of training molecules at a few epochs of one run, in two principal components "
+        "of their own each; at most 150 molecules of a class, tail classes named.",
+        ("embeddings",),
+    ),
+    "identifiability": Plot(
+        "Test recall of each class against its size and against its separability in the embedding "
+        "that made the predictions; mean over seeds, with rank correlation over classes and its "
+        "95 % interval.",
+        ("classes", "history"),
+    ),
 }
+
+
+def plot_of(figure: str) -> Plot:
+    """Return what a figure says of itself."""
+    declared: Any = PLOTS.get(figure) or FIGURES.settings(figure)
+    assert isinstance(declared, Plot)
+    return declared

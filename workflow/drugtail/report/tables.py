@@ -12,11 +12,11 @@ import pandas as pd
 from drugtail.config.table import Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
-from drugtail.evaluation.statistics import compare_methods
+from drugtail.evaluation.statistics import TESTS, compare_methods
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 from drugtail.runtime.names import TUNED, parse_method_label
-from drugtail.runtime.registry import Registry
+from drugtail.runtime.registry import Registry, first_line
 
 ROW = ["dataset", "split", "encoder", "method"]
 GAP = "—"
@@ -34,13 +34,16 @@ TUNED_NOTE = (
 OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
 COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
-COMPARISON_NOTES = [
+COMPARISON_NOTE = (
     "Mean difference over pairs (same data set, split and seed), in brackets its 95 % interval "
-    "(Student's t, from the variances over seeds within each data set and split); p of Wilcoxon's "
-    "signed-rank test, two-sided, and corrected with Holm's method over all rows of the table. The "
-    "interval speaks of training seeds on these splits; the test takes all pairs for one sample, "
-    "so differences between data sets count in it. Neither speaks of other splits or data sets."
-]
+    "(Student's t, from the variances over seeds within each data set and split); p of {test}, and "
+    "corrected with Holm's method over all rows of the table. The interval speaks of training "
+    "seeds on these splits{sample}. Neither speaks of other splits or data sets."
+)
+# What is known of the package's test besides.
+ONE_SAMPLE = (
+    "; the test takes all pairs for one sample, so differences between data sets count in it"
+)
 IDENTIFIABILITY_NOTES = [
     "Spearman's rank correlation, over classes, of test recall with the size of the class and with "
     "its separability (mean silhouette of its training or validation molecules in the embedding "
@@ -90,7 +93,18 @@ def tabulate(
     DrugtailError
         If a metric of the table is unknown.
     """
-    _write(output, table, *TABLE_KINDS[table.kind](metrics, table, reference))
+    if table.kind not in TABLE_KINDS.names():
+        raise DrugtailError(
+            f"table {table.name}: kind {table.kind!r} is unknown; there are "
+            f"{', '.join(TABLE_KINDS.names())}; one of your own needs its file: --plugin"
+        )
+    contents = TABLE_KINDS[table.kind](metrics, table, reference)
+    if not isinstance(contents, Contents):
+        raise DrugtailError(
+            f"table {table.name}: kind {table.kind!r} gives {type(contents).__name__}; return "
+            "drugtail.report.tables.Contents"
+        )
+    _write(output, table, *contents)
 
 
 @TABLE_KINDS.register("metrics")
@@ -115,13 +129,16 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
     assert table.method is not None
     finished = frame[frame["status"] == "finished"]
     method = tuned_name(finished, table.method)
-    found = compare_methods(finished, method, columns)
+    found = compare_methods(finished, method, columns, table.test)
     gaps = int((frame["status"] != "finished").sum())
     constant = {
         key for key, group in finished.groupby(["dataset", "method"]) if _weights_constant(group)
     }
     notes = [
-        *COMPARISON_NOTES,
+        COMPARISON_NOTE.format(
+            test=first_line(TESTS[table.test]).rstrip("."),
+            sample=ONE_SAMPLE if table.test == "signed_rank" else "",
+        ),
         *([f"There is no method beside {table.method}."] if found.empty else []),
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),

@@ -28,10 +28,10 @@ class Registry(Generic[Implementation]):
         self.kind = kind
         self.package = package
         self._found: dict[str, Implementation] = {}
-        self._settings: dict[str, type[Any]] = {}
+        self._settings: dict[str, Any] = {}
 
     def register(
-        self, name: str, settings: type[Any] | None = None
+        self, name: str, settings: Any = None
     ) -> Callable[[Implementation], Implementation]:
         """Register the decorated function or class under `name`.
 
@@ -40,9 +40,9 @@ class Registry(Generic[Implementation]):
         name
             Name in a configuration.
         settings
-            Class of its settings. Components of the package have theirs in
-            `drugtail.config.components` and name none here; those of a plugin name one (see
-            `drugtail.plugins`).
+            Class of its settings, or what else must be known of it before it is used. What is the
+            package's has that apart (`drugtail.config`) and names none here; what is a plugin's
+            names it (see `drugtail.plugins`).
 
         Raises
         ------
@@ -68,8 +68,8 @@ class Registry(Generic[Implementation]):
         del self._found[name]
         self._settings.pop(name, None)
 
-    def settings(self, name: str) -> type[Any] | None:
-        """Class of settings that `name` was registered with; None if with none."""
+    def settings(self, name: str) -> Any:
+        """What `name` was registered with; None if with nothing."""
         return self._settings.get(name)
 
     def module(self, name: str) -> str | None:
@@ -110,3 +110,8 @@ class Registry(Generic[Implementation]):
         assert spec is not None
         folders = spec.submodule_search_locations or []
         return {path.stem for folder in folders for path in Path(folder).glob("[a-z]*.py")}
+
+
+def first_line(documented: object) -> str:
+    """First line of a docstring, which is what lists and notes say of a thing."""
+    return (documented.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,1 @@
+"""Figures, one per module of its name."""
