@@ -134,7 +134,7 @@ def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"title: caf\xe9\n", "not UTF-8"),
-        (b"name: [1, 2\n", "not valid YAML"),
+        (b"name: [1, 2\n", "line 2, column 1: not valid YAML: expected ',' or ']'"),
         (b"a: 1\nb: 2\na: 3\n", "key 'a' is given twice"),
         (b"top:\n  in: 1\n  in: 2\n", "key 'in' is given twice"),
         (b"? [1, 2]\n: x\n", "not valid YAML"),

@@ -267,6 +267,32 @@ def test_a_class_of_two_is_refused_by_name(tmp_path: Path, strategy: str) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["molecules.parquet"]
 
 
+class ByChance(Strategy):
+    """Takes chance from elsewhere."""
+
+    def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+        return np.random.default_rng().permutation(
+            np.resize(["train", "train", "valid", "test"], len(molecules))
+        )
+
+
+def test_a_strategy_that_takes_chance_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = molecules(tmp_path, [40, 30])
+    STRATEGIES.register("by_chance")(ByChance)
+    try:
+        with pytest.raises(DrugtailError, match="otherwise when it was cut a second time"):
+            split_dataset(path, "by_chance", 0, tmp_path / "by_chance-0")
+    finally:
+        STRATEGIES.forget("by_chance")
+    assert not list(tmp_path.glob("by_chance-0*"))
+
+
+def test_a_strategy_without_seeds_says_none(tmp_path: Path) -> None:
+    path = molecules(tmp_path, [10, 10], official=["train", "test", "valid", "train"] * 5)
+    split_dataset(path, "official", 0, tmp_path / "official")
+    assert read_json(tmp_path / "official.json")["seed"] is None
+
+
 def test_a_class_of_three_stands_in_every_part(tmp_path: Path) -> None:
     path = molecules(tmp_path, [30, 3])
     parts = np.array(parts_of(path, "random", 0, tmp_path / "split"))

@@ -144,6 +144,23 @@ def test_what_is_wrong_ends_with_the_reason(
     assert says in done.stdout
 
 
+def test_a_file_of_which_nothing_is_named_is_said_to_be_unused(changeable: Project) -> None:
+    changeable.edit("my/report.yaml", "head_tail]\n", "class_sizes]\n")
+    said = changeable.run("drugtail", "check", "my/report.yaml").stdout
+    assert "plugins: my/head_tail.py: the benchmark names nothing of it" in said
+    assert said.count("names nothing of it") == 1
+
+
+def test_what_results_depend_on_is_published_with_them(changeable: Project) -> None:
+    words = ("publish", "--config", "my/report.yaml", "--output", "published/report")
+    said = changeable.run("drugtail", *words).stdout
+    assert "published/report: 6 runs of 3 blocks, 0." in said
+    folder = changeable.folder / "published/report"
+    for name in ("top2.py", "sign_test.py", "mean_rank.py", "head_tail.py"):
+        published = (folder / "plugins" / name).read_text()
+        assert published == (changeable.folder / "my" / name).read_text()
+
+
 def test_a_file_of_components_alone_is_refused_in_plugins(changeable: Project) -> None:
     (changeable.folder / "my/loss.py").write_text(
         """from typing import Literal

@@ -673,6 +673,8 @@ def check(
             tunings = sum(1 for _ in plan.tunings())
             first = f"{tunings} tuning and " if tunings else ""
             print(f"{path}: good, {first}{sum(1 for _ in plan.blocks())} training jobs")
+            for unused in plan.unused_plugins():
+                print(f"{path}: plugins: {unused}: the benchmark names nothing of it")
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")

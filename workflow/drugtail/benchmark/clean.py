@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from drugtail.benchmark.record import method_of, unnamed_folders
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
 
 DAY = 24 * 3600
 
@@ -32,12 +34,26 @@ def clean_results(results: Path, *, delete: bool) -> None:
         newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
         age = (time.time() - newest) / DAY
         total += size
-        print(f"{size / 1e6:8.1f} MB  {age:6.1f} days  {method_of(folder)}  {folder}")
+        said = f"{method_of(folder)}  {_settings_of(folder)}".strip()
+        print(f"{size / 1e6:8.1f} MB  {age:6.1f} days  {said}  {folder}")
         if delete:
             shutil.rmtree(folder)
             _remove_empty(folder.parent, results)
     done = "deleted" if delete else "would be deleted with --yes"
-    print(f"{len(folders)} folders, {total / 1e6:.1f} MB: {done}")
+    plural = "" if len(folders) == 1 else "s"
+    print(f"{len(folders)} folder{plural}, {total / 1e6:.1f} MB: {done}")
+
+
+def _settings_of(folder: Path) -> str:
+    """Return how long a block was trained and when, as far as its manifest says."""
+    try:
+        manifest = read_json(folder / "manifest.json")
+        settings, started = manifest["settings"], manifest["started"][:16].replace("T", " ")
+    except (DrugtailError, KeyError, TypeError):
+        return "(not finished)"
+    network = settings["recipe"].get("classifier") is None
+    epochs = f"{settings['training']['epochs']} epochs, " if network else ""
+    return f"({epochs}started {started})"
 
 
 def _remove_empty(folder: Path, top: Path) -> None:

@@ -273,6 +273,23 @@ class Plan:
         """Names of the metrics that the benchmark's plugins register."""
         return self.additions.names(METRICS)
 
+    def unused_plugins(self) -> list[Path]:
+        """Return the benchmark's plugins of which it names nothing; metrics need no naming."""
+        used = {
+            SPLITS: {parse_split(split)[0] for split in self.benchmark.splits},
+            ENCODERS: {encoder.kind for encoder in self.encoders.values()},
+            FEATURIZERS: {encoder.featurizer for encoder in self.encoders.values()},
+            TESTS: {table.test for table in self.tables.values()},
+            TABLE_KINDS: {table.kind for table in self.tables.values()},
+            FIGURES: set(self.benchmark.figures),
+            METRICS: set(self.own_metrics),
+        }
+        return [
+            path
+            for path, plugin in self.additions.plugins.items()
+            if not any(used[axis] & set(plugin.names.get(axis, ())) for axis in used)
+        ]
+
     def plugins_of(self, *axes: str) -> list[Path]:
         """Return the benchmark's plugins that register something on one of some axes."""
         return [p for p, plugin in self.additions.plugins.items() if set(axes) & set(plugin.names)]
@@ -486,8 +503,13 @@ class Plan:
                 for name, recipe in self.recipes.items()
             },
             "blocks": {
-                block.path: {"method": block.method, "epochs": block.epochs,
-                             "settings": block.settings}
+                block.path: {
+                    "method": block.method,
+                    # Classical methods have none.
+                    "epochs": None if self.recipes[block.method].classifier else block.epochs,
+                    "settings": block.settings,
+                    "changes": self.choice(block.method).settings,
+                }
                 for block in self._blocks
             },
         }  # fmt: skip

@@ -55,7 +55,8 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         (see `predicted_classes`), the configuration, and ``manifest.json`` (command, host,
         packages, times, and per block its command, settings, status, git commit, code digest, the
         digests of its inputs and predictions, and what tuning gave). It is replaced, but a
-        ``README.md`` in it stays: what people wrote about the tables.
+        ``README.md`` in it stays: what people wrote about the tables. ``plugins/`` has the files
+        that results depend on besides.
     partial
         Publish a benchmark of which blocks are missing; the manifest names them as ``missing``.
         Otherwise every run must be finished.
@@ -88,6 +89,7 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         predictions = [results / "runs" / b.path / "predictions.parquet" for b in finished]
         write_parquet(folder / PREDICTIONS, predicted_classes(predictions), compact=True)
         shutil.copy(config, folder)
+        _copy_plugins(plan, folder)
         if (readme := output / "README.md").is_file():
             shutil.copy(readme, folder)
         manifest = _manifest(plan, finished, config, results, number)
@@ -95,6 +97,18 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
             manifest["missing"] = missing
         write_json(folder / "manifest.json", manifest)
         _check_sizes(folder)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    print(f"{output}: {number} runs of {len(finished)} blocks, {size / 1e6:.2f} MB")
+
+
+def _copy_plugins(plan: Plan, folder: Path) -> None:
+    """Copy the plugins that results depend on; two of one name get their digests before it."""
+    paths = {*plan.additions.plugins, *filter(None, map(plan.method_plugin, plan.recipes))}
+    names = [path.name for path in paths]
+    for path in sorted(paths):
+        (folder / "plugins").mkdir(exist_ok=True)
+        several = f"{file_digest(path)[:8]}-" if names.count(path.name) > 1 else ""
+        shutil.copy(path, folder / "plugins" / f"{several}{path.name}")
 
 
 def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
@@ -102,7 +116,11 @@ def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
     name = plan.benchmark.name
     shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
     networks = any(recipe.classifier is None for recipe in plan.recipes.values())
-    figures = [figure for figure in FIGURES if networks or figure not in OF_NETWORKS]
+    figures = [
+        figure
+        for figure in FIGURES
+        if figure in plan.benchmark.figures and (networks or figure not in OF_NETWORKS)
+    ]
     shown += [results / "figures" / name / f"{figure}.png" for figure in figures]
     for path in shown:
         if not path.is_file():

@@ -79,9 +79,12 @@ def describe_results(results: Path) -> str:
 
 
 def _described(block: dict[str, Any]) -> str:
-    tuned = ", tuned" if block["settings"] == TUNED else ""
-    plural = "" if block["epochs"] == 1 else "s"
-    return f"{block['method']}, {block['epochs']} epoch{plural}{tuned}"
+    said = [block["method"]]
+    if block["epochs"] is not None:
+        said.append(f"{block['epochs']} epoch{'' if block['epochs'] == 1 else 's'}")
+    said += [f"{key} {value}" for key, value in block.get("changes", {}).items()]
+    said += ["tuned"] * (block["settings"] == TUNED)
+    return ", ".join(said).replace("|", "/")
 
 
 def unnamed_folders(results: Path) -> Iterator[Path]:

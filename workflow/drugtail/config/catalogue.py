@@ -183,10 +183,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise DrugtailError(f"{path}: not valid YAML: {error}") from None
+        raise DrugtailError(f"{path}: {_yaml_fault(error)}") from None
     if not isinstance(value, dict):
         raise DrugtailError(f"{path}: expected keys and values, found {type(value).__name__}")
     return value
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Say in one line what is wrong, and where."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"not valid YAML: {error}"
+    context = getattr(error, "context", None)
+    problem = getattr(error, "problem", None) or "cannot be read"
+    place = f"line {mark.line + 1}, column {mark.column + 1}"
+    return f"{place}: not valid YAML: {problem}{f' ({context})' if context else ''}"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

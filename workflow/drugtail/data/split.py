@@ -51,10 +51,15 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
             f"{molecules}: the source of {dataset['dataset']} has no {what}; "
             "use random-0, standard-0 or scaffold-0"
         )
-    rng = np.random.default_rng(derive_seed("split", dataset["dataset"], strategy, seed))
+    stream = derive_seed("split", dataset["dataset"], strategy, seed)
     where = f"split {strategy}-{seed}" if cutter.seeded else f"split {strategy}"
     where += f" of {dataset['dataset']}"
-    subsets = _cut(cutter, frame, rng, where)
+    subsets = _cut(cutter, frame, np.random.default_rng(stream), where)
+    again = _cut(_found(strategy), frame, np.random.default_rng(stream), where)
+    if not pd.Series(list(subsets)).equals(pd.Series(list(again))):
+        raise DrugtailError(
+            f"{where} came out otherwise when it was cut a second time; take all chance from `rng`"
+        )
     _check_cut(subsets, frame["label"].to_numpy(), names, where)
 
     table = pd.DataFrame({"id": frame["id"], "subset": subsets})
@@ -62,7 +67,8 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     header = {
         **dataset,
         "strategy": strategy,
-        "seed": seed,
+        # There is one split of a strategy without seeds.
+        "seed": seed if cutter.seeded else None,
         **cutter.facts,
         "sha256": split_digest(table),
         # The split belongs to these molecules and no others.
