@@ -1,152 +1,41 @@
-"""Mixing, distillation, changes of the last layer and second stages."""
+"""Second stages, late components, and what is trained beside a network."""
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.components.mixing import Mixup, Remix
 from drugtail.config.encoder import GraphEncoder
 from drugtail.config.schedule import last_change_epoch
 from drugtail.config.training import Training
 from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore
 from drugtail.methods.distillation import distillation
-from drugtail.methods.mixing import MIXING
-from drugtail.methods.posthoc import log_prior_shift, nearest_class_mean, tau_normalised
 from drugtail.models.experts import combine_by_evidence
 from drugtail.models.stacked import load_state_of, state_of
-from drugtail.runtime.draws import Draws
 from drugtail.runtime.errors import DrugtailError
 from drugtail.training.problem import read_problem
 from drugtail.training.second_stage import enter_second_stage
 from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+
+
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
+
+
 ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-# --------------------------------------------------------------------------------- mixing
-
-
-def test_mixup_shares_are_uniform_and_the_labels_shares_are_the_same() -> None:
-    share, label_share = MIXING["mixup"](
-        Mixup(name="mixup"), torch.ones(20_000), torch.ones(20_000), Draws(torch.tensor(1))
-    )
-    assert torch.equal(share, label_share)
-    assert kstest(share.numpy(), "uniform").pvalue > 1e-3, "Beta(1, 1)"
-
-
-@pytest.mark.parametrize(("kappa", "tau"), [(3.0, 0.5), (1.0, 0.9), (10.0, 0.2)])
-def test_remix_gives_the_label_by_the_papers_three_cases(kappa: float, tau: float) -> None:
-    own = torch.tensor([100, 100, 10, 10, 33, 30, 1]).repeat(500)
-    other = torch.tensor([10, 100, 100, 10, 10, 10, 1000]).repeat(500)
-    part = Remix(name="remix", kappa=kappa, tau=tau)
-    share, label_share = MIXING["remix"](part, own, other, Draws(torch.tensor(2)))
-    cases = set()
-    for n, m, s, found in zip(*(t.tolist() for t in (own, other, share, label_share)), strict=True):
-        if n / m >= kappa and s < tau:
-            wanted = 0.0
-        elif n / m <= 1 / kappa and 1 - s < tau:
-            wanted = 1.0
-        else:
-            wanted = s
-        if kappa > 1 or n != m:
-            assert found == wanted
-        cases.add("own" if found == 1 else "other" if found == 0 else "shared")
-    assert cases == {"own", "other", "shared"}
-
-
-def test_bilateral_share_falls_from_one_by_the_square_of_the_time() -> None:
-    assert [MIXING["bilateral"](None, torch.tensor(t)).item() for t in (0.0, 0.5, 1.0)] == [
-        1.0,
-        0.75,
-        0.0,
-    ]
-
-
-# --------------------------------------------------------------------------- distillation
-
-
-@pytest.mark.parametrize("power", [0.5, 1.0])
-def test_distillation_is_the_divergence_from_the_flattened_teacher(power: float) -> None:
-    logits, teacher = normal(5, 4), 3 * normal(5, 4, seed=1)
-    found = distillation(logits, teacher, temperature=2.0, power=power)
-    for i in range(5):
-        raw = [math.exp(t / 2) for t in teacher[i].tolist()]
-        flat = [(r / sum(raw)) ** power for r in raw]
-        q = [f / sum(flat) for f in flat]
-        said = [math.exp(s / 2) for s in logits[i].tolist()]
-        p = [s / sum(said) for s in said]
-        wanted = 4 * sum(a * math.log(a / b) for a, b in zip(q, p, strict=True))
-        assert found[i].item() == pytest.approx(wanted)
-    same = distillation(teacher, teacher, temperature=2.0, power=1.0)
-    torch.testing.assert_close(same, torch.zeros(5).double())
-    logits.requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda s: distillation(s, teacher, temperature=2.0, power=power), logits
-    )
-
-
-# -------------------------------------------------------------------------------- posthoc
-
-
-def test_the_shift_of_posthoc_adjustment_is_minus_tau_log_prior() -> None:
-    found = log_prior_shift(torch.tensor([90, 9, 1]), 0.5)
-    assert found.tolist() == pytest.approx([-0.5 * math.log(n / 100) for n in (90, 9, 1)])
-    equal = log_prior_shift(torch.tensor([7, 7, 7]), 1.0)
-    assert equal.tolist() == pytest.approx([math.log(3)] * 3), "the same for all: nothing changes"
-
-
-def test_tau_is_the_one_of_best_balanced_accuracy_and_divides_by_a_power_of_the_length() -> None:
-    weight, features = normal(3, 6) * torch.tensor([[5.0], [1.0], [0.2]]), normal(400, 6, seed=1)
-    labels = (features @ weight.T * torch.tensor([0.2, 1.0, 5.0]) ** 0.7).argmax(1)
-    found, bias = tau_normalised(weight, torch.ones(3), features, labels, steps=20)
-    assert bias.tolist() == [0, 0, 0]
-    scores = {}
-    for step in range(21):
-        tau = step / 20
-        scaled = torch.stack([w / w.norm() ** tau for w in weight])
-        said = (features @ scaled.T).argmax(1)
-        scores[tau] = balanced_accuracy_score(labels.numpy(), said.numpy())
-    said = (features @ found.T).argmax(1).numpy()
-    assert balanced_accuracy_score(labels.numpy(), said) == pytest.approx(max(scores.values()))
-    assert max(scores.values()) > scores[0.0] + 0.05
-    # Rows still point where they did.
-    cosines = torch.nn.functional.cosine_similarity(found, weight)
-    torch.testing.assert_close(cosines, torch.ones(3).double())
-
-
-def test_nearest_class_mean_is_the_class_whose_mean_has_the_largest_cosine() -> None:
-    features, labels = normal(60, 5), torch.arange(60) % 4
-    weight, bias = nearest_class_mean(features, labels, 4)
-    new = normal(50, 5, seed=2)
-    logits = new @ weight.T + bias
-    means = torch.stack([features[labels == c].mean(0) for c in range(4)])
-    assert means.norm(dim=1).max() > 1.2 * means.norm(dim=1).min(), "lengths would matter"
-    similarity = cosine_similarity(new.numpy(), means.numpy())
-    assert logits.argmax(1).tolist() == similarity.argmax(1).tolist()
-    np.testing.assert_allclose(logits / new.norm(dim=1, keepdim=True), similarity, atol=1e-12)
-
-
-# ------------------------------------------------------------------------ in a training
 
 
 def make_run(files: Any, method: str, epochs: int = 6, **changes: Any) -> SeedBatch:

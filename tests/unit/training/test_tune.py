@@ -40,7 +40,7 @@ from drugtail.training.tune import Trial, suggest, tune_block, validation_score
 
 MakeFiles = Callable[[Sequence[int]], Any]
 
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
 ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=8, head=[8])
 MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")
 TRAINING = Training(epochs=3, batch_size=32)

@@ -21,7 +21,7 @@ from drugtail.training.problem import read_problem
 from drugtail.training.seed_batch import SeedBatch
 
 MakeFiles = Callable[[Sequence[int]], Any]
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
 ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
 SEEDS = (0, 1)
 KEYS = torch.tensor([11, 12])

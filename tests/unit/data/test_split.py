@@ -22,7 +22,7 @@ from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 
-MESH = Path(__file__).parents[2].parent / "shared/data/mesh_drug_class/12cls_rmsaltol.csv.gz"
+MESH = Path(__file__).parents[3].parent / "shared/data/mesh_drug_class/12cls_rmsaltol.csv.gz"
 SIZES = st.lists(st.integers(3, 120), min_size=2, max_size=6)
 
 

@@ -1,4 +1,4 @@
-"""Parts in a file of the user's: what is accepted, how faults are told, and the list of methods."""
+"""What a user adds in a file of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.data.strategy import STRATEGIES
-from drugtail.listing import COMMAND, address, methods, methods_page, needs
 from drugtail.methods.losses import LOSSES
 from drugtail.plugins import all_registries, component_registries, load_plugin, recipe_model
 from drugtail.runtime.digest import file_digest
@@ -31,26 +30,42 @@ from drugtail.runtime.files import read_json, read_parquet, write_json
 from drugtail.training.block import Block, train_block
 
 CONFIG = Path(__file__).parents[2] / "config"
+
+
 CATALOGUE = Catalogue(CONFIG)
+
+
 HEAD = """\
 from typing import Literal
 from pydantic import Field
 from drugtail.methods.losses import LOSSES, negative_log_likelihood
 from drugtail.config.base import Settings
 """
+
+
 SETTINGS = """\
 class Tilted(Settings):
     name: Literal["tilted"]
     tilt: float = Field(1.0, ge=0)
 """
+
+
 LOSS = """\
 @LOSSES.register("tilted", Tilted)
 def tilted(settings, batch):
     return settings.tilt * negative_log_likelihood(batch.logits, batch.labels)
 """
+
+
 CODE = HEAD + SETTINGS + LOSS
+
+
 RECIPE = {"name": "mine", "family": "other", "idea": "An idea."}
+
+
 Write = Callable[..., Path]
+
+
 CUT = """\
 from drugtail.data.strategy import STRATEGIES, Strategy
 
@@ -83,9 +98,6 @@ def write(tmp_path: Path) -> Write:
 
 def recipe_with(write: Write, code: str, **parts: Any) -> Recipe:
     return read_recipe(write({**RECIPE, **parts}, "mine.yaml"), model=recipe_model([write(code)]))
-
-
-# ------------------------------------------------------------------------- what is accepted
 
 
 def test_a_recipe_holds_a_part_of_ones_own_with_its_settings_and_defaults(write: Write) -> None:
@@ -177,9 +189,6 @@ def test_a_part_says_what_it_needs_besides(write: Write) -> None:
     with pytest.raises(DrugtailError, match="loss tilted also needs: experts"):
         recipe_with(write, code, loss=loss)
     assert recipe_with(write, code, loss=loss, experts={"number": 2}).experts is not None
-
-
-# ------------------------------------------------------------------------- loading the file
 
 
 def test_a_file_is_loaded_once_and_again_after_a_change(write: Write) -> None:
@@ -307,9 +316,6 @@ def test_an_unknown_part_is_refused_with_what_is_known_ones_own_too(write: Write
         recipe_with(write, CODE, loss={"name": "tiltd"})
 
 
-# ---------------------------------------------------------------------- plan and the command
-
-
 def plan(choice: dict[str, Any]) -> Plan:
     value = {
         "name": "mine", "title": "t", "datasets": ["demo"], "splits": ["random-0"],
@@ -402,9 +408,6 @@ def test_recipes_without_code_are_read_without_pytorch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-# ------------------------------------------------------------------------------- training
-
-
 def test_results_are_bound_to_the_file_and_a_classifier_of_ones_own_predicts(
     write: Write, tmp_path: Path, make_files: Any
 ) -> None:
@@ -484,52 +487,3 @@ def test_a_checkpoint_is_used_if_the_file_is_as_it_was(
     said = "".join(capfd.readouterr())
     assert ("checkpoint of other settings, inputs or code; not used" in said) == edited
     assert ("continues after epoch 1 of 2" in said) != edited
-
-
-# ------------------------------------------------------------------------- list of methods
-
-
-def test_the_page_of_methods_is_up_to_date() -> None:
-    made = methods_page(methods(map(CATALOGUE.recipe, CATALOGUE.names("methods"))))
-    assert (CONFIG / "methods/README.md").read_text(encoding="utf-8") == made, (
-        f"config/methods/README.md is out of date; run: {COMMAND}"
-    )
-
-
-def test_every_link_of_the_page_leads_to_a_recipe_or_a_publication() -> None:
-    text = (CONFIG / "methods/README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)]*)\)", text)
-    assert len(links) > 2 * 40
-    for link in links:
-        assert link.startswith("https://") or (CONFIG / "methods" / link).is_file(), link
-
-
-def test_rows_have_the_keys_that_programs_read() -> None:
-    rows = methods(map(CATALOGUE.recipe, CATALOGUE.names("methods")))
-    assert {tuple(row) for row in rows} == {
-        ("name", "family", "idea", "reference", "reads", "needs")
-    }
-    assert next(iter(rows))["name"] == "cross_entropy"
-    assert {row["reads"] for row in rows if row["family"] == "classical"} == {"fingerprints"}
-
-
-@pytest.mark.parametrize(
-    ("method", "words"),
-    [
-        ("cross_entropy", []),
-        ("random_forest", []),
-        ("supcon", ["two views of each molecule (twice the work)"]),
-        ("class_separability", ["re-clustering every 10 epochs"]),
-        ("ride", ["3 heads", "cosine last layer"]),
-        ("crt", ["a second stage, 20% of the epochs: a new last layer on frozen features"]),
-        ("bbn", ["two batches a step (twice the work)", "2 heads"]),
-    ],
-)
-def test_what_a_method_needs_is_read_from_its_recipe(method: str, words: list[str]) -> None:
-    assert needs(CATALOGUE.recipe(method)) == words
-
-
-def test_references_become_addresses() -> None:
-    assert address("arXiv:2504.04647") == "https://arxiv.org/abs/2504.04647"
-    assert address("doi:10.1016/0377-0427(87)9") == "https://doi.org/10.1016/0377-0427%2887%299"
-    assert address("https://openreview.net/x") == "https://openreview.net/x"

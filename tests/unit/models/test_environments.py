@@ -1,9 +1,7 @@
-"""Distinct surroundings against a naive search, PyTorch Geometric, and the plain form."""
+"""Surroundings of atoms, and layers that compute each once."""
 
 import copy
-import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ATOMS, PlainNetwork, plain_norm, separate_graphs
-from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
@@ -39,8 +36,9 @@ SMILES = [
     "CS(C)(=O)=O", "CCCCCCCC", "CC(C)(C)C", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "CCN(CC)CC", "c1ccccc1",
     "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "BrCCBr", "CO",
 ]  # fmt: skip
+
+
 LAYERS = 3
-Find = Callable[[GraphBatch, Tensor, Tensor, int], Environments]
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +208,6 @@ def test_equal_sums_of_weights_are_not_equal_surroundings() -> None:
         weight[0, entries] = torch.tensor(values)
     found = distinct_environments(batch.viewed(weight), 1)
     assert sorted(found.levels[0].count[0].tolist()) == [1, 1, 4]
-
-
-# ------------------------------------------------------------------------------- the layers
 
 
 def test_normalisation_is_pytorchs_of_rows_written_out_for_each_seed() -> None:
@@ -390,82 +385,3 @@ def test_the_plain_form_makes_one_row_per_atom(store: GraphStore) -> None:
     atoms = batch.atom_type.shape[1]
     assert [len(level.matrix.rows.start) - 1 for level in found.levels] == [atoms] * LAYERS
     assert all(level.count.tolist() == [[1] * atoms] for level in found.levels)
-
-
-# ------------------------------------------------------------------------------ fixed shapes
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    rows=st.lists(
-        st.lists(st.integers(0, len(SMILES) - 1), min_size=3, max_size=3), min_size=1, max_size=4
-    ),
-    spare=st.tuples(st.integers(1, 40), st.integers(0, 90)),
-)
-def test_a_graph_that_is_filled_up_is_the_exact_one_and_atoms_bound_to_themselves(
-    store: GraphStore, rows: list[list[int]], spare: tuple[int, int]
-) -> None:
-    needed = store.size_of(torch.tensor(rows))
-    size = Size(needed.atoms + spare[0], needed.entries + spare[1])
-    batch = store.batch(torch.tensor(rows), size)
-    assert batch.atom_type.shape == (len(rows), size.atoms)
-    assert batch.norm.shape == (len(rows), size.entries)
-    for seed, molecules in enumerate(rows):
-        one, exact = one_of(batch, seed), store.batch(torch.tensor(molecules))
-        atoms, entries = len(exact.atom_type), len(exact.row)
-        assert torch.equal(one.molecule_start, exact.molecule_start)
-        for name in ("atom_type", "molecule"):
-            assert torch.equal(getattr(one, name)[:atoms], getattr(exact, name))
-        for name in ("row", "column", "reverse", "norm"):
-            assert torch.equal(getattr(one, name)[:entries], getattr(exact, name))
-        assert (one.molecule[atoms:] == 3).all()
-        assert (one.norm[entries:] == 0).all()
-        filling = one.row[entries:]
-        assert torch.equal(filling, one.column[entries:])
-        assert torch.equal(one.reverse[entries:], torch.arange(entries, size.entries))
-        # As evenly over the atoms as can be, and every entry in the row of its atom.
-        spread = torch.bincount(filling - atoms, minlength=size.atoms - atoms)
-        assert spread.max() - spread.min() <= 1
-        assert torch.equal(torch.bincount(one.row, minlength=size.atoms), one.row_start.diff())
-
-
-def test_views_do_not_depend_on_how_far_a_graph_is_filled_up_nor_on_other_seeds(
-    store: GraphStore,
-) -> None:
-    rows = torch.tensor([[0, 3, 0, 3], [7, 2, 7, 2]])
-    exact = [view_of(cut(store, one), 0)[0] for one in rows[:1]]
-    for size in (None, Size(70, 300), Size(80, 400)):
-        found = view_of(store.batch(rows, size), 0)[0]
-        torch.testing.assert_close(found[: len(exact[0])], exact[0], rtol=0, atol=0)
-
-
-@settings(max_examples=50, deadline=None)
-@given(key=st.integers(-(2**63), 2**63 - 1), n=st.integers(0, 300), longer=st.integers(0, 50))
-def test_random_numbers_follow_from_their_place_alone(key: int, n: int, longer: int) -> None:
-    first, second = (Draws(torch.tensor(key)) for _ in range(2))
-    short, long = first.uniform(n), second.uniform(n + longer)
-    assert torch.equal(short, long[:n])
-    assert ((short >= 0) & (short < 1)).all()
-    if n > 5:
-        assert not torch.equal(first.uniform(n), short), "others at every call"
-    # The same numbers by exact integers.
-    mask = 2**64 - 1
-
-    def mix(x: int) -> int:
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-        return x ^ (x >> 31)
-
-    begin = mix((key + 0x9E3779B97F4A7C15) & mask)
-    wanted = [(mix((begin + (i + 1) * 0x9E3779B97F4A7C15) & mask) >> 40) / 2**24 for i in range(n)]
-    assert short.tolist() == wanted
-
-
-def test_random_numbers_are_uniform_and_those_of_neighbouring_steps_unrelated() -> None:
-    keys = step_keys(5, 200, torch.device("cpu"))
-    numbers = torch.stack([Draws(key).uniform(500) for key in keys]).double()
-    observed = torch.histc(numbers, 50, 0, 1)
-    assert chisquare(observed.numpy()).pvalue > 1e-3
-    for a, b in ((numbers[:, 1:], numbers[:, :-1]), (numbers[1:], numbers[:-1])):
-        correlation = np.corrcoef(a.flatten(), b.flatten())[0, 1]
-        assert abs(correlation) < 4 / math.sqrt(a.numel())

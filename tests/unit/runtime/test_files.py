@@ -1,23 +1,17 @@
-"""Atomic files, digests of code, and seeds."""
+"""Files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import drugtail
-from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
     atomic_directory,
@@ -29,7 +23,6 @@ from drugtail.runtime.files import (
     write_parquet,
     write_text,
 )
-from drugtail.runtime.seeds import derive_seed
 
 PACKAGE = Path(drugtail.__file__).parent
 
@@ -47,9 +40,6 @@ def python(code: str, *arguments: str, path: Path = PACKAGE.parent, **env: str) 
 
 class Stopped(BaseException):
     """Like KeyboardInterrupt: not an Exception."""
-
-
-# ------------------------------------------------------------------------------------- files
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, Stopped])
@@ -233,117 +223,3 @@ def test_a_parquet_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             reader(path)
         with pytest.raises(DrugtailError, match=r"none\.parquet: "):
             reader(tmp_path / "none.parquet")
-
-
-# ----------------------------------------------------------------------------------- digests
-
-
-@given(st.binary(max_size=300))
-def test_a_file_digest_is_the_sha256_of_its_bytes(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "bytes"
-    path.write_bytes(content)
-    assert file_digest(path) == hashlib.sha256(content).hexdigest()
-
-
-def test_a_text_digest_is_the_sha256_of_its_utf_8() -> None:
-    assert text_digest("β") == hashlib.sha256(b"\xce\xb2").hexdigest()
-
-
-DIGESTS = """
-import json, sys
-from drugtail.runtime.digest import code_digest
-names = ["methods.losses", "training.block", "data.split", "report.plot", "evaluation.evaluate"]
-print(json.dumps({name: code_digest("drugtail." + name) for name in names}))
-"""
-
-
-@pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package that tests may change; its parent goes on PYTHONPATH."""
-    root = tmp_path_factory.mktemp("copy")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, root / "drugtail", ignore=ignore)
-    return root
-
-
-def changed_digests(root: Path, file: str, old: str, new: str) -> set[str]:
-    """Stages whose digest changes when `old` in `file` becomes `new`."""
-    path = root / "drugtail" / file
-    before, text = json.loads(python(DIGESTS, path=root)), path.read_text()
-    assert old in text
-    try:
-        path.write_text(text.replace(old, new, 1))
-        after = json.loads(python(DIGESTS, path=root))
-    finally:
-        path.write_text(text)
-    return {name for name in before if before[name] != after[name]}
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("def derive_seed", "# a comment\n\n\ndef derive_seed"),
-        ('    """Return a seed in [0, 2**63)', '    """Another docstring; a seed in [0, 2**63)'),
-        ('"""Every random stream', '"""Each random stream'),
-        ('name = "\\x1f".join(str(axis) for axis in axes)',
-         'name = "\\x1f".join(\n        str(axis) for axis in axes\n    )'),
-    ],
-    ids=["comment", "docstring", "module-docstring", "layout"],
-)  # fmt: skip
-def test_words_about_the_code_change_no_digest(copied: Path, old: str, new: str) -> None:
-    assert changed_digests(copied, "runtime/seeds.py", old, new) == set()
-
-
-def test_code_changes_the_digests_of_the_stages_that_use_it_alone(copied: Path) -> None:
-    seeds = changed_digests(copied, "runtime/seeds.py", "[:8]", "[8:16]")
-    assert {"training.block", "data.split"} <= seeds
-    assert "evaluation.evaluate" not in seeds
-    loss = changed_digests(copied, "methods/losses.py", "from typing", "import time\nfrom typing")
-    assert loss == {"methods.losses", "training.block"}
-    plot = changed_digests(copied, "report/plot.py", "import ", "import time\nimport ")
-    assert plot == {"report.plot"}
-
-
-def test_a_constant_changes_the_digest_through_two_imports(copied: Path) -> None:
-    assert changed_digests(
-        copied, "evaluation/metrics.py", "BINS = 15", "BINS = 10"
-    ) == {"evaluation.evaluate"}  # fmt: skip
-
-
-def test_the_digest_does_not_depend_on_place_or_process(copied: Path) -> None:
-    here = python(DIGESTS, PYTHONHASHSEED="1")
-    assert python(DIGESTS, PYTHONHASHSEED="2") == here
-    assert python(DIGESTS, path=copied) == here
-
-
-# ------------------------------------------------------------------------------------- seeds
-
-
-def test_a_seed_is_the_same_in_every_process() -> None:
-    code = (
-        "from drugtail.runtime.seeds import derive_seed\n"
-        "print(derive_seed('order', 'hiv', 'random-0', 3, 17))"
-    )
-    expected = int(hashlib.sha256(b"order\x1fhiv\x1frandom-0\x1f3\x1f17").hexdigest()[:16], 16) >> 1
-    assert derive_seed("order", "hiv", "random-0", 3, 17) == expected == 4429443907688786495
-    for salt in ("0", "1", "random"):
-        assert python(code, PYTHONHASHSEED=salt) == str(expected)
-
-
-@given(st.lists(st.one_of(st.integers(), st.text(max_size=8)), max_size=5))
-def test_seeds_fit_every_generator(axes: list[str | int]) -> None:
-    assert 0 <= derive_seed(*axes) < 2**63
-
-
-def test_seeds_differ_along_every_axis() -> None:
-    grid = [
-        (stream, data, split, seed)
-        for stream in ("order", "weights", "views")
-        for data in ("hiv", "hi", "h")
-        for split in ("random-0", "random-1", "vrandom-0")
-        for seed in range(40)
-    ]
-    assert len({derive_seed(*axes) for axes in grid}) == len(grid)
-    assert derive_seed("a", "bc") != derive_seed("ab", "c")

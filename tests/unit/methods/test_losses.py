@@ -1,4 +1,4 @@
-"""Classification losses against naive computations of their definitions, and their limits."""
+"""Losses."""
 
 import math
 from typing import Any
@@ -21,11 +21,14 @@ from drugtail.config.components.losses import (
     VectorScaling,
 )
 from drugtail.methods.losses import LOSSES, Outcome
-from drugtail.models.experts import combine_by_evidence, trust
 from drugtail.runtime.draws import Draws
 
 COUNTS = torch.tensor([500, 80, 13, 2, 1])
+
+
 N = COUNTS.tolist()
+
+
 SETTINGS = {
     "cross_entropy": None,
     "balanced_softmax": None,
@@ -72,9 +75,6 @@ def assert_per_molecule(found: Tensor, naive: Any, batch: Outcome) -> None:
     rows = zip(batch.logits.tolist(), batch.labels.tolist(), strict=True)
     wanted = [naive(i, s, y) for i, (s, y) in enumerate(rows)]
     assert found.tolist() == pytest.approx(wanted, rel=1e-9)
-
-
-# ------------------------------------------------------------------------------- formulas
 
 
 def test_every_loss_there_is_stands_in_this_file() -> None:
@@ -233,39 +233,6 @@ def test_trustworthy_experts_equal_their_formula() -> None:
     assert 0 < sum(not one for row in learned for one in row) < 3 * 9
 
 
-def test_trust_and_its_combination_equal_a_naive_computation() -> None:
-    experts = outcome(seed=3).experts
-    found, (logits, uncertainty) = trust(experts), combine_by_evidence(experts)
-    for i in range(9):
-        weights, uncertainties = naive_trust(experts[:, i].tolist())
-        assert found.weight[:, i].tolist() == pytest.approx(weights)
-        assert found.uncertainty[:, i].tolist() == pytest.approx(uncertainties)
-        share = softmax([w / 0.2 for w in weights])
-        wanted = [sum(a * e for a, e in zip(share, column, strict=True)) for column in
-                  experts[:, i].T.tolist()]  # fmt: skip
-        assert logits[i].tolist() == pytest.approx(wanted)
-        assert uncertainty[i].item() == pytest.approx(5 / sum(math.exp(s) + 1 for s in wanted))
-
-
-def test_an_expert_without_any_evidence_is_wholly_uncertain_and_a_sure_one_hardly() -> None:
-    nothing = torch.full((3, 1, 4), -200.0)
-    sure = torch.tensor([[30.0, -30.0, -30.0, -30.0]]).expand(3, 1, 4)
-    assert combine_by_evidence(nothing)[1].item() == pytest.approx(1)
-    assert 0 < combine_by_evidence(sure)[1].item() < 1e-9
-    # Experts that contradict each other as much as can be.
-    torn = torch.stack([sure[0], sure[0].flip(1), sure[0]])
-    assert all(t.isfinite().all() for t in (*combine_by_evidence(torn), trust(torn).weight))
-
-
-def test_a_sure_first_expert_decides_and_an_unsure_one_counts_like_the_others() -> None:
-    """The later ones know only what the first was unsure of: where it is sure they are noise."""
-    first = torch.tensor([[20.0, -30.0, -30.0, -30.0], [-9.0, -10.0, -11.0, -12.0]])
-    later = torch.tensor([[-30.0, 30.0, -30.0, -30.0], [-9.0, -6.0, -9.0, -9.0]])
-    logits, _ = combine_by_evidence(torch.stack([first, later, later]))
-    assert logits.argmax(dim=1).tolist() == [0, 1]
-    torch.testing.assert_close(logits[1], (first[1] + 2 * later[1]) / 3, rtol=0, atol=0.01)
-
-
 def naive_trust(experts: list[list[float]]) -> tuple[list[float], list[float]]:
     """Weights and uncertainties of TLC for one molecule, expert by expert."""
     weights, uncertainties, before = [1.0], [], None
@@ -282,8 +249,6 @@ def naive_trust(experts: list[list[float]]) -> tuple[list[float], list[float]]:
         before = belief
     return weights[:-1], uncertainties
 
-
-# --------------------------------------------------------------------------------- limits
 
 EQUAL = [1, 7, 1000]
 
@@ -347,9 +312,6 @@ def test_the_order_of_the_classes_does_not_matter(name: str) -> None:
         counts=COUNTS[order], labels=order.argsort()[batch.labels],
     )  # fmt: skip
     torch.testing.assert_close(loss(name, moved), loss(name, batch))
-
-
-# ------------------------------------------------------------------------------- gradients
 
 
 @pytest.mark.parametrize("name", [*SETTINGS])

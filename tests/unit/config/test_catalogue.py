@@ -32,7 +32,7 @@ from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 CATALOGUE = Catalogue(CONFIG)
 METHODS = CATALOGUE.paths("methods")
 

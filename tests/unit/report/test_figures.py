@@ -1,0 +1,167 @@
+"""Figures."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from drugtail.config.catalogue import Catalogue
+from drugtail.evaluation.identifiability import identifiability
+from drugtail.report.figures.identifiability import spaced
+from drugtail.report.plot import plot
+from drugtail.report.tables import tabulate
+from drugtail.runtime.files import write_parquet
+
+CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
+
+
+def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "a", "split": "random-0", "encoder": encoder, "method": "plain", "seed": seed,
+         "subset": "test", "label": label, "label_name": str(label), "n_train": 100 // (label + 1),
+         "group": "head", "recall": recall}
+        for encoder, recall in (("gcn", 0.9), ("wide", 0.1)) for seed in range(3)
+        for label in range(4)
+    ]  # fmt: skip
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
+    drawn = (tmp_path / "recall.svg").read_text()
+    assert "plain (gcn)" in drawn
+    assert "plain (wide)" in drawn
+    one = pd.DataFrame(rows).query("encoder == 'gcn'")
+    write_parquet(tmp_path / "class_metrics.parquet", one)
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
+    assert "plain (gcn)" not in (tmp_path / "recall.svg").read_text()
+
+
+def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "a", "split": "random-0", "encoder": "gcn", "method": f"a_method_of_name_{i}",
+         "seed": seed, "subset": "test", "label": label, "label_name": str(label),
+         "n_train": 100 // (label + 1), "group": "head", "recall": 0.5 + i / 100}
+        for i in range(10) for seed in range(2) for label in range(4)
+    ]  # fmt: skip
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot(
+        "recall_by_class_size",
+        {"classes": [tmp_path / "class_metrics.parquet"]},
+        tmp_path / "recall",
+    )
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', (tmp_path / "recall.svg").read_text())
+    assert size is not None
+    width, height = (float(number) / 72 for number in size.groups())
+    assert width < 5
+    assert 3.2 < height < 5
+
+
+def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Six classes whose recall follows separability and not size; and two classes elsewhere."""
+    key = {"split": "random-0", "encoder": "gcn", "method": "class_distance"}
+    recall = [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]
+    classes, history = [], []
+    for dataset, number in (("six", 6), ("two", 2)):
+        for seed in range(2):
+            for label in range(number):
+                run = {**key, "dataset": dataset, "seed": seed, "label": label}
+                group = "head" if label < number // 2 else "tail"
+                classes += [
+                    run | {"subset": part, "label_name": f"c{label}", "group": group,
+                           "n_train": 1000 // (label + 1), "recall": recall[label]}
+                    for part in ("valid", "test")
+                ]  # fmt: skip
+                measured = {
+                    "separability": recall[label] - 0.5,
+                    "valid_separability": recall[label],
+                }
+                history.append(run | {"moment": "chosen", **measured})
+                history.append(run | {"moment": "refresh", "separability": 0.0,
+                                      "valid_separability": 0.0})  # fmt: skip
+    return pd.DataFrame(classes), pd.DataFrame(history)
+
+
+def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_path: Path) -> None:
+    classes, history = class_tables()
+    found = identifiability(classes, history).set_index("dataset")
+    six = found.loc["six"]
+    assert six["separability_rho"] == pytest.approx(1)
+    assert six["valid_separability_rho"] == pytest.approx(1)
+    sizes = [1000 // (c + 1) for c in range(6)]
+    wanted = stats.spearmanr(sizes, [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]).statistic
+    assert six["n_train_rho"] == pytest.approx(wanted)
+    # Mean recall is 0.558; the tail classes have 0.3, 0.95 and 0.6.
+    assert (six["easy_tail"], six["tail"]) == (2, 3)
+    assert np.isnan(found.loc["two", "n_train_rho"])
+
+    write_parquet(tmp_path / "class_metrics.parquet", classes)
+    write_parquet(tmp_path / "class_history.parquet", history)
+    tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
+    text = (tmp_path / "out.md").read_text()
+    assert "2 of 3" in text
+    assert "n/a" in next(line for line in text.splitlines() if line.startswith("| two"))
+    plot(
+        "identifiability",
+        {
+            "classes": [tmp_path / "class_metrics.parquet"],
+            "history": [tmp_path / "class_history.parquet"],
+        },
+        tmp_path / "figure",
+    )
+    # The svg draws text as shapes and names it in comments; "two" has too few classes.
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert "six random-0 gcn class_distance" in drawn
+    assert "rank correlation +1.00 [+1.00, +1.00]" in drawn
+    assert "two random-0" not in drawn
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_names_beside_a_figure_do_not_hide_each_other(values: list[float]) -> None:
+    falling = np.sort(values)[::-1]
+    gap = min(0.05, 1.1 / max(len(values) - 1, 1))
+    found = spaced(falling, -0.05, 1.05, gap=0.05)
+    assert (-np.diff(found) > gap - 1e-9).all()
+    assert found.min() > -0.05 - 1e-9
+    assert found.max() < 1.05 + 1e-9
+    if (-np.diff(falling) > gap).all():
+        assert found.tolist() == pytest.approx(falling.tolist()), "nothing has to move"
+
+
+def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path: Path) -> None:
+    """Of eleven methods and three classes, method i recalls class c in (i + 10 c) percent."""
+    rows = [
+        {
+            "dataset": "d", "split": "random-0", "encoder": "gcn", "method": f"m{i}", "seed": seed,
+            "subset": "test", "label": c, "label_name": f"class {c}", "n_train": n, "group": group,
+            "recall": (i + 10 * c + 2 * seed - 1) / 100,
+        }
+        for i in range(11)
+        for seed in range(2)
+        for c, (n, group) in enumerate([(30, "tail"), (900, "head"), (100, "middle")])
+    ]  # fmt: skip
+    write_parquet(tmp_path / "class_metrics.parquet", pd.DataFrame(rows))
+    plot(
+        "recall_by_class_size", {"classes": [tmp_path / "class_metrics.parquet"]}, tmp_path / "map"
+    )
+    said = re.findall(r"<!-- (.*?) -->", (tmp_path / "map.svg").read_text())
+    # From the largest class to the smallest.
+    assert [text for text in said if text.startswith("class ")] == [
+        "class 1 (900)", "class 2 (100)", "class 0 (30)",
+    ]  # fmt: skip
+    assert [text for text in said if re.match(r"m\d", text)] == [
+        f"m{i}  {i + 10:.1f}" for i in reversed(range(11))
+    ]
+    assert [int(text) for text in said if text.isdecimal()] == [
+        i + 10 * c for i in reversed(range(11)) for c in (1, 2, 0)
+    ]
