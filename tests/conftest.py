@@ -84,6 +84,14 @@ def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[i
     return make
 
 
+@pytest.fixture(scope="session")
+def demo() -> pd.DataFrame:
+    """The generated reactions of the demo, which take seconds to enumerate; not to be changed."""
+    from drugtail.data.generate import generate_reactions
+
+    return generate_reactions()
+
+
 @pytest.fixture
 def new_project(tmp_path: Path) -> Callable[[str], Project]:
     """Make further copies."""

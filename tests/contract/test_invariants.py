@@ -16,6 +16,7 @@ from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore
 from drugtail.training.pool import Pool
 from drugtail.training.problem import Problem, read_problem
+from drugtail.training.record import SeedResult
 from drugtail.training.second_stage import enter_second_stage
 from drugtail.training.seed_batch import SeedBatch
 
@@ -24,7 +25,7 @@ TRAINING = Training(epochs=5, batch_size=24, schedule_scale=0.2)
 SEEDS = (0, 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
     files = make_files((70, 30, 10))
     store = GraphStore(load_arrays(files.atoms), torch.device("cpu"))
@@ -33,6 +34,16 @@ def inputs(make_files: MakeFiles) -> tuple[Problem, GraphStore]:
 
 def new_run(inputs: tuple[Problem, GraphStore], method: str) -> SeedBatch:
     return SeedBatch(*inputs, CATALOGUE.recipe(method), ENCODER, TRAINING, SEEDS, False)
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: tuple[Problem, GraphStore], method: str) -> list[SeedResult]:
+    """A whole training of each network, once for all tests that compare with it."""
+    return trained(new_run(inputs, method))
+
+
+# Tests of one method follow one another.
+each_network = pytest.mark.parametrize("method", NETWORKS, scope="module")
 
 
 def at_moment(run: SeedBatch, moment: str) -> SeedBatch:
@@ -65,12 +76,11 @@ def test_a_batch_of_one_class_and_one_of_a_single_molecule_are_survived(
     assert all(tensor.isfinite().all() for tensor in run.network.state_dict().values())
 
 
-@pytest.mark.parametrize("method", NETWORKS)
+@each_network
 @pytest.mark.parametrize("epochs", [2, 4])
 def test_a_training_that_is_saved_and_restored_continues_exactly(
-    inputs: tuple[Problem, GraphStore], method: str, epochs: int
+    inputs: tuple[Problem, GraphStore], method: str, epochs: int, whole: list[SeedResult]
 ) -> None:
-    whole = trained(new_run(inputs, method))
     first = new_run(inputs, method)
     for _ in range(epochs):
         first.train_epoch()
@@ -179,19 +189,16 @@ def test_relabelling_the_classes_permutes_the_result(
     torch.testing.assert_close(other, said[:, :, ORDER], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", NETWORKS)
+@each_network
 def test_the_labels_of_test_molecules_change_nothing(
-    inputs: tuple[Problem, GraphStore], method: str
+    inputs: tuple[Problem, GraphStore], method: str, whole: list[SeedResult]
 ) -> None:
     problem, store = inputs
     labels = problem.labels.copy()
     test = problem.subsets["test"]
     labels[test] = (labels[test] + 1) % problem.classes
     other = dataclasses.replace(problem, labels=labels)
-    for mine, theirs in zip(
-        trained(new_run((problem, store), method)), trained(new_run((other, store), method)),
-        strict=True,
-    ):  # fmt: skip
+    for mine, theirs in zip(whole, trained(new_run((other, store), method)), strict=True):
         assert mine.best_epoch == theirs.best_epoch
         assert mine.weights.keys() == theirs.weights.keys()
         assert all(torch.equal(mine.weights[name], theirs.weights[name]) for name in mine.weights)

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from catalogue import CheckedCatalogue
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from drugtail.config.base import Settings
 from drugtail.config.encoder import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
@@ -186,6 +187,10 @@ def test_an_update_runs_the_same_operations_on_the_same_shapes_and_waits_for_not
         assert other.operations == first.operations
 
 
+class RuleBreaker(Settings):
+    name: Literal["rule_breaker"] = "rule_breaker"
+
+
 def dropping_molecules(settings: Any, batch: Outcome) -> Tensor:
     losses = torch.nn.functional.cross_entropy(batch.logits, batch.labels, reduction="none")
     return losses[losses > losses.mean()]
@@ -198,12 +203,17 @@ def asking_for_a_number(settings: Any, batch: Outcome) -> Tensor:
 
 @pytest.mark.parametrize("loss", [dropping_molecules, asking_for_a_number])
 def test_a_loss_that_breaks_the_rules_is_refused_at_once(
-    inputs: tuple[Problem, GraphStore], loss: Any, monkeypatch: pytest.MonkeyPatch
+    inputs: tuple[Problem, GraphStore], loss: Any
 ) -> None:
-    monkeypatch.setitem(LOSSES._found, "cross_entropy", loss)
-    run = SeedBatch(*inputs, CATALOGUE.recipe("cross_entropy"), ENCODER, TRAINING, [0], False)
-    with pytest.raises(RuntimeError, match="vmap"):
-        run.train_epoch()
+    # As a plugin would add it.
+    LOSSES.register("rule_breaker", RuleBreaker)(loss)
+    recipe = CATALOGUE.recipe("cross_entropy").model_copy(update={"loss": RuleBreaker()})
+    try:
+        run = SeedBatch(*inputs, recipe, ENCODER, TRAINING, [0], False)
+        with pytest.raises(RuntimeError, match="vmap"):
+            run.train_epoch()
+    finally:
+        LOSSES.forget("rule_breaker")
 
 
 def test_the_trace_notices_what_waits_and_what_is_added_in_disorder() -> None:

@@ -22,11 +22,6 @@ SMALL = dict.fromkeys(CLASS_SIZES, 6)
 
 
 @pytest.fixture(scope="module")
-def demo() -> pd.DataFrame:
-    return generate_reactions()
-
-
-@pytest.fixture(scope="module")
 def fingerprints(demo: pd.DataFrame) -> np.ndarray:
     from rdkit.Chem import rdFingerprintGenerator
 

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +16,6 @@ from torch_geometric.loader import DataLoader
 
 from drugtail.config.components.views import Drop
 from drugtail.config.encoder import GraphEncoder
-from drugtail.data.generate import generate_reactions
 from drugtail.features.packed import GraphBatch, GraphStore, Size
 from drugtail.features.reading import pack_atoms
 from drugtail.methods.views import drop
@@ -168,8 +168,10 @@ def test_entries_exchanged_between_kinds_are_other_surroundings() -> None:
     assert len(set(names)) >= len(smiles)
 
 
-def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search_finds() -> None:
-    smiles = generate_reactions()["smiles"].tolist()[::40]
+def test_many_real_looking_molecules_have_as_many_surroundings_as_a_naive_search_finds(
+    demo: pd.DataFrame,
+) -> None:
+    smiles = demo["smiles"].tolist()[::40]
     many = GraphStore(pack_atoms(smiles), torch.device("cpu"))
     batch = cut(many, torch.arange(len(smiles)).repeat(2))
     weight = view_of(batch, 7)
