@@ -1,0 +1,83 @@
+"""From a data set to features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drugtail.commands.named import find_dataset, load_plugins
+from drugtail.commands.options import DatasetOption, Folder, PluginFiles, Replaced, Workers
+from drugtail.runtime.errors import DrugtailError
+
+
+def fetch(
+    dataset: DatasetOption,
+    output: Folder,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="DRUGTAIL_MIRROR", help="Folder that is tried before any address."),
+    ] = None,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries per address.")] = 4,
+    pause: Annotated[
+        float, typer.Option(min=0, help="Seconds before the second try; doubled for each further.")
+    ] = 1.0,
+) -> None:
+    """Get the published files of a data set; they land only when their content is right."""
+    from drugtail.data.fetch import fetch_dataset
+
+    fetch_dataset(find_dataset(dataset), output, mirror=mirror, attempts=attempts, pause=pause)
+
+
+def generate(dataset: DatasetOption, output: Folder) -> None:
+    """Make the synthetic data of a register instead of fetching any."""
+    from drugtail.data.generate import generate_reactions
+    from drugtail.runtime.files import atomic_path
+
+    register = find_dataset(dataset)
+    if register.generator is None:
+        raise DrugtailError(f"{dataset}: has no generator; use `drugtail fetch`")
+    table = generate_reactions(seed=register.generator.seed)
+    with atomic_path(output / "generated.csv") as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def prepare(
+    dataset: DatasetOption,
+    raw: Annotated[Path, typer.Option(help="Folder with the raw files.")],
+    output: Folder,
+    workers: Workers = 1,
+) -> None:
+    """Parse, clean and count: molecules.parquet, rejected.csv, dataset.json."""
+    from drugtail.data.prepare import prepare_dataset
+
+    prepare_dataset(find_dataset(dataset), raw, output, workers=workers)
+
+
+def split(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    strategy: Annotated[str, typer.Option(help="One of `drugtail list splits`.")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+    seed: Annotated[int, typer.Option(min=0, help="Split seed.")] = 0,
+    plugin: PluginFiles = None,
+) -> None:
+    """Cut a data set into train, valid and test, and summarise the cut."""
+    from drugtail.data.split import split_dataset
+
+    load_plugins(plugin)
+    split_dataset(molecules, strategy, seed, output)
+
+
+def featurize(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    featurizer: Annotated[str, typer.Option(help="One of `drugtail list featurizers`.")],
+    output: Replaced,
+    workers: Workers = 1,
+    plugin: PluginFiles = None,
+) -> None:
+    """Turn molecules into numbers: packed graphs, fingerprints or vectors."""
+    from drugtail.features.featurize import featurize as run
+
+    load_plugins(plugin)
+    run(molecules, featurizer, output, workers=workers)

@@ -1,0 +1,144 @@
+"""What people ask: plans, checks, lists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drugtail.commands.named import CONFIG, load_plugins
+from drugtail.commands.options import ConfigFolder, PluginFiles
+from drugtail.runtime.errors import DrugtailError
+
+
+def plan(
+    config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Print how many jobs a benchmark has, how much work they are and how long they take."""
+    from drugtail.benchmark.plan import Plan
+    from drugtail.benchmark.progress import describe_plan
+    from drugtail.config.catalogue import Catalogue, read_benchmark
+
+    benchmark = read_benchmark(config)
+    print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
+
+
+def clean(
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+) -> None:
+    """List blocks that the latest plan of no benchmark names, and delete them with --yes."""
+    from drugtail.benchmark.clean import clean_results
+
+    clean_results(results, delete=yes)
+
+
+def check(
+    config: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Benchmarks, or files of datasets/, methods/, …"),
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="runs.parquet in which every run must be finished.")
+    ] = None,
+    method: Annotated[Path | None, typer.Option(help="A recipe outside the catalogue.")] = None,
+    plugin: PluginFiles = None,
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
+    from drugtail.benchmark.plan import Plan
+    from drugtail.config.catalogue import (
+        Catalogue,
+        check_described,
+        read_benchmark,
+        read_recipe,
+        read_yaml,
+    )
+    from drugtail.evaluation.collect import check_complete
+    from drugtail.plugins import recipe_model
+
+    if not config and runs is None and method is None and not plugin:
+        raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
+    faults = []
+    for path in config or []:
+        try:
+            if check_described(path):
+                print(f"{path}: good")
+                continue
+            if {"family", "idea"} & read_yaml(path).keys():
+                raise DrugtailError("looks like a recipe; check it with --method")
+            plan = Plan(read_benchmark(path), Catalogue(config_dir))
+            tunings = sum(1 for _ in plan.tunings())
+            first = f"{tunings} tuning and " if tunings else ""
+            print(f"{path}: good, {first}{sum(1 for _ in plan.blocks())} training jobs")
+            for unused in plan.unused_plugins():
+                print(f"{path}: plugins: {unused}: the benchmark names nothing of it")
+        except DrugtailError as error:
+            named = str(error).startswith(str(path))
+            faults.append(str(error) if named else f"{path}: {error}")
+    if method is not None:
+        try:
+            read_recipe(method, model=recipe_model(plugin or []))
+            print(f"{method}: good")
+        except DrugtailError as error:
+            faults.append(str(error))
+    elif plugin:
+        faults.append("--plugin: name the recipe that it is for with --method")
+    if faults:
+        raise DrugtailError("\n".join(faults))
+    if runs is not None:
+        print(f"{runs}: all {check_complete(runs)} runs are finished")
+
+
+def schemas(folder: Annotated[Path, typer.Argument(help="For example config/schemas.")]) -> None:
+    """Write JSON schemas of all kinds of YAML files, for editors."""
+    from drugtail.config.schema import write_schemas
+
+    write_schemas(folder)
+
+
+def list_(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="methods, datasets, encoders, tables, splits, featurizers, encoder-kinds, "
+            "metrics, tests, table-kinds, figures, components or reference"
+        ),
+    ],
+    config_dir: ConfigFolder = CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Of methods: the text of config/methods/README.md.")
+    ] = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """List what there is, of what a plugin adds, too."""
+    from drugtail.config.catalogue import Catalogue
+
+    load_plugins(plugin)
+
+    if kind == "reference":
+        from drugtail.config.reference import settings_reference
+
+        print(settings_reference(), end="")
+        return
+    if markdown and (kind != "methods" or as_json):
+        raise DrugtailError("--markdown is for `list methods`, and without --json")
+    from drugtail.listing import list_as_text, listed
+
+    rows, faults = listed(Catalogue(config_dir), kind)
+    if faults and (markdown or as_json):
+        raise DrugtailError("\n".join(faults))
+    if markdown:
+        from drugtail.listing import methods_page
+
+        print(methods_page(rows), end="")
+    elif as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        print(list_as_text(kind, rows), end="")
+    if faults:
+        raise DrugtailError("not listed:\n" + "\n".join(faults))

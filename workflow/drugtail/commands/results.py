@@ -1,0 +1,203 @@
+"""From predictions to tables, figures, page, and beyond."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drugtail.commands.named import CONFIG, find_table, load_plugins, required_plan
+from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
+
+if TYPE_CHECKING:
+    from drugtail.report.plots import Input
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="predictions.parquet of a block.")],
+    metrics: Annotated[Path, typer.Option(help="Parquet file for metrics per run.")],
+    classes: Annotated[Path, typer.Option(help="Parquet file for metrics per run and class.")],
+    block: Annotated[
+        str | None,
+        typer.Option(help="Its folder below results/runs/; it must be what the plan wants."),
+    ] = None,
+) -> None:
+    """Compute every metric of a block from its predictions alone."""
+    from drugtail.evaluation.evaluate import evaluate_block
+
+    if block is not None:
+        from drugtail.benchmark.verify import check_block
+
+        plan = required_plan("--block")
+        check_block(plan, plan.block(block), Path(plan.benchmark.results))
+    evaluate_block(predictions, metrics, classes)
+
+
+def collect(
+    output: Folder,
+    blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+    plugin: PluginFiles = None,
+) -> None:
+    """Put the metrics of many blocks into one table; what is missing is marked.
+
+    Metrics that a plugin registers are computed here, from the predictions of the blocks.
+    Under a plan (DRUGTAIL_PLAN), every block must be what it wants.
+    """
+    from drugtail.benchmark.record import plan_in_force
+    from drugtail.evaluation.collect import collect_blocks
+
+    plan = plan_in_force()
+    settings: dict[Path, str] = {}
+    if plan is not None:
+        from drugtail.benchmark.progress import is_finished
+        from drugtail.benchmark.verify import check_block
+
+        results = Path(plan.benchmark.results)
+        for folder in blocks:
+            planned = plan.block("/".join(folder.parts[-5:]))
+            settings[folder] = planned.settings
+            if is_finished(planned, results):
+                check_block(plan, planned, results)
+    metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
+    collect_blocks(blocks, output, settings, metrics)
+
+
+def tabulate(
+    metrics: Annotated[Path, typer.Option(help="Folder that `drugtail collect` wrote.")],
+    table: Annotated[str, typer.Option(help="Name, or a file config/tables/<name>.yaml.")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+    reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
+        "cross_entropy"
+    ),
+    plugin: PluginFiles = None,
+) -> None:
+    """Write one table as CSV, Markdown and LaTeX."""
+    from drugtail.report.tables import tabulate as run
+
+    load_plugins(plugin)
+    run(metrics, find_table(table), output, reference=reference)
+
+
+def plot(
+    figure: Annotated[str, typer.Argument(help="One of `drugtail list figures`.")],
+    output: Annotated[Path, typer.Option(help="Path without extension.")],
+    splits: Annotated[
+        list[Path] | None, typer.Option(help="Summary of a split; may be repeated.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="runs.parquet")] = None,
+    classes: Annotated[Path | None, typer.Option(help="class_metrics.parquet")] = None,
+    history: Annotated[Path | None, typer.Option(help="class_history.parquet")] = None,
+    embeddings: Annotated[
+        list[Path] | None, typer.Option(help="embeddings.parquet of a block; may be repeated.")
+    ] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Draw one figure as SVG and PNG, from those files that it needs."""
+    from drugtail.report.plot import plot as run
+
+    load_plugins(plugin)
+    given: dict[Input, list[Path]] = {
+        "splits": splits or [],
+        "runs": [runs] if runs else [],
+        "classes": [classes] if classes else [],
+        "history": [history] if history else [],
+        "embeddings": embeddings or [],
+    }
+    run(figure, given, output)
+
+
+def page(
+    runs: Annotated[Path, typer.Option(help="runs.parquet")],
+    title: Annotated[str, typer.Option(help="Heading.")],
+    output: Annotated[Path, typer.Option(help="HTML file.")],
+    note: Annotated[list[str] | None, typer.Option(help="Paragraph; may be repeated.")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="Markdown table; may be repeated.")
+    ] = None,
+    figure: Annotated[list[Path] | None, typer.Option(help="SVG figure; may be repeated.")] = None,
+    dataset: Annotated[
+        list[Path] | None, typer.Option(help="dataset.json; may be repeated.")
+    ] = None,
+    split: Annotated[
+        list[Path] | None, typer.Option(help="Summary of a split; may be repeated.")
+    ] = None,
+    tuning: Annotated[
+        list[Path] | None, typer.Option(help="best.json of a tuning; may be repeated.")
+    ] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Build one self-contained HTML page from tables and figures."""
+    from drugtail.report.page import build_page
+
+    load_plugins(plugin)
+    build_page(
+        title=title,
+        notes=note or [],
+        runs=runs,
+        tables=table or [],
+        figures=figure or [],
+        datasets=dataset or [],
+        splits=split or [],
+        tunings=tuning or [],
+        output=output,
+    )
+
+
+def publish(
+    config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
+    output: Replaced,
+    config_dir: ConfigFolder = CONFIG,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also with blocks missing; the manifest names them.")
+    ] = False,
+) -> None:
+    """Copy tables, figures, metrics and predicted classes of a finished benchmark."""
+    from drugtail.benchmark.plan import Plan
+    from drugtail.benchmark.publish import publish as run
+    from drugtail.config.catalogue import Catalogue, read_benchmark
+
+    plan = Plan(read_benchmark(config), Catalogue(config_dir))
+    run(plan, config, output, partial=partial)
+
+
+def import_(
+    published: Annotated[Path, typer.Argument(help="Folder that `drugtail publish` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the metrics; default: results/imported/FOLDER.")
+    ] = None,
+) -> None:
+    """Read a published benchmark back for `drugtail tabulate`, its files checked."""
+    from drugtail.benchmark.read_back import read_back
+    from drugtail.runtime.names import SHARED
+
+    target = output or SHARED / "imported" / published.resolve().name
+    print(f"{target}: {read_back(published, target)} runs")
+
+
+def track(
+    blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+    benchmark: Annotated[str, typer.Option(help="Name of the parent run.")],
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    uri: Annotated[
+        str | None,
+        typer.Option(envvar="MLFLOW_TRACKING_URI", help="Server; default: SQLite in results."),
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Default: the benchmark's name.")] = None,
+    done: Annotated[Path | None, typer.Option(help="File that records what was imported.")] = None,
+) -> None:
+    """Import finished blocks into MLflow; repeating it changes nothing."""
+    from dataclasses import asdict
+
+    from drugtail.runtime.files import write_json
+    from drugtail.tracking.mlflow import default_uri, track_blocks
+
+    imported = track_blocks(
+        blocks,
+        uri=uri or default_uri(results),
+        experiment=experiment or benchmark,
+        benchmark=benchmark,
+        artifacts=None if uri else results / "mlflow" / "artifacts",
+    )
+    if done is not None:
+        write_json(done, {"uri": uri, **asdict(imported)})

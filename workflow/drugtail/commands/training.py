@@ -1,0 +1,121 @@
+"""Training, tuning, predicting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drugtail.commands.named import find_asked, read_seeds
+from drugtail.commands.options import (
+    BlockOption,
+    Device,
+    EncoderFile,
+    Folder,
+    MethodFile,
+    PluginFiles,
+)
+
+
+def train(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
+    features: Annotated[Path, typer.Option(help="Folder of features.")],
+    seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
+    output: Folder,
+    block: BlockOption = None,
+    method: MethodFile = None,
+    encoder: EncoderFile = None,
+    plugin: PluginFiles = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="method.KEY=VALUE or training.KEY=VALUE; may be repeated."),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the block's own to continue from after an interruption."),
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Time between checkpoints; 0: after every epoch.")
+    ] = 60.0,
+    tuned: Annotated[
+        Path | None, typer.Option(help="best.json of `drugtail tune`, whose changes are made last.")
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train a block: one data set, split, encoder and method, and a run of seeds."""
+    from drugtail.config.search_space import read_tuned, with_settings
+
+    asked = find_asked(block, method, encoder, set_, plugin)
+    recipe, training = asked.recipe, asked.training
+    known = read_seeds(seeds)
+    if tuned is not None:
+        changes = read_tuned(tuned, recipe.name)
+        recipe, training = with_settings(recipe, training, changes, where=tuned)
+    # Takes seconds to import; a wrong setting is refused before.
+    from drugtail.training.block import Block, train_block
+
+    train_block(
+        Block(
+            molecules, split, features, recipe, asked.encoder, training, known,
+            plugins=asked.plugins, tuned=tuned, device=device, threads=threads,
+        ),
+        output,
+        checkpoints=checkpoints,
+        checkpoint_seconds=checkpoint_seconds,
+    )  # fmt: skip
+
+
+def tune(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
+    features: Annotated[Path, typer.Option(help="Folder of features.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials, the default among them.")],
+    output: Folder,
+    block: BlockOption = None,
+    method: MethodFile = None,
+    encoder: EncoderFile = None,
+    plugin: PluginFiles = None,
+    seeds: Annotated[str, typer.Option(help="Block of seeds of each trial.")] = "0-1",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="As for train; a setting of the method is then not tuned."),
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Choose a method's settings on validation molecules; for `drugtail train --tuned`."""
+    from drugtail.config.search_space import check_space
+
+    asked = find_asked(block, method, encoder, set_, plugin)
+    check_space(asked.space, asked.recipe, asked.training, block or str(method))
+    from drugtail.training.block import Block
+    from drugtail.training.tune import tune_block
+
+    tune_block(
+        Block(
+            molecules, split, features, asked.recipe, asked.encoder, asked.training,
+            read_seeds(seeds), plugins=asked.plugins, device=device, threads=threads,
+        ),
+        asked.space,
+        trials,
+        output,
+    )  # fmt: skip
+
+
+def predict(
+    model: Annotated[Path, typer.Option(help="model.pt of a block.")],
+    molecules: Annotated[Path, typer.Option(help="CSV with a column of SMILES.")],
+    output: Annotated[Path, typer.Option(help="CSV to write.")],
+    column: Annotated[str, typer.Option(help="Name of the SMILES column.")] = "smiles",
+    seed: Annotated[
+        int | None, typer.Option(help="One seed's network; default: mean of all.")
+    ] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Classify the molecules of a CSV with a trained network."""
+    from drugtail.predict import predict as run
+
+    run(model, molecules, output, column=column, seed=seed, plugins=plugin or [])
