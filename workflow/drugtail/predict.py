@@ -94,10 +94,10 @@ def predict(
         mean = torch.zeros(len(store), len(names))
         for state in weights.values():
             load_state_of(network, 0, state)
-            said = predict_logits(network, store, everything)
-            mean += said.logits[0].softmax(1) / len(weights)
-            if said.uncertainty is not None:
-                unsure += said.uncertainty[0] / len(weights)
+            found = predict_logits(network, store, everything)
+            mean += found.logits[0].softmax(1) / len(weights)
+            if found.uncertainty is not None:
+                unsure += found.uncertainty[0] / len(weights)
         probabilities[good] = mean.numpy()
     frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1), "smiles": parsed["smiles"]})
     frame["predicted"] = ""

@@ -34,8 +34,8 @@ def clean_results(results: Path, *, delete: bool) -> None:
         newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
         age = (time.time() - newest) / DAY
         total += size
-        said = f"{method_of(folder)}  {_settings_of(folder)}".strip()
-        print(f"{size / 1e6:8.1f} MB  {age:6.1f} days  {said}  {folder}")
+        named = f"{method_of(folder)}  {_settings_of(folder)}".strip()
+        print(f"{size / 1e6:8.1f} MB  {age:6.1f} days  {named}  {folder}")
         if delete:
             shutil.rmtree(folder)
             _remove_empty(folder.parent, results)

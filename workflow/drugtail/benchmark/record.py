@@ -79,12 +79,12 @@ def describe_results(results: Path) -> str:
 
 
 def _described(block: dict[str, Any]) -> str:
-    said = [block["method"]]
+    words = [block["method"]]
     if block["epochs"] is not None:
-        said.append(f"{block['epochs']} epoch{'' if block['epochs'] == 1 else 's'}")
-    said += [f"{key} {value}" for key, value in block.get("changes", {}).items()]
-    said += ["tuned"] * (block["settings"] == TUNED)
-    return ", ".join(said).replace("|", "/")
+        words.append(f"{block['epochs']} epoch{'' if block['epochs'] == 1 else 's'}")
+    words += [f"{key} {value}" for key, value in block.get("changes", {}).items()]
+    words += ["tuned"] * (block["settings"] == TUNED)
+    return ", ".join(words).replace("|", "/")
 
 
 def unnamed_folders(results: Path) -> Iterator[Path]:

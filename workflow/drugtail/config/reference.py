@@ -70,11 +70,11 @@ def _section(model: type[Settings], titles: dict[type[Settings], str]) -> Iterat
     yield ""
     yield " ".join((model.__doc__ or "").split())
     # A name that stands in the heading needs no row.
-    told = () if titles[model] == model.__name__ else (tag_of(model),)
+    tag = () if titles[model] == model.__name__ else (tag_of(model),)
     fields = {
         name: field
         for name, field in model.model_fields.items()
-        if not told or get_args(field.annotation) != told
+        if not tag or get_args(field.annotation) != tag
     }
     if not fields:
         return

@@ -28,7 +28,7 @@ from drugtail.methods.contrastive_losses import (
     subcluster_contrastive,
     supervised_contrastive,
 )
-from drugtail.methods.losses import is_own
+from drugtail.methods.losses import is_true_class
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.registry import Registry
 
@@ -175,7 +175,7 @@ def targeted(settings: Any, batch: ViewBatch) -> Tensor:
     to_targets = _product(flat, batch.targets.to(flat.dtype).T)
     logits = torch.cat([similarity, to_targets], dim=1) / settings.temperature
     every = torch.ones_like(to_targets, dtype=torch.bool)
-    own = is_own(batch.labels.repeat(2), len(batch.targets))
+    own = is_true_class(batch.labels.repeat(2), len(batch.targets))
     positive = _drawn_positives(batch, settings.positives, others)
     compared = torch.cat([others, every], dim=1)
     target = settings.target_weight * own.to(logits.dtype)
@@ -212,7 +212,7 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     prior = (batch.counts / batch.counts.sum()).to(queries.dtype).log()
     similarity = _product(queries, keys.T) / settings.temperature
     logits = torch.cat([centres + prior, similarity], dim=1)
-    own = is_own(labels, len(batch.counts))
+    own = is_true_class(labels, len(batch.counts))
     present = (batch.queue_labels >= 0).expand(len(queries), -1)
     compared = torch.cat([torch.ones_like(own), others, present], dim=1)
     same = (labels[:, None] == key_labels).to(queries.dtype)

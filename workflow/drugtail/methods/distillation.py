@@ -28,5 +28,5 @@ def distillation(logits: Tensor, teacher: Tensor, *, temperature: float, power: 
     """
     teacher = teacher.detach().to(logits.dtype)
     wanted = (teacher * (power / temperature)).log_softmax(dim=1)
-    said = (logits / temperature).log_softmax(dim=1)
-    return temperature**2 * (wanted.exp() * (wanted - said)).sum(dim=1)
+    student = (logits / temperature).log_softmax(dim=1)
+    return temperature**2 * (wanted.exp() * (wanted - student)).sum(dim=1)

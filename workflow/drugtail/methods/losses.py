@@ -103,7 +103,7 @@ def influence_balanced(settings: Any, batch: Outcome) -> Tensor:
     Parameters and result as in `cross_entropy`.
     """
     losses = negative_log_likelihood(batch.logits, batch.labels)
-    own = is_own(batch.labels, batch.logits.shape[1])
+    own = is_true_class(batch.labels, batch.logits.shape[1])
     error = (batch.logits.softmax(dim=1) - own.to(batch.logits.dtype)).abs().sum(dim=1)
     influence = error * batch.features.abs().sum(dim=1)
     factor: Tensor = settings.alpha / (influence + 1e-3)
@@ -178,7 +178,7 @@ def softmax_equalization(settings: Any, batch: Outcome) -> Tensor:
     # Numbers belong to classes by their size: how these are numbered must not matter.
     drawn = batch.draws.uniform(*batch.logits.shape)[:, batch.counts.argsort().argsort()]
     left_out = drawn < settings.probability
-    own = is_own(batch.labels, batch.logits.shape[1])
+    own = is_true_class(batch.labels, batch.logits.shape[1])
     absent = rare & left_out & ~own
     floor = torch.finfo(batch.logits.dtype).min
     return negative_log_likelihood(batch.logits.masked_fill(absent, floor), batch.labels)
@@ -197,7 +197,7 @@ def label_aware_smoothing(settings: Any, batch: Outcome) -> Tensor:
     counts = batch.counts.to(batch.logits.dtype)
     place = (counts - counts.min()) / (counts.max() - counts.min()).clamp(min=1)
     smoothing = settings.tail + (settings.head - settings.tail) * (place * math.pi / 2).sin()
-    own = is_own(batch.labels, len(counts))
+    own = is_true_class(batch.labels, len(counts))
     # Of class y, picked by comparing: see the rules beside this file.
     mine = (smoothing * own).sum(dim=1, keepdim=True)
     target = torch.where(own, 1 - mine, mine / (len(counts) - 1))
@@ -208,11 +208,11 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
     """−log softmax(s)_y of each molecule, [B], from logits [B, C] and labels int64 [B]."""
     # What PyTorch's own function becomes when mapped over seeds has a gradient that is scattered,
     # which takes a GPU a sort to do in order.
-    own = is_own(labels, logits.shape[1])
+    own = is_true_class(labels, logits.shape[1])
     return logits.logsumexp(dim=1) - logits.where(own, 0.0).sum(dim=1)
 
 
-def is_own(labels: Tensor, classes: int) -> Tensor:
+def is_true_class(labels: Tensor, classes: int) -> Tensor:
     """Where each molecule's own class stands, bool [B, C]."""
     return labels[:, None] == torch.arange(classes, device=labels.device)
 
@@ -221,7 +221,7 @@ def with_margins(logits: Tensor, batch: Outcome, margin: float) -> Tensor:
     """Logits [..., B, C] with the margins of `ldam` taken off at the true class."""
     counts = batch.counts.to(logits.dtype)
     relative = (counts / counts.where(counts > 0, torch.inf).min()) ** -0.25
-    own = is_own(batch.labels, len(counts))
+    own = is_true_class(batch.labels, len(counts))
     # A class without training molecules is nobody's own.
     return logits - batch.scale * margin * relative.where(counts > 0, 0.0) * own
 
@@ -261,7 +261,7 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     saves experts at prediction does not change what they learn. Parameters and result as in
     `cross_entropy`.
     """
-    own = is_own(batch.labels, len(batch.counts))
+    own = is_true_class(batch.labels, len(batch.counts))
     adjusted = with_margins(batch.experts, batch, settings.margin)
     losses = -(adjusted.log_softmax(dim=2) * own).sum(dim=2)
     temperature = 1 - settings.spread + settings.spread * len(batch.counts) * batch.prior
@@ -291,7 +291,7 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     Changed for molecules: experts share the whole encoder, as in `diverse_experts`. Parameters and
     result as in `cross_entropy`.
     """
-    own = is_own(batch.labels, len(batch.counts))
+    own = is_true_class(batch.labels, len(batch.counts))
     weight = trust(batch.experts.detach()).weight
     learned = weight > settings.threshold * weight.amax(dim=1, keepdim=True)
     logits = with_margins(batch.experts, batch, settings.margin)

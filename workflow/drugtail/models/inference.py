@@ -25,12 +25,12 @@ def predict(network: Network, store: Store, molecules: Tensor) -> Output:
         Positions, int64 [S, n].
     """
     network.eval()
-    said = [network(store.batch(rows)) for rows in molecules.split(EVALUATION_BATCH, dim=1)]
-    uncertainty = [output.uncertainty for output in said if output.uncertainty is not None]
+    outputs = [network(store.batch(rows)) for rows in molecules.split(EVALUATION_BATCH, dim=1)]
+    uncertainty = [output.uncertainty for output in outputs if output.uncertainty is not None]
     return Output(
-        embedding=torch.cat([output.embedding for output in said], dim=1),
-        features=torch.cat([output.features for output in said], dim=1),
-        experts=torch.cat([output.experts for output in said], dim=2),
-        logits=torch.cat([output.logits.float() for output in said], dim=1),
+        embedding=torch.cat([output.embedding for output in outputs], dim=1),
+        features=torch.cat([output.features for output in outputs], dim=1),
+        experts=torch.cat([output.experts for output in outputs], dim=2),
+        logits=torch.cat([output.logits.float() for output in outputs], dim=1),
         uncertainty=torch.cat(uncertainty, dim=1).float() if uncertainty else None,
     )

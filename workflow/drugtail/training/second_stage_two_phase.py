@@ -27,7 +27,7 @@ from torch import Tensor
 
 from drugtail.features.packed import GraphStore
 from drugtail.methods.grafting import best_fragment, contrast, find_fragments, join, select
-from drugtail.methods.losses import is_own
+from drugtail.methods.losses import is_true_class
 from drugtail.training.pool import Pool
 from drugtail.training.problem import TRAIN
 from drugtail.training.seed_state import SeedState
@@ -59,8 +59,8 @@ def grafted_pools(
     """
     train = state.subsets[TRAIN]
     labels = state.objective.classes.labels.cpu().numpy()
-    said = state.predict(train)
-    features = said.features.cpu().numpy()
+    output = state.predict(train)
+    features = output.features.cpu().numpy()
     activation, counts = atom_activations(state, train)
     size = max(1, round(mean_sizes * len(labels) / state.problem.classes))
     arrays = select(_graphs(state).arrays, train.cpu().numpy())
@@ -189,7 +189,7 @@ def atom_activations(
         embedding = atoms.new_zeros(len(state.seeds), len(rows), atoms.shape[2])
         embedding.index_add_(1, molecule, atoms).requires_grad_()
         logits = state.network.classify(embedding).logits
-        own = is_own(state.labels[rows], logits.shape[2])
+        own = is_true_class(state.labels[rows], logits.shape[2])
         (gradient,) = torch.autograd.grad((logits * own).sum(), embedding)
         pieces.append((atoms * gradient[:, molecule]).sum(dim=2))
     counts = store.atom_counts[molecules]

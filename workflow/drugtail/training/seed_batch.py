@@ -421,21 +421,21 @@ class SeedBatch:
     def line(self) -> str:
         """One line of progress: loss and validation score of each seed still trained."""
         rows = [seed.history[-1] for _, seed in self.active()]
-        told = []
+        parts = []
         if rows:
             scores = [row.get("valid_balanced_accuracy") for row in rows]
-            told.append("loss " + " ".join(f"{row['loss']:.4f}" for row in rows))
+            parts.append("loss " + " ".join(f"{row['loss']:.4f}" for row in rows))
             shown = "valid balanced accuracy " + " ".join(
                 f"{s:.3f}" for s in scores if s is not None
             )
-            told.append("warm-up" if None in scores else shown)
-            told.append(f"{rows[0]['molecules_per_second']:,.0f} molecules/s")
-        told += [
+            parts.append("warm-up" if None in scores else shown)
+            parts.append(f"{rows[0]['molecules_per_second']:,.0f} molecules/s")
+        parts += [
             f"(seed {seed.number} ended in epoch {seed.epochs}: its loss is not a number)"
             for seed in self.seeds
             if seed.diverged
         ]
-        return f"{self.name}: epoch {self.epoch}/{self.training.epochs} {' '.join(told)}"
+        return f"{self.name}: epoch {self.epoch}/{self.training.epochs} {' '.join(parts)}"
 
     def results(self) -> list[SeedResult]:
         """Predict with the chosen weights of every seed."""
@@ -448,15 +448,15 @@ class SeedBatch:
             load_state_of(self.network, index, seed.best_weights)
         change_last_layer(self, [index for index, _ in chosen])
         embeddings, valid = self.embed(self.subsets[TRAIN]), self.embed(self.subsets[VALID])
-        said = {subset: self.predict(self.subsets[subset]) for subset in (VALID, TEST)}
+        outputs = {subset: self.predict(self.subsets[subset]) for subset in (VALID, TEST)}
         for index, seed in chosen:
             if bool(embeddings[index].isfinite().all() and valid[index].isfinite().all()):
                 self._note_chosen(
-                    index, seed, embeddings[index], valid[index], said[VALID].logits[index]
+                    index, seed, embeddings[index], valid[index], outputs[VALID].logits[index]
                 )
             state = state_of(self.network, index)
             found[index].weights = {name: tensor.cpu() for name, tensor in state.items()}
-            for subset, output in said.items():
+            for subset, output in outputs.items():
                 found[index].logits[subset] = output.logits[index].cpu().numpy()
                 if output.uncertainty is not None:
                     found[index].uncertainty[subset] = output.uncertainty[index].cpu().numpy()
