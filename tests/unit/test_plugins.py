@@ -237,9 +237,9 @@ FAULTS = {
     "nothing": (HEAD, r'registers nothing; decorate a function, .* with @LOSSES\.reg'),
     "taken": (
         CODE.replace('"tilted"', '"focal"'),
-        "line 8: ValueError: loss 'focal' is registered twice; choose another name",
+        "line 8: ValueError: loss 'focal' is registered already, by the package; choose",
     ),
-    "taken by experts": (CODE.replace('"tilted"', '"diverse_experts"'), "registered twice"),
+    "taken by experts": (CODE.replace('"tilted"', '"diverse_experts"'), "registered already"),
     "no settings": (
         CODE.replace(", Tilted)", ")"),
         r"loss 'tilted': is registered without settings; .*register\(\"tilted\", <its settings",
@@ -259,7 +259,7 @@ FAULTS = {
         "from __future__ import annotations\n" + CODE.replace("tilt: float", "tilt: flaot"),
         "settings class Tilted: .*flaot",
     ),
-    "taken split": (CUT.replace('"odd"', '"scaffold"'), "strategy 'scaffold' is registered twice"),
+    "taken split": (CUT.replace('"odd"', '"scaffold"'), "'scaffold' is registered already"),
     "name of a split": (CUT.replace('"odd"', '"odd-0"'), "'odd-0': use letters, digits and _"),
     "no cut": (CUT.replace("def cut", "def cuts"), "derived from .*Strategy that has cut"),
     "no strategy": (CUT.replace("(Strategy)", ""), "'odd': register a class derived from"),

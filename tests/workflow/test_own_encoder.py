@@ -118,8 +118,60 @@ def test_an_encoder_that_does_not_fit_is_refused_with_the_reason(
     assert "gine has none" in said
     project.edit("my/encoders.yaml", "plugins: [my/gine.py]\n", "")
     said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
-    assert "encoders: 'gine' is unknown" in said
+    assert "encoders: gine: there is no encoder 'gine'" in said
+    assert "one of your own needs its file in `plugins`" in said
     assert "Traceback" not in said
+
+
+def test_a_typo_is_answered_with_what_the_file_adds_too(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    project.edit("my/encoders.yaml", "  - gine\n", "  - gien\n")
+    said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
+    assert "there is no encoder 'gien' (did you mean gine?)" in said
+
+
+def test_a_model_says_that_its_encoder_has_changed_and_where_a_copy_lies(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    (model,) = (project.folder / "results/runs").glob("*/*/gine/cross_entropy-*/*/model.pt")
+    (project.folder / "asked.csv").write_text("smiles\nCCO\nCCN\n")
+    project.edit("my/gine.py", "sees bonds", "sees every bond")
+    words = ("predict", "--model", str(model), "--molecules", "asked.csv", "--output", "said.csv")
+    refused = project.run("drugtail", *words, "--plugin", "my/gine.py", check=False)
+    assert refused.returncode == 1
+    assert "my/gine.py has changed since it was trained" in refused.stdout
+    copy = model.parent / "plugins/gine.py"
+    assert f"--plugin {copy}" in refused.stdout
+    project.run("drugtail", *words, "--plugin", str(copy))
+    assert len(pd.read_csv(project.folder / "said.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("data.x)", "data.xx)", "encoder 'gine': my/gine.py: line 4"),
+        ("self.width = settings.width", "self.wide = settings.width", "does not say how wide"),
+        ("size=data.num_graphs", "size=3", "(my/gine.py): gives embeddings of shape [3, 64] for"),
+        ("GINEConv(inner, ", "GINEConv(iner, ", "encoder 'gine': my/gine.py: line 3"),
+    ],
+)
+def test_an_encoder_that_fails_ends_its_job_with_the_line(
+    encoders: tuple[Project, str], tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    project.edit("my/gine.py", old, new)
+    project.edit("my/encoders.yaml", "encoders:\n  - gcn\n  - morgan_mlp\n", "encoders:\n")
+    words = ("snakemake", "train", "--cores", "2", "--configfile", "my/encoders.yaml")
+    done = project.run(*words, check=False)
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_features_of_ones_own_are_what_the_file_says(features: tuple[Project, str]) -> None:
@@ -137,6 +189,33 @@ def test_features_of_ones_own_are_what_the_file_says(features: tuple[Project, st
     }  # fmt: skip
 
 
+def test_a_forest_reads_fingerprints_whatever_the_networks_read_and_check_says_so(
+    features: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(features[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    text = (project.folder / "my/features.yaml").read_text()
+    (project.folder / "my/other.yaml").write_text(
+        text[: text.index("encoders:")] + "encoders: [gcn]\n" + text[text.index("methods:") :]
+    )
+    said = project.run("drugtail", "check", "my/other.yaml").stdout
+    assert "random_forest: no network" in said
+    assert "it reads morgan (encoder morgan)" in said
+    assert "my/descriptors.py: the benchmark names nothing of it" in said
+
+
+def test_counts_are_not_taken_for_bits(features: tuple[Project, str], tmp_path: Path) -> None:
+    shutil.copytree(features[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    path = project.folder / "my/descriptors.py"
+    text = path.read_text().replace("VectorFeaturizer", "FingerprintFeaturizer")
+    path.write_text(text.replace("def vectors", "def fingerprints"))
+    words = ("snakemake", "data", "--cores", "2", "--configfile", "my/features.yaml")
+    said = project.run(*words, check=False).stdout
+    assert "featurizer 'descriptors': gives " in said
+    assert "a bit is 0 or 1. Derive from VectorFeaturizer to keep counts" in said
+
+
 def test_numbers_that_are_not_finite_end_with_molecule_and_column(
     features: tuple[Project, str], tmp_path: Path
 ) -> None:
@@ -145,5 +224,5 @@ def test_numbers_that_are_not_finite_end_with_molecule_and_column(
     project.edit("my/descriptors.py", "[one(molecule) for one in read]", "[float('nan')] * 8")
     words = ("snakemake", "data", "--cores", "2", "--configfile", "my/features.yaml")
     said = project.run(*words, check=False).stdout
-    assert "featurizer Descriptors: gives nan in column 0 for " in said
+    assert "featurizer 'descriptors': gives nan in column 0 for " in said
     assert "Traceback" not in said

@@ -124,11 +124,34 @@ def test_a_change_makes_what_it_made_again_and_trains_nothing(
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("my/top2.py", "np.argsort", "np.argsrt", "metric 'top2_accuracy': AttributeError"),
+        (
+            "my/top2.py",
+            "np.argsort",
+            "np.argsrt",
+            "metric 'top2_accuracy': my/top2.py: line 11: AttributeErr",
+        ),
         ("my/sign_test.py", "return float", "return 7 + float", "; a p value lies between 0 and 1"),
-        ("my/head_tail.py", "return figure", "return axis", "figure 'head_tail': gives Axes; ret"),
+        (
+            "my/head_tail.py",
+            "return figure",
+            "return axis",
+            "figure 'head_tail' (my/head_tail.py): gives Axes; ret",
+        ),
         ("my/head_tail.py", ', ("runs",)', "", "TypeError"),
-        ("my/mean_rank.py", "    return Contents(", "    return tuple(", "TypeError"),
+        (
+            "my/head_tail.py",
+            '("runs",)',
+            '("runz",)',
+            "inputs: 'runz' is unknown (did you mean run",
+        ),
+        ("my/head_tail.py", "rows[f", "rows.loc[f", "figure 'head_tail': my/head_tail.py: line 1"),
+        (
+            "my/mean_rank.py",
+            "    return Contents(",
+            "    return tuple(",
+            "kind 'mean_rank': my/mean_r",
+        ),
+        ("my/ranks.yaml", "top2_accuracy_tail", "top2_acuracy_tail", "(did you mean top2_accuracy"),
         ("my/report.yaml", "my/head_tail.py]", "my/top2.py]", "'my/top2.py' is named twice"),
         ("my/report.yaml", ", my/head_tail.py]", "]", "there is no figure 'head_tail'"),
         ("my/report.yaml", "my/sign_test.py, ", "", "table signs: test: there is no statistical"),
@@ -142,6 +165,7 @@ def test_what_is_wrong_ends_with_the_reason(
     done = changeable.run("snakemake", "page", *WORDS, check=False)
     assert done.returncode != 0
     assert says in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_file_of_which_nothing_is_named_is_said_to_be_unused(changeable: Project) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from drugtail import plugins
-from drugtail.config.base import meant
+from drugtail.config.base import meant, validated
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import KINDS as KINDS_OF_ENCODERS
 from drugtail.config.recipe import Family, Recipe, Reference
 from drugtail.report.plots import plot_of
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.registry import first_line
 
 COMMAND = "drugtail list methods --markdown > config/methods/README.md"
@@ -101,7 +101,16 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
             faults.append(str(error))
     if kind == "methods":
         return methods(read), faults
+    if kind == "encoders":
+        read += _of_plugins()
     return [_row(kind, one) for one in read], faults
+
+
+def _of_plugins() -> list[Any]:
+    """Encoders that plugins register, with their default settings: a benchmark may name them."""
+    registry = plugins.registry(plugins.ENCODERS)
+    names = [name for name in registry.names() if not registry.is_packaged(name)]
+    return [validated(registry.settings(n), {"name": n, "kind": n}, n) for n in names]
 
 
 def registered(kind: str) -> list[dict[str, Any]]:
@@ -117,9 +126,9 @@ def registered(kind: str) -> list[dict[str, Any]]:
         {
             **({"key": REGISTERED[kind]} if kind.startswith("components.") else {}),
             "name": name,
-            "idea": first_line(registry[name]),
+            "idea": plot_of(name).caption if kind == "figures" else first_line(registry[name]),
             **_declared(kind, registry[name], name),
-            "from": "" if registry.is_packaged(name) else "plugin",
+            "from": "" if registry.is_packaged(name) else file_of(registry[name]),
         }
         for name in registry.names()
     ]
@@ -160,7 +169,7 @@ def _row(kind: str, one: Any) -> dict[str, Any]:
         return {key: getattr(one, key) for key in ("name", "title", "task", "licence", "synthetic")}
     if kind == "tables":
         return {"name": one.name, "title": one.title}
-    settings = json.dumps(one.model_dump(exclude={"name", "kind", "featurizer"}))
+    settings = one.model_dump(exclude={"name", "kind", "featurizer"})
     return {"name": one.name, "kind": one.kind, "reads": one.featurizer, "settings": settings}
 
 
@@ -176,6 +185,8 @@ def _shown(key: str, value: Any) -> str:
         return f"drawn from {shown}"
     if key in ("batched", "groups"):
         return SAID[key][value]
+    if key == "settings":
+        return json.dumps(value)
     if isinstance(value, dict):
         link = f", {value['link']}" if value["link"] else ""
         return f"{value['authors']}, {value['venue']} {value['year']}{link}"

@@ -24,7 +24,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, create_model
 
-from drugtail.config.base import Settings, settings_in
+from drugtail.config.base import Settings, meant, settings_in
 from drugtail.config.components.contrastive import ContrastiveSettings
 from drugtail.config.components.posthoc import PosthocSettings
 from drugtail.config.components.second_stage import SecondStageSettings
@@ -367,6 +367,13 @@ def _check_function(path: Path, registry: Registry[Any], name: str, *, declares:
             f"{component}: is registered without caption and inputs; write "
             f'@FIGURES.register("{name}", Plot(caption="…", inputs=("classes",)))'
         )
+    if declares:
+        for kind in registry.settings(name).inputs:
+            if kind not in plots.INPUTS:
+                raise DrugtailError(
+                    f"{component}: inputs: {kind!r} is unknown{meant(kind, [*plots.INPUTS])}; "
+                    f"there are {', '.join(plots.INPUTS)}"
+                )
 
 
 def _forget(registries: Mapping[str, Registry[Any]], names: Mapping[str, tuple[str, ...]]) -> None:

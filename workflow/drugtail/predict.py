@@ -115,14 +115,9 @@ def _rebuilt(
 ) -> tuple[Network, Store]:
     """Return the network without its weights, and the features that it reads of some molecules."""
     kinds = encoder_kinds(plugins)
-    given = {file_digest(path) for path in plugins}
     settings = saved["encoder"]
-    if settings["kind"] not in KINDS and not given >= {*saved["plugins"].values()}:
-        known = ", ".join(f"{path} (SHA-256 {sha[:16]}…)" for path, sha in saved["plugins"].items())
-        raise DrugtailError(
-            f"{model}: its encoder is not the package's; name the file it was trained with, "
-            f"unchanged: --plugin {known}"
-        )
+    if settings["kind"] not in KINDS:
+        _check_plugins(saved["plugins"], model, plugins)
     encoder = validated_encoder(settings, model, kinds)
     assert isinstance(encoder, EncoderSettings)
     if encoder.featurizer not in FEATURIZERS.names():
@@ -137,3 +132,23 @@ def _rebuilt(
         encoder, store.shape, len(saved["class_names"]), [0], head.last_layer, head.experts
     )
     return network, store
+
+
+def _check_plugins(wanted: dict[str, str], model: Path, plugins: Sequence[Path]) -> None:
+    """Refuse to rebuild a network with other files than it was trained with."""
+    given = {file_digest(path): path for path in plugins}
+    for name, digest in wanted.items():
+        if digest in given:
+            continue
+        kept = model.parent / "plugins" / Path(name).name
+        copy = f", or its copy: --plugin {kept}" if kept.is_file() else ""
+        changed = [sha for sha, path in given.items() if path.name == Path(name).name]
+        if changed:
+            raise DrugtailError(
+                f"{model}: {name} has changed since it was trained (SHA-256 {changed[0][:16]}…, "
+                f"was {digest[:16]}…); name the file as it was{copy}"
+            )
+        raise DrugtailError(
+            f"{model}: its encoder is not the package's; name the file it was trained with: "
+            f"--plugin {name}{copy}"
+        )

@@ -1,6 +1,10 @@
 # From metrics to tables, figures and the page.
 
 
+# A table is made by what these axes have; of metrics it asks which way is better.
+TABLE_AXES = (plugins.TABLE_KINDS, plugins.TESTS, plugins.METRICS)
+
+
 def get_plot_files(figure):
     """The files that a figure is drawn from, by kind of input."""
     found = {
@@ -58,10 +62,10 @@ rule tabulate_results:
         stem=subpath(output.csv, strip_suffix=".csv"),
         reference=BENCHMARK.reference,
         settings=lambda w: PLAN.tables[w.table].model_dump_json(),
-        plugins=get_plugin_options(plugins.TABLE_KINDS, plugins.TESTS),
+        plugins=get_plugin_options(*TABLE_AXES),
         code=[
             get_code("drugtail.report.tables"),
-            *get_plugin_digests(plugins.TABLE_KINDS, plugins.TESTS),
+            *get_plugin_digests(*TABLE_AXES),
         ],
     message:
         "Writing the table {wildcards.table}"

@@ -326,7 +326,7 @@ def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
         (lambda subsets: np.where(np.arange(39) == 4, np.nan, subsets), "molecule 4 into nan"),
         (lambda subsets: np.where(subsets == "valid", "train", subsets), "leaves valid empty"),
         (lambda subsets: np.where(subsets == "test", "unused", subsets), "leaves test empty"),
-        (lambda subsets: subsets["no"], r"split.py: line \d+: IndexError: .*; mend the strategy"),
+        (lambda subsets: subsets["no"], r"split.py: line \d+: IndexError: .*; mend the file"),
     ],
 )
 def test_what_is_no_cut_of_the_molecules_is_refused(

@@ -124,6 +124,20 @@ def test_a_method_on_two_encoders_is_compared_within_each() -> None:
     assert found.loc["plain", "difference"] == pytest.approx(0.052 - 0.1)
 
 
+def test_a_smaller_error_wins() -> None:
+    rows = [
+        {"dataset": "a", "split": "s", "encoder": "e", "method": method, "seed": seed,
+         "test_calibration_error_tail": value + seed / 100, "test_accuracy": value}
+        for method, value in (("good", 0.1), ("bad", 0.3))
+        for seed in range(5)
+    ]  # fmt: skip
+    columns = ["test_calibration_error_tail", "test_accuracy"]
+    found = compare_methods(pd.DataFrame(rows), "good", columns).set_index("metric")
+    assert found.loc[columns[0], ["wins", "losses"]].tolist() == [5, 0]
+    assert found.loc[columns[1], ["wins", "losses"]].tolist() == [0, 5]
+    assert (found["difference"] < 0).all()
+
+
 def test_a_run_without_partner_is_no_pair() -> None:
     runs = paired_runs()
     short = runs[~((runs["method"] == "plain") & (runs["seed"] == 0))]

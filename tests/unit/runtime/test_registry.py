@@ -41,7 +41,7 @@ def test_registry_finds_by_name_and_says_what_there_is_otherwise() -> None:
 def test_a_name_cannot_be_registered_twice() -> None:
     registry: Registry = Registry("loss")
     registry.register("a")(lambda: 1)
-    with pytest.raises(ValueError, match="loss 'a' is registered twice"):
+    with pytest.raises(ValueError, match="loss 'a' is registered already"):
         registry.register("a")(lambda: 2)
     assert registry["a"]() == 1
 
@@ -57,5 +57,5 @@ def test_a_registry_of_a_package_imports_what_is_asked_for_alone() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines() == [
         "['official', 'random', 'scaffold', 'standard'] set() Random {'random'}",
-        "split strategy 'scaffold' is registered twice; choose another name",
+        "split strategy 'scaffold' is registered already, by the package; choose another name",
     ]

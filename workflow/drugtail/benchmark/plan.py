@@ -11,14 +11,14 @@ from typing import Any
 
 from drugtail.benchmark.additions import Additions
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
-from drugtail.config.base import validated
+from drugtail.config.base import meant, validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of, parse_split
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import Encoder, Form, misfit
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
-from drugtail.config.table import KINDS
+from drugtail.config.table import GROUP_SUFFIXES, KINDS, METRIC_NAMES, OF_A_RUN, Table
 from drugtail.config.training import Training
 from drugtail.plugins import (
     ENCODERS,
@@ -226,6 +226,7 @@ class Plan:
                 self.additions.find(FIGURES, figure, f"benchmark {benchmark.name}: figures")
         for table in self.tables.values():
             where = f"benchmark {benchmark.name}: table {table.name}"
+            self._check_metrics(table, where)
             if table.kind not in KINDS:
                 self.additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
             if "test" in table.model_fields_set:
@@ -234,6 +235,17 @@ class Plan:
                 raise DrugtailError(
                     f"benchmark {benchmark.name}: table {table.name}: compares {table.method!r}, "
                     f"which is not among the methods ({methods}); add it or leave the table out"
+                )
+
+    def _check_metrics(self, table: Table, where: str) -> None:
+        own = [f"{name}{group}" for name in self.own_metrics for group in ("", *GROUP_SUFFIXES)]
+        known = [*METRIC_NAMES, *own, *OF_A_RUN]
+        for column in table.columns:
+            if column.metric not in known:
+                raise DrugtailError(
+                    f"{where}: columns: metric {column.metric!r} is unknown"
+                    f"{meant(column.metric, known)}; `drugtail list metrics` shows all, and "
+                    f"{', '.join(OF_A_RUN)} stand for themselves"
                 )
 
     def _check_method(self, name: str) -> None:
@@ -289,6 +301,19 @@ class Plan:
             for path, plugin in self.additions.plugins.items()
             if not any(used[axis] & set(plugin.names.get(axis, ())) for axis in used)
         ]
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the benchmark might not expect, a sentence each."""
+        remarks = [f"plugins: {path}: the benchmark names nothing of it"
+                   for path in self.unused_plugins()]  # fmt: skip
+        named = {choice.name for choice in self.benchmark.encoders}
+        classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
+        for encoder in self.encoders.keys() - named:
+            remarks.append(
+                f"{', '.join(classical)}: no network, so none of `encoders` is for it; it reads "
+                f"{self.encoders[encoder].featurizer} (encoder {encoder})"
+            )
+        return remarks
 
     def plugins_of(self, *axes: str) -> list[Path]:
         """Return the benchmark's plugins that register something on one of some axes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from drugtail.config.base import merged, validated
+from drugtail.config.base import meant, merged, validated
 from drugtail.config.benchmark import EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import (
     Catalogue,
@@ -70,6 +70,12 @@ class FromCatalogue:
             # One of a plugin's needs no file: all its settings have defaults, or are given here.
             given = {**choice.settings, "name": choice.name, "kind": name}
             return validated(kinds[name], given, where)
+        if not name.endswith(".yaml") and name not in self.catalogue.names("encoders"):
+            known = [*self.catalogue.names("encoders"), *own]
+            raise DrugtailError(
+                f"{where}: there is no encoder {name!r}{meant(name, known)}; there are "
+                f"{', '.join(known)}; one of your own needs its file in `plugins`, or a YAML file"
+            )
         path = self._path("encoders", name)
         encoder = read_encoder(path, kinds)
         renamed = {"name": choice.name} if encoder.name != choice.name else {}

@@ -73,9 +73,10 @@ def check(
             plan = Plan(read_benchmark(path), Catalogue(config_dir))
             tunings = sum(1 for _ in plan.tunings())
             first = f"{tunings} tuning and " if tunings else ""
-            print(f"{path}: good, {first}{sum(1 for _ in plan.blocks())} training jobs")
-            for unused in plan.unused_plugins():
-                print(f"{path}: plugins: {unused}: the benchmark names nothing of it")
+            jobs = sum(1 for _ in plan.blocks())
+            print(f"{path}: good, {first}{jobs} training job{'' if jobs == 1 else 's'}")
+            for remark in plan.remarks():
+                print(f"{path}: {remark}")
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")
@@ -120,6 +121,8 @@ def list_(
 
     load_plugins(plugin)
 
+    if kind == "reference" and (as_json or plugin):
+        raise DrugtailError("`list reference` is of the package, as Markdown; leave the rest out")
     if kind == "reference":
         from drugtail.config.reference import settings_reference
 

@@ -8,6 +8,19 @@ from pydantic import Field, model_validator
 
 from drugtail.config.base import NAME, Settings
 
+# Names of the package's metrics, which a workflow knows without importing them; those with a form
+# for head, middle and tail, and those without.
+OF_GROUPS = (
+    "accuracy", "auprc", "auroc", "balanced_accuracy", "balanced_f1", "calibration_error",
+    "geometric_mean", "harmonic_mean", "macro_f1", "worst_class_recall",
+)  # fmt: skip
+GROUP_SUFFIXES = ("_head", "_middle", "_tail")
+METRIC_NAMES = (
+    *OF_GROUPS, "cohen_kappa", "mcc",
+    *(f"{name}{suffix}" for suffix in GROUP_SUFFIXES for name in OF_GROUPS),
+)  # fmt: skip
+# Columns that say something of a run's training.
+OF_A_RUN = ("seconds", "epochs", "best_epoch")
 # Kinds of the package; those of plugins check their columns themselves.
 KINDS = ("metrics", "comparison", "identifiability")
 

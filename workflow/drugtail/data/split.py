@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from drugtail.data.groups import class_groups
 from drugtail.data.split_digest import split_digest
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.digest import file_digest
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
 from drugtail.runtime.seeds import derive_seed
 
@@ -95,12 +94,7 @@ def _cut(cutter: Strategy, frame: pd.DataFrame, rng: np.random.Generator, where:
     except DrugtailError:
         raise
     except Exception as error:
-        file = type(cutter).cut.__code__.co_filename
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        line = f" line {lines[-1]}:" if lines else ""
-        raise DrugtailError(
-            f"{where}: {file}:{line} {type(error).__name__}: {error}; mend the strategy"
-        ) from error
+        raise DrugtailError(f"{where}: {fault_in(type(cutter), error)}") from error
 
 
 def _check_classes(labels: np.ndarray, dataset: dict[str, Any], molecules: Path) -> None:

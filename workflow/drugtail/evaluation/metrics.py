@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import cohen_kappa_score, confusion_matrix, matthews_corrcoef
 
 from drugtail.data.groups import GROUPS
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.registry import Registry
 
 BINS = 15
@@ -40,9 +40,18 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric besides its function; groups: also of head, middle and tail."""
+    """What is known of a metric besides its function.
+
+    Attributes
+    ----------
+    groups : bool
+        Whether there is one of head, middle and tail, too.
+    smaller_is_better : bool
+        Whether a smaller value is the better one; comparisons count wins by it.
+    """
 
     groups: bool = True
+    smaller_is_better: bool = False
 
 
 # A function of one run's predictions; it is not called without molecules. The first line of its
@@ -201,7 +210,7 @@ def _value(name: str, part: Evaluated) -> float:
     except Exception as error:
         if METRICS.is_packaged(name):
             raise
-        raise DrugtailError(f"metric {name!r}: {type(error).__name__}: {error}") from error
+        raise DrugtailError(f"metric {name!r}: {fault_in(METRICS[name], error)}") from error
 
 
 def packaged_metrics() -> list[str]:
@@ -214,6 +223,16 @@ def in_groups(name: str) -> bool:
     declared: Any = METRICS.settings(name) or Metric()
     groups: bool = declared.groups
     return groups
+
+
+def smaller_is_better(column: str) -> bool:
+    """Whether a smaller value is the better one, of a column such as test_accuracy_tail."""
+    name = column.removeprefix("valid_").removeprefix("test_")
+    for group in GROUPS:
+        name = name.removesuffix(f"_{group}")
+    declared: Any = METRICS.settings(name) or Metric()
+    smaller: bool = declared.smaller_is_better
+    return smaller
 
 
 def metric_names(names: Sequence[str] | None = None) -> list[str]:
@@ -295,7 +314,7 @@ def _accuracy(part: Evaluated) -> float:
     return _nanmean((part.labels == part.predicted).astype(float))
 
 
-@METRICS.register("calibration_error")
+@METRICS.register("calibration_error", Metric(smaller_is_better=True))
 def _calibration_error(part: Evaluated) -> float:
     """Expected calibration error over 15 bins (Guo et al., ICML 2017)."""
     return calibration_error(part.labels, part.predicted, part.probabilities.max(1))

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from drugtail.runtime.errors import DrugtailError
+from drugtail.evaluation.metrics import smaller_is_better
+from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.registry import Registry
 
 RESAMPLES = 10_000
@@ -54,8 +55,8 @@ def compare_methods(
     pandas.DataFrame
         One row per other method and metric: ``against``, ``metric``, ``pairs``, ``difference``
         (mean), ``low`` and ``high`` (its 95 % interval, see `mean_interval`; data sets and splits
-        are the strata), ``wins``, ``losses``, ``p``, ``p_holm`` and, per data set,
-        ``on_{dataset}`` (mean difference there).
+        are the strata), ``wins`` and ``losses`` (pairs in which it is better or
+        worse), ``p``, ``p_holm`` and, per data set, ``on_{dataset}`` (mean difference there).
     """
     several = runs.duplicated([*PAIR, "method"]).any()
     pair = [*PAIR, "encoder"] if several else PAIR
@@ -75,6 +76,7 @@ def compare_methods(
             values = found.to_numpy(dtype=float)
             strata = [part.to_numpy(dtype=float) for _, part in found.groupby(level=pair[:2])]
             low, high = mean_interval(strata)
+            better = -values if smaller_is_better(column) else values
             by_dataset = found.groupby(level="dataset").mean()
             rows.append(
                 {
@@ -84,8 +86,8 @@ def compare_methods(
                     "difference": values.mean() if len(values) else np.nan,
                     "low": low,
                     "high": high,
-                    "wins": int((values > 0).sum()),
-                    "losses": int((values < 0).sum()),
+                    "wins": int((better > 0).sum()),
+                    "losses": int((better < 0).sum()),
                     "p": p_value(test, found),
                 }
                 | {f"on_{name}": by_dataset.get(name, np.nan) for name in datasets}
@@ -112,9 +114,11 @@ def p_value(test: str, differences: pd.Series) -> float:
     except Exception as error:
         if TESTS.is_packaged(test):
             raise
-        raise DrugtailError(f"test {test!r}: {type(error).__name__}: {error}") from error
+        raise DrugtailError(f"test {test!r}: {fault_in(TESTS[test], error)}") from error
     if not 0 <= p <= 1 and not np.isnan(p):
-        raise DrugtailError(f"test {test!r}: gives {p}; a p value lies between 0 and 1")
+        raise DrugtailError(
+            f"test {test!r} ({file_of(TESTS[test])}): gives {p}; a p value lies between 0 and 1"
+        )
     return p
 
 

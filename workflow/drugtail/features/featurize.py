@@ -51,6 +51,7 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
             f"{', '.join(FEATURIZERS.names())}; one of your own needs its file: --plugin"
         )
     one = FEATURIZERS[featurizer]()
+    one.name = featurizer
     pieces = (
         piece["smiles"].tolist() for piece in read_parquet_pieces(molecules, ["smiles"], CHUNK)
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Featurizer(ABC):
     """
 
     form: ClassVar[Form]
+    # The name that it is registered under, for messages.
+    name: str = ""
 
     @abstractmethod
     def arrays(self, smiles: Sequence[str]) -> Arrays:
@@ -50,7 +52,7 @@ class FingerprintFeaturizer(Featurizer):
 
     @abstractmethod
     def fingerprints(self, molecules: Iterator[Any]) -> NDArray[Any]:
-        """Return the fingerprints, [n, F]: anything but 0 is a bit that is set.
+        """Return the fingerprints, [n, F]: 1 or True is a bit that is set, 0 or False one not.
 
         Parameters
         ----------
@@ -59,9 +61,23 @@ class FingerprintFeaturizer(Featurizer):
         """
 
     def arrays(self, smiles: Sequence[str]) -> Arrays:
-        """See `Featurizer.arrays`; F is filled up to a multiple of 8 with bits never set."""
-        found = _rows(self.fingerprints(_molecules(smiles)), smiles, type(self).__name__)
-        return {"bits": np.packbits(found != 0, axis=1)}
+        """See `Featurizer.arrays`; F is filled up to a multiple of 8 with bits never set.
+
+        Raises
+        ------
+        DrugtailError
+            If a value is neither 0 nor 1; the message names the molecule and the column.
+        """
+        found = _rows(self, self.fingerprints, smiles)
+        other = np.argwhere((found != 0) & (found != 1))
+        if len(other):
+            row, column = other[0]
+            raise DrugtailError(
+                f"featurizer {self.name!r}: gives {found[row, column]} in column {column} for "
+                f"{smiles[row]}; a bit is 0 or 1. Derive from VectorFeaturizer to keep counts, or "
+                "say which of them set the bit"
+            )
+        return {"bits": np.packbits(found.astype(bool), axis=1)}
 
 
 class VectorFeaturizer(Featurizer):
@@ -87,13 +103,12 @@ class VectorFeaturizer(Featurizer):
         DrugtailError
             If a number is not finite; the message names the molecule and the column.
         """
-        name = type(self).__name__
-        found = _rows(self.vectors(_molecules(smiles)), smiles, name).astype(np.float32)
+        found = _rows(self, self.vectors, smiles).astype(np.float32)
         wrong = np.argwhere(~np.isfinite(found))
         if len(wrong):
             row, column = wrong[0]
             raise DrugtailError(
-                f"featurizer {name}: gives {found[row, column]} in column {column} for "
+                f"featurizer {self.name!r}: gives {found[row, column]} in column {column} for "
                 f"{smiles[row]}; replace or leave out what is not finite"
             )
         return {"values": found}
@@ -106,12 +121,22 @@ def _molecules(smiles: Sequence[str]) -> Iterator[Any]:
     return parse_smiles(smiles)
 
 
-def _rows(found: Any, smiles: Sequence[str], name: str) -> NDArray[Any]:
-    table = np.asarray(found)
-    if table.ndim != 2 or len(table) != len(smiles):
+def _rows(
+    featurizer: Featurizer, compute: Callable[[Iterator[Any]], Any], smiles: Sequence[str]
+) -> NDArray[Any]:
+    """Table of numbers of some molecules; what goes wrong in a user's file is one line."""
+    named = f"featurizer {featurizer.name!r}"
+    try:
+        table = np.asarray(compute(_molecules(smiles)))
+    except DrugtailError:
+        raise
+    except Exception as error:
+        raise DrugtailError(f"{named}: {fault_in(type(featurizer), error)}") from error
+    if table.ndim != 2 or len(table) != len(smiles) or table.dtype.kind not in "biuf":
         raise DrugtailError(
-            f"featurizer {name}: gives an array of shape {list(table.shape)} for {len(smiles)} "
-            f"molecules; it must be [{len(smiles)}, number of features]"
+            f"{named} ({file_of(type(featurizer))}): gives an array of shape {list(table.shape)} "
+            f"and type {table.dtype} for {len(smiles)} molecules (they come about 1,000 at a "
+            f"time); it must be numbers [{len(smiles)}, number of features]"
         )
     return table
 

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from drugtail.config.encoder import EncoderSettings
 from drugtail.features.batch import Batch, InputShape
 from drugtail.models.stacked import stack
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.registry import Registry
 
 # Makes the module of one seed from its settings and what it gets. A module says the ``width`` D of
@@ -32,16 +32,19 @@ def make_encoder(settings: EncoderSettings, shape: InputShape) -> nn.Module:
     DrugtailError
         If it is no module, or does not say its width.
     """
-    module = ENCODERS[settings.kind](settings, shape)
+    make = ENCODERS[settings.kind]
+    try:
+        module = make(settings, shape)
+    except Exception as error:
+        if ENCODERS.is_packaged(settings.kind):
+            raise
+        raise DrugtailError(f"encoder {settings.kind!r}: {fault_in(make, error)}") from error
+    where = f"encoder {settings.kind!r} ({file_of(make)})"
     if not isinstance(module, nn.Module):
-        raise DrugtailError(
-            f"encoder {settings.kind!r}: gives {type(module).__name__}; it must be a "
-            "torch.nn.Module"
-        )
+        raise DrugtailError(f"{where}: gives {type(module).__name__}; it must be a torch.nn.Module")
     if not isinstance(getattr(module, "width", None), int):
         raise DrugtailError(
-            f"encoder {settings.kind!r}: does not say how wide its embeddings are; set self.width, "
-            "an int"
+            f"{where}: does not say how wide its embeddings are; set self.width, an int"
         )
     return module
 
@@ -71,6 +74,7 @@ class SeedBySeed(nn.Module):
         # Not as a submodule: its parameters only say names and shapes.
         self.__dict__["module"] = modules[0]
         self.kind, self.seeds = kind, len(modules)
+        self._file = file_of(type(modules[0]))
         self.width: int = modules[0].width  # type: ignore[assignment]
         self._names: dict[str, str] = {}
         for name, _ in modules[0].named_parameters():
@@ -106,8 +110,9 @@ class SeedBySeed(nn.Module):
         for embedding in found:
             if list(embedding.shape) != wanted:
                 raise DrugtailError(
-                    f"encoder {self.kind!r}: gives embeddings of shape {list(embedding.shape)} for "
-                    f"{batch.molecules} molecules; it must give {wanted}"
+                    f"encoder {self.kind!r} ({self._file}): gives embeddings of shape "
+                    f"{list(embedding.shape)} for {batch.molecules} molecules; it must give "
+                    f"{wanted}"
                 )
         return torch.stack(found)
 
@@ -125,8 +130,18 @@ class SeedBySeed(nn.Module):
             with torch.random.fork_rng(enabled=keys is not None):
                 if keys is not None:
                     torch.manual_seed(int(keys[seed]))
-                found.append(functional_call(called, own, (batch.of_seed(seed),)))
+                found.append(self._called(called, own, batch.of_seed(seed)))
         return found
+
+    def _called(self, module: nn.Module, state: dict[str, Tensor], given: Any) -> Tensor:
+        try:
+            result: Tensor = functional_call(module, state, (given,))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            fault = fault_in(type(self.__dict__["module"]), error)
+            raise DrugtailError(f"encoder {self.kind!r}: {fault}") from error
+        return result
 
 
 class _Calls(nn.Module):

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from drugtail.config.table import Table, TableColumn
+from drugtail.config.table import OF_A_RUN, Table, TableColumn
 from drugtail.evaluation.identifiability import identifiability
+from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
-from drugtail.evaluation.statistics import TESTS, compare_methods
-from drugtail.runtime.errors import DrugtailError
+from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
+from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.files import atomic_path, read_parquet, write_text
 from drugtail.runtime.names import TUNED, parse_method_label
 from drugtail.runtime.registry import Registry, first_line
@@ -31,15 +32,15 @@ TUNED_NOTE = (
     "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
     "are those of the recipe and the benchmark."
 )
-OF_A_RUN = ("seconds", "epochs", "best_epoch")
 WEIGHTS = ["class_weights", "weight_ratio"]
 COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
 COMPARISON_NOTE = (
-    "Mean difference over pairs (same data set, split and seed), in brackets its 95 % interval "
-    "(Student's t, from the variances over seeds within each data set and split); p of {test}, and "
-    "corrected with Holm's method over all rows of the table. The interval speaks of training "
-    "seeds on these splits{sample}. Neither speaks of other splits or data sets."
+    "Mean difference over pairs (same data set, split{encoder} and seed), in brackets its 95 % "
+    "interval (Student's t, from the variances over seeds within each data set and split); p of "
+    "{test}, and corrected with Holm's method over all rows of the table. The interval speaks of "
+    "training seeds on these splits{sample}. Neither speaks of other splits or data sets."
 )
+SMALLER_NOTE = "Of {names} a smaller value is the better one: won and lost count by it."
 # What is known of the package's test besides.
 ONE_SAMPLE = (
     "; the test takes all pairs for one sample, so differences between data sets count in it"
@@ -98,11 +99,19 @@ def tabulate(
             f"table {table.name}: kind {table.kind!r} is unknown; there are "
             f"{', '.join(TABLE_KINDS.names())}; one of your own needs its file: --plugin"
         )
-    contents = TABLE_KINDS[table.kind](metrics, table, reference)
+    try:
+        contents = TABLE_KINDS[table.kind](metrics, table, reference)
+    except DrugtailError:
+        raise
+    except Exception as error:
+        if TABLE_KINDS.is_packaged(table.kind):
+            raise
+        fault = fault_in(TABLE_KINDS[table.kind], error)
+        raise DrugtailError(f"table {table.name}: kind {table.kind!r}: {fault}") from error
     if not isinstance(contents, Contents):
         raise DrugtailError(
-            f"table {table.name}: kind {table.kind!r} gives {type(contents).__name__}; return "
-            "drugtail.report.tables.Contents"
+            f"table {table.name}: kind {table.kind!r} ({file_of(TABLE_KINDS[table.kind])}) gives "
+            f"{type(contents).__name__}; return drugtail.report.tables.Contents"
         )
     _write(output, table, *contents)
 
@@ -131,6 +140,11 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
     method = tuned_name(finished, table.method)
     found = compare_methods(finished, method, columns, table.test)
     gaps = int((frame["status"] != "finished").sum())
+    smaller = [
+        column.title
+        for column in table.columns
+        if smaller_is_better(column_of(table, column.metric))
+    ]
     constant = {
         key for key, group in finished.groupby(["dataset", "method"]) if _weights_constant(group)
     }
@@ -138,7 +152,9 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
         COMPARISON_NOTE.format(
             test=first_line(TESTS[table.test]).rstrip("."),
             sample=ONE_SAMPLE if table.test == "signed_rank" else "",
+            encoder=", encoder" if finished.duplicated([*PAIR, "method"]).any() else "",
         ),
+        *([SMALLER_NOTE.format(names=", ".join(smaller))] if smaller else []),
         *([f"There is no method beside {table.method}."] if found.empty else []),
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),

@@ -1,5 +1,10 @@
 """The one exception that is meant for the person at the keyboard."""
 
+from __future__ import annotations
+
+import inspect
+import traceback
+
 
 class DrugtailError(Exception):
     """Bad input or a state a person has to mend.
@@ -7,3 +12,20 @@ class DrugtailError(Exception):
     The message names the file, row or key, what was found, and what to do. The command prints it
     without a traceback and exits with status 1.
     """
+
+
+def file_of(implementation: object) -> str:
+    """Return the file that a function or class was defined in; empty if that is not known."""
+    code = getattr(inspect.unwrap(implementation), "__code__", None)  # type: ignore[arg-type]
+    if code is None:
+        methods = (getattr(one, "__code__", None) for one in vars(implementation).values())
+        code = next(filter(None, methods), None)
+    return "" if code is None else str(code.co_filename)
+
+
+def fault_in(implementation: object, error: BaseException) -> str:
+    """Say in one line what went wrong in a function or class of a user's, and in which line."""
+    file = file_of(implementation)
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    line = f"line {lines[-1]}: " if lines else ""
+    return f"{file}: {line}{type(error).__name__}: {error}; mend the file"

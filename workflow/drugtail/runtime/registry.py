@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from drugtail.runtime.errors import file_of
+
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
 
 
@@ -55,13 +57,19 @@ class Registry(Generic[Implementation]):
                 name in self._modules() and implementation.__module__ != self.module(name)
             )
             if taken:
-                raise ValueError(f"{self.kind} {name!r} is registered twice; choose another name")
+                raise ValueError(
+                    f"{self.kind} {name!r} is registered already, {self._place(name)}; choose "
+                    "another name"
+                )
             self._found[name] = implementation
             if settings is not None:
                 self._settings[name] = settings
             return implementation
 
         return keep
+
+    def _place(self, name: str) -> str:
+        return "by the package" if self.is_packaged(name) else f"in {file_of(self._found[name])}"
 
     def forget(self, name: str) -> None:
         """Take `name` out again."""

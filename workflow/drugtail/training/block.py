@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,10 @@ def train_block(
     # What is there of an earlier training is no whole block from here on.
     (output / "status.json").unlink(missing_ok=True)
     _write_results(output, block, problem, by_seed)
+    for path in block.plugins:
+        # So that the model can be used when the file has changed.
+        with atomic_path(output / "plugins" / path.name) as temporary:
+            shutil.copy(path, temporary)
     peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
     write_json(
         output / "manifest.json",
