@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy, normalize
 from torch_geometric.loader import DataLoader
 
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.data.generate import generate_reactions
 from drugtail.features.featurize import CHUNK
 from drugtail.features.featurizers.morgan import Morgan

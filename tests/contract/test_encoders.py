@@ -17,7 +17,7 @@ from walkthrough import section, shown_files
 
 from drugtail.config.base import merged
 from drugtail.config.components.views import Drop
-from drugtail.config.encoder import KINDS, EncoderSettings, misfit
+from drugtail.config.encoder import SETTINGS, EncoderSettings, misfit
 from drugtail.config.training import Training
 from drugtail.features.batch import Store
 from drugtail.features.featurize import featurize
@@ -70,7 +70,7 @@ def settings_of(case: str, plugins: dict[str, Path], **changes: Any) -> EncoderS
         kind = load_plugin(plugins["gine"]).encoders["gine"]
         found: Any = kind(name="gine", kind="gine", dropout=0.1)
     elif case == "mlp on vectors":
-        found = KINDS["mlp"](name="vectors", kind="mlp", featurizer="descriptors")
+        found = SETTINGS["mlp"](name="vectors", kind="mlp", featurizer="descriptors")
     else:
         found = CATALOGUE.encoder(case)
     return merged(found, {"width": 16, "layers": 2, "head": [16], **changes})

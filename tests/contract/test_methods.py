@@ -12,7 +12,8 @@ import torch
 from catalogue import CheckedCatalogue
 
 from drugtail.config.base import merged
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.runtime.files import read_parquet

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from drugtail.config.base import Settings
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.features.arrays import load_arrays

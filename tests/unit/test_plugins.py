@@ -18,7 +18,8 @@ from drugtail.benchmark.plan import Plan
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.catalogue import Catalogue, read_recipe
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.data.strategy import STRATEGIES

@@ -103,6 +103,24 @@ def test_a_change_of_the_encoder_trains_what_stands_on_it_alone(
     assert jobs == {"train_network": 2, "train": 1}
 
 
+def test_a_new_encoder_featurizer_and_strategy_of_the_package_train_nothing_that_exists(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    package = project.folder / "workflow/drugtail"
+    for kind, name, new in (
+        ("config/encoders", "mlp", "wide"), ("models/encoders", "mlp", "wide"),
+        ("features/featurizers", "morgan", "circular"), ("data/strategies", "random", "chance"),
+        ("report/figures", "class_sizes", "sizes"),
+    ):  # fmt: skip
+        text = (package / kind / f"{name}.py").read_text()
+        (package / kind / f"{new}.py").write_text(text.replace(f'"{name}"', f'"{new}"'))
+    assert "wide" in project.run("drugtail", "list", "encoder-kinds").stdout
+    words = ("snakemake", "--dry-run", "--cores", "2", "--configfile", "my/encoders.yaml")
+    assert listed_jobs(project.run(*words).stdout) == {}
+
+
 def test_an_encoder_that_does_not_fit_is_refused_with_the_reason(
     encoders: tuple[Project, str], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from drugtail import plugins
 from drugtail.config.base import meant, validated
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import KINDS as KINDS_OF_ENCODERS
+from drugtail.config.encoder import package_kinds
 from drugtail.config.recipe import Family, Recipe, Reference
 from drugtail.report.plots import plot_of
 from drugtail.runtime.errors import DrugtailError, file_of
@@ -142,7 +142,7 @@ def _declared(kind: str, one: Any, name: str) -> dict[str, Any]:
     if kind == "featurizers":
         return {"gives": one.form}
     if kind == "encoder-kinds":
-        settings = KINDS_OF_ENCODERS.get(name) or plugins.registry(plugins.ENCODERS).settings(name)
+        settings = package_kinds().get(name) or plugins.registry(plugins.ENCODERS).settings(name)
         return {"reads": list(settings.reads), "batched": settings.batched}
     if kind == "metrics":
         # Here, since it takes a second to import.

@@ -29,7 +29,7 @@ from drugtail.config.components.contrastive import ContrastiveSettings
 from drugtail.config.components.posthoc import PosthocSettings
 from drugtail.config.components.second_stage import SecondStageSettings
 from drugtail.config.components.views import ViewsSettings
-from drugtail.config.encoder import KINDS, Encoder, EncoderSettings
+from drugtail.config.encoder import SETTINGS, Encoder, EncoderSettings, package_kinds
 from drugtail.config.recipe import Recipe
 from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.features import featurizer
@@ -144,7 +144,7 @@ def load_plugin(path: Path) -> Plugin:
             for name in added().get(axis, ()):
                 _check_function(path, registries[axis], name, declares=axis == FIGURES)
         for name in added().get(ENCODERS, ()):
-            if name in KINDS:
+            if name in SETTINGS.names():
                 raise DrugtailError(f"{path}: encoder {name!r} is the package's; rename yours")
         encoders: dict[str, Any] = {
             name: _settings(path, ENCODERS, registries[ENCODERS], name)
@@ -170,7 +170,7 @@ def recipe_model(paths: Sequence[Path]) -> type[Recipe]:
 
 def encoder_kinds(paths: Sequence[Path]) -> dict[str, type[Encoder]]:
     """Return kind -> class of settings of encoders: the package's, and those of some plugins."""
-    kinds: dict[str, type[Encoder]] = dict(KINDS)
+    kinds = package_kinds()
     for path in paths:
         kinds |= load_plugin(path).encoders
     return kinds

@@ -13,7 +13,7 @@ import torch
 from drugtail.config.base import Settings, validated
 from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
-from drugtail.config.encoder import KINDS, EncoderSettings
+from drugtail.config.encoder import SETTINGS, EncoderSettings
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.batch import Store
@@ -116,7 +116,7 @@ def _rebuilt(
     """Return the network without its weights, and the features that it reads of some molecules."""
     kinds = encoder_kinds(plugins)
     settings = saved["encoder"]
-    if settings["kind"] not in KINDS:
+    if settings["kind"] not in SETTINGS.names():
         _check_plugins(saved["plugins"], model, plugins)
     encoder = validated_encoder(settings, model, kinds)
     assert isinstance(encoder, EncoderSettings)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
 from drugtail.config.components.views import Drop
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.features.packed import GraphBatch, GraphStore, Size
 from drugtail.features.reading import pack_atoms
 from drugtail.methods.views import drop

@@ -8,7 +8,7 @@ from reference import ATOMS, PlainGCN, edge_index
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv, GINConv, global_add_pool
 
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.features.atoms import FEATURES
 from drugtail.features.packed import GraphBatch, GraphStore
 from drugtail.features.reading import pack_atoms

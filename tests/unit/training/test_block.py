@@ -19,7 +19,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 import drugtail
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.schedule import refresh_epochs
 from drugtail.config.training import Training
@@ -249,7 +250,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.training import Training
 from drugtail.training.block import Block, train_block
 

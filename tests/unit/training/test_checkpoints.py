@@ -18,7 +18,8 @@ import torch
 import drugtail
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.features.arrays import load_arrays
@@ -107,7 +108,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.training import Training
 from drugtail.training.block import Block, train_block
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.training import Training
 from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore

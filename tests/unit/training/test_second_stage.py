@@ -11,7 +11,7 @@ from torch import Tensor
 
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.schedule import last_change_epoch
 from drugtail.config.training import Training
 from drugtail.features.arrays import load_arrays

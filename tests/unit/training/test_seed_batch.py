@@ -17,7 +17,8 @@ from torch import Tensor
 
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.models.network import Network

@@ -22,7 +22,8 @@ import yaml
 
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue, read_recipe
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder
+from drugtail.config.encoders.fingerprint import FingerprintEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.search_space import check_space, count_points, default_point, free_space
 from drugtail.config.training import Training

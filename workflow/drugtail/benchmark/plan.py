@@ -308,7 +308,8 @@ class Plan:
                    for path in self.unused_plugins()]  # fmt: skip
         named = {choice.name for choice in self.benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
-        for encoder in self.encoders.keys() - named:
+        chosen = "encoders" in self.benchmark.model_fields_set
+        for encoder in self.encoders.keys() - named if chosen else ():
             remarks.append(
                 f"{', '.join(classical)}: no network, so none of `encoders` is for it; it reads "
                 f"{self.encoders[encoder].featurizer} (encoder {encoder})"

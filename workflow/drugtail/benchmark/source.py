@@ -17,7 +17,7 @@ from drugtail.config.catalogue import (
     validated_encoder,
 )
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import KINDS, Encoder
+from drugtail.config.encoder import Encoder, package_kinds
 from drugtail.config.recipe import Recipe
 from drugtail.config.table import Table
 from drugtail.plugins import recipe_model
@@ -65,7 +65,7 @@ class FromCatalogue:
 
     def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
         """Read an encoder; `where` names the place of its changes in messages."""
-        name, kinds = choice.encoder or choice.name, {**KINDS, **own}
+        name, kinds = choice.encoder or choice.name, {**package_kinds(), **own}
         if name in own:
             # One of a plugin's needs no file: all its settings have defaults, or are given here.
             given = {**choice.settings, "name": choice.name, "kind": name}
@@ -108,7 +108,7 @@ class FromPlan:
     def encoder(self, choice: EncoderChoice, own: Kinds, where: str) -> Encoder:
         """Return the settings of an encoder."""
         part = self._part("encoders", choice.name)
-        return validated_encoder(part, self.path, {**KINDS, **own})
+        return validated_encoder(part, self.path, {**package_kinds(), **own})
 
     def table(self, name: str) -> Table:
         """Return the definition of a table."""

@@ -11,7 +11,7 @@ import yaml
 from drugtail.config.base import meant, merged, validated
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import KINDS, Encoder
+from drugtail.config.encoder import Encoder, package_kinds
 from drugtail.config.recipe import Recipe
 from drugtail.config.search_space import check_space
 from drugtail.config.table import Table
@@ -110,7 +110,7 @@ def read_table_definition(path: Path) -> Table:
     return _same_name(validated(Table, read_yaml(path), path), path)
 
 
-def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] = KINDS) -> Encoder:
+def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] | None = None) -> Encoder:
     """Read one encoder.
 
     Parameters
@@ -118,13 +118,15 @@ def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] = KINDS) -> Enco
     path
         The YAML file.
     kinds
-        Kind -> class of its settings: those of the package, or of plugins, too.
+        Kind -> class of its settings; by default those of the package.
     """
     return _same_name(validated_encoder(read_yaml(path), path, kinds), path)
 
 
 def validated_encoder(
-    value: Mapping[str, Any], where: Path | str, kinds: Mapping[str, type[Encoder]] = KINDS
+    value: Mapping[str, Any],
+    where: Path | str,
+    kinds: Mapping[str, type[Encoder]] | None = None,
 ) -> Encoder:
     """Validate settings of an encoder as those of its kind.
 
@@ -133,6 +135,7 @@ def validated_encoder(
     DrugtailError
         One line per fault: the file, the key, what was found and what is allowed.
     """
+    kinds = package_kinds() if kinds is None else kinds
     if "kind" not in value:
         raise DrugtailError(f"{where}: key kind: is required; known are: {', '.join(kinds)}")
     kind = str(value["kind"])

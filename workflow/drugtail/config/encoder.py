@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from drugtail.config.base import NAME, Settings
+from drugtail.runtime.registry import Registry
 
 # What features of a molecule can be: a graph of atoms and bonds, the bits of a fingerprint that are
 # set, or a vector of numbers.
@@ -15,11 +15,8 @@ Form = Literal["graph", "bits", "vector"]
 FORMS: tuple[Form, ...] = ("graph", "bits", "vector")
 
 
-class EncoderSettings(Settings):
-    """What the settings of every encoder have.
-
-    The settings class of an encoder derives from this and adds ``kind``, a literal that is the
-    name under which the encoder is registered, and settings of its own.
+class Encoder(Settings):
+    """What reads features: a network's encoder, or none, where an estimator reads them.
 
     Attributes
     ----------
@@ -37,57 +34,32 @@ class EncoderSettings(Settings):
     reads: ClassVar[tuple[Form, ...]] = ("graph",)
     batched: ClassVar[bool] = False
     atoms: ClassVar[bool] = False
-    network: ClassVar[bool] = True
+    network: ClassVar[bool] = False
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     kind: str = Field(description="Which encoder.")
     featurizer: str = Field("atoms", description="Features it reads.")
+
+
+class EncoderSettings(Encoder):
+    """What the settings of every network's encoder have.
+
+    The settings class of an encoder derives from this and adds ``kind``, a literal that is the
+    name under which the encoder is registered, and settings of its own.
+    """
+
+    network: ClassVar[bool] = True
+
     head: list[int] = Field([128, 128], description="Widths of the head's hidden layers.")
 
 
-class GraphEncoder(EncoderSettings):
-    """Graph convolutions on the packed molecular graphs, and the head on top."""
-
-    batched: ClassVar[bool] = True
-    atoms: ClassVar[bool] = True
-
-    kind: Literal["gcn"] = Field(description="Which encoder.")
-    layers: int = Field(3, ge=1, description="Graph convolutions.")
-    width: int = Field(128, ge=1, description="Width of each layer.")
+# Classes of settings by kind, a module each, found by name: a new one changes no other's code.
+SETTINGS: Registry[type[Encoder]] = Registry("kind of encoder", "drugtail.config.encoders")
 
 
-class MLPEncoder(EncoderSettings):
-    """Fully connected layers on a fingerprint or another vector, and the head on top."""
-
-    reads: ClassVar[tuple[Form, ...]] = ("bits", "vector")
-    batched: ClassVar[bool] = True
-
-    kind: Literal["mlp"] = Field(description="Which encoder.")
-    featurizer: str = Field("morgan", description="Features it reads.")
-    layers: int = Field(2, ge=1, description="Fully connected layers.")
-    width: int = Field(256, ge=1, description="Width of each layer.")
-
-
-class FingerprintEncoder(Settings):
-    """No network: the classifier reads the features as they are."""
-
-    reads: ClassVar[tuple[Form, ...]] = ("bits", "vector")
-    batched: ClassVar[bool] = False
-    atoms: ClassVar[bool] = False
-    network: ClassVar[bool] = False
-
-    name: str = Field(pattern=NAME, description="Name; equals the file name.")
-    kind: Literal["fingerprint"] = Field(description="No encoder at all.")
-    featurizer: str = Field("morgan", description="Features it reads.")
-
-
-Encoder = EncoderSettings | FingerprintEncoder
-# Kind -> class of its settings.
-KINDS: Mapping[str, type[Encoder]] = {
-    "gcn": GraphEncoder,
-    "mlp": MLPEncoder,
-    "fingerprint": FingerprintEncoder,
-}
+def package_kinds() -> dict[str, type[Encoder]]:
+    """Return kind -> class of settings of the package's encoders."""
+    return {kind: SETTINGS[kind] for kind in SETTINGS.names()}
 
 
 def code_of(encoder: Encoder, stage: str = "drugtail.training.block") -> tuple[str, ...]:
@@ -96,8 +68,11 @@ def code_of(encoder: Encoder, stage: str = "drugtail.training.block") -> tuple[s
     The encoder's own is among them, and no other encoder's: a new one trains nothing again. One of
     a plugin's is none of them; the digest of its file stands for it.
     """
-    own = encoder.network and KINDS.get(encoder.kind) is type(encoder)
-    return (stage, *([f"drugtail.models.encoders.{encoder.kind}"] * own))
+    kind = encoder.kind
+    if kind not in SETTINGS.names() or SETTINGS[kind] is not type(encoder):
+        return (stage,)
+    modules = ["drugtail.config.encoders", *["drugtail.models.encoders"] * encoder.network]
+    return (stage, *(f"{module}.{kind}" for module in modules))
 
 
 def misfit(encoder: Encoder, form: Form, recipe: Any) -> str | None:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from drugtail.config.base import Settings, settings_in, tag_of
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder, MLPEncoder
+from drugtail.config.encoder import package_kinds
 from drugtail.config.recipe import Recipe
 from drugtail.config.table import Table
 
@@ -21,7 +21,7 @@ FILES: dict[str, list[type[Settings]]] = {
     "Benchmarks: `config/benchmarks/<name>.yaml`": [Benchmark],
     "Data sets: `config/datasets/<name>.yaml`": [Dataset],
     "Methods: `config/methods/<family>/<name>.yaml`": [Recipe],
-    "Encoders: `config/encoders/<name>.yaml`": [GraphEncoder, MLPEncoder, FingerprintEncoder],
+    "Encoders: `config/encoders/<name>.yaml`": [*package_kinds().values()],
     "Tables: `config/tables/<name>.yaml`": [Table],
 }
 # What pydantic calls the limits of a number, and how they are written.

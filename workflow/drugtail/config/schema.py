@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from pydantic import TypeAdapter
 
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import FingerprintEncoder, GraphEncoder, MLPEncoder
+from drugtail.config.encoder import package_kinds
 from drugtail.config.recipe import Recipe
 from drugtail.config.table import Table
 from drugtail.runtime.files import write_json
@@ -18,7 +20,7 @@ COMMAND = "drugtail schemas config/schemas"
 KINDS: dict[str, Any] = {
     "benchmark": Benchmark,
     "dataset": Dataset,
-    "encoder": GraphEncoder | MLPEncoder | FingerprintEncoder,
+    "encoder": reduce(or_, package_kinds().values()),
     "method": Recipe,
     "table": Table,
 }

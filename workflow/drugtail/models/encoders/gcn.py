@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drugtail.config.encoder import GraphEncoder
+from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.features.batch import InputShape
 from drugtail.features.packed import GraphBatch
 from drugtail.models.encoder import ENCODERS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from drugtail.config.encoder import MLPEncoder
+from drugtail.config.encoders.mlp import MLPEncoder
 from drugtail.features.batch import InputShape
 from drugtail.features.bits import BitBatch, sum_of_rows
 from drugtail.features.vectors import VectorBatch

@@ -1,0 +1,1 @@
+"""Settings of encoders, one kind per module of its name."""
