@@ -158,7 +158,13 @@ def test_default_and_tuned_runs_of_one_method_make_two_rows(copy: Project) -> No
     assert rows["settings"].tolist() == ["default", "tuned", "default"]
     assert rows["seeds"].tolist() == [2, 2, 2]
     copy.run(
-        "drugtail", "plot", "recall_by_class_size", "both/class_metrics.parquet", "--output", "f"
+        "drugtail",
+        "plot",
+        "recall_by_class_size",
+        "--classes",
+        "both/class_metrics.parquet",
+        "--output",
+        "f",
     )
     assert "cross_entropy+tuned" in (copy.folder / "f.svg").read_text()
     # A default block where the plan wants a tuned one.
