@@ -103,6 +103,21 @@ def test_a_change_of_the_encoder_trains_what_stands_on_it_alone(
     assert jobs == {"train_network": 2, "train": 1}
 
 
+def test_a_declaration_of_a_component_trains_the_methods_that_have_it(
+    encoders: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    # Only class_distance is contrastive.
+    project.edit(
+        "workflow/drugtail/config/components/contrastive.py",
+        'name: Literal["subcluster"]\n',
+        'name: Literal["subcluster"]\n    odd: ClassVar[int] = 1\n',
+    )
+    words = ("snakemake", "train", "--dry-run", "--cores", "2", "--configfile", "my/encoders.yaml")
+    assert listed_jobs(project.run(*words).stdout) == {"train_network": 4, "train": 1}
+
+
 def test_a_new_encoder_featurizer_and_strategy_of_the_package_train_nothing_that_exists(
     encoders: tuple[Project, str], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, parse_split
 from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoder import code_of
+from drugtail.config.code import code_of
 from drugtail.report.plots import plot_of
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
@@ -146,7 +146,15 @@ def get_block_split(wildcards):
 
 def get_block_code(stage):
     """Digest of the code that a block is trained or tuned by: one encoder's, no other's."""
-    return lambda wildcards: get_code(*code_of(PLAN.encoders[wildcards.encoder], stage))
+
+    def code(wildcards):
+        encoder, recipe = (
+            PLAN.encoders[wildcards.encoder],
+            PLAN.recipes[wildcards.method],
+        )
+        return get_code(*code_of(encoder, recipe, stage))
+
+    return code
 
 
 def get_features():

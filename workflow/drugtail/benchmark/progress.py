@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drugtail.benchmark.plan import Plan, PlannedBlock, PlannedTuning
 from drugtail.config.benchmark import parse_seeds
-from drugtail.config.encoder import code_of
+from drugtail.config.code import code_of
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import SHARED, parse_block_folder
@@ -26,7 +26,8 @@ def is_finished(block: PlannedBlock, results: Path) -> bool:
 def is_up_to_date(plan: Plan, block: PlannedBlock, results: Path) -> bool:
     """Return whether a finished block was trained by today's code."""
     manifest = read_json(results / "runs" / block.path / "manifest.json")
-    return bool(manifest["code_digest"] == code_digest(*code_of(plan.encoders[block.encoder])))
+    modules = code_of(plan.encoders[block.encoder], plan.recipes[block.method])
+    return bool(manifest["code_digest"] == code_digest(*modules))
 
 
 def is_tuned(plan: Plan, tuning: PlannedTuning, results: Path) -> bool:
@@ -35,7 +36,7 @@ def is_tuned(plan: Plan, tuning: PlannedTuning, results: Path) -> bool:
     if not (folder / "best.json").is_file():
         return False
     manifest = read_json(folder / "manifest.json")
-    modules = code_of(plan.encoders[tuning.encoder], TUNED_BY)
+    modules = code_of(plan.encoders[tuning.encoder], plan.recipes[tuning.method], TUNED_BY)
     return bool(manifest["code_digest"] == code_digest(*modules))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan, PlannedBlock
 from drugtail.config.benchmark import parse_seeds
-from drugtail.config.encoder import code_of
+from drugtail.config.code import code_of
 from drugtail.config.search_space import read_tuned
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
@@ -69,7 +69,7 @@ def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str
     yield from _compared("encoder", found["encoder"], wanted["encoder"])
     plugins = sorted(one["sha256"] for name, one in inputs.items() if name.startswith("plugin"))
     yield from _compared("plugins", plugins, wanted.get("plugins", []))
-    code = code_digest(*code_of(plan.encoders[block.encoder]))
+    code = code_digest(*code_of(plan.encoders[block.encoder], plan.recipes[block.method]))
     yield from _compared("package code", manifest["code_digest"], code)
     split = SHARED / "splits" / block.dataset / f"{plan.split_name(block.split)}.json"
     if split.is_file():

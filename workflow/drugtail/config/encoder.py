@@ -62,19 +62,6 @@ def package_kinds() -> dict[str, type[Encoder]]:
     return {kind: SETTINGS[kind] for kind in SETTINGS.names()}
 
 
-def code_of(encoder: Encoder, stage: str = "drugtail.training.block") -> tuple[str, ...]:
-    """Return the package's modules that the result of a stage on this encoder depends on.
-
-    The encoder's own is among them, and no other encoder's: a new one trains nothing again. One of
-    a plugin's is none of them; the digest of its file stands for it.
-    """
-    kind = encoder.kind
-    if kind not in SETTINGS.names() or SETTINGS[kind] is not type(encoder):
-        return (stage,)
-    modules = ["drugtail.config.encoders", *["drugtail.models.encoders"] * encoder.network]
-    return (stage, *(f"{module}.{kind}" for module in modules))
-
-
 def misfit(encoder: Encoder, form: Form, recipe: Any) -> str | None:
     """Say why an encoder, its features and a method do not go together; None if they do.
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from drugtail.config.encoder import FORMS, EncoderSettings, Form, code_of, misfit
+from drugtail.config.code import code_of
+from drugtail.config.encoder import FORMS, EncoderSettings, Form, misfit
 from drugtail.config.search_space import check_tuned
 from drugtail.features.arrays import Arrays, load_arrays
 from drugtail.features.batch import Store
@@ -159,7 +160,7 @@ def train_block(
     static_shapes
         See `train_seeds`; by default on a GPU only.
     """
-    manifest = Manifest(code_of(block.encoder))
+    manifest = Manifest(code_of(block.encoder, block.recipe))
     torch.set_num_threads(block.threads)
     problem = read_problem(block.molecules, block.split)
     if block.tuned is not None:
@@ -211,7 +212,7 @@ def _digest(settings: dict[str, Any], block: Block) -> str:
     """Return a digest of everything that a checkpoint's continuation depends on."""
     return text_digest(
         json.dumps(settings, sort_keys=True)
-        + code_digest(*code_of(block.encoder))
+        + code_digest(*code_of(block.encoder, block.recipe))
         + "".join(file_digest(path) for path in block.inputs.values())
     )
 

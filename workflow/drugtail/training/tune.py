@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from drugtail.config.encoder import code_of
+from drugtail.config.code import code_of
 from drugtail.config.search_space import (
     contains,
     count_trials,
@@ -104,7 +104,7 @@ def tune_block(block: Block, space: Mapping[str, Space], trials: int, output: Pa
         If Optuna is not installed, or as `train_block` does.
     """
     optuna = _optuna()
-    manifest = Manifest(code_of(block.encoder, STAGE))
+    manifest = Manifest(code_of(block.encoder, block.recipe, STAGE))
     problem = read_problem(block.molecules, block.split)
     names = {
         "dataset": problem.dataset, "split": problem.split, "encoder": block.encoder.name,
@@ -136,7 +136,7 @@ def _digest(settings: dict[str, Any], block: Block, optuna: ModuleType) -> str:
     """Return a digest of everything that a tuning's continuation depends on."""
     return text_digest(
         json.dumps(settings, sort_keys=True)
-        + code_digest(*code_of(block.encoder, STAGE))
+        + code_digest(*code_of(block.encoder, block.recipe, STAGE))
         # Another version may suggest other points.
         + optuna.__version__
         + "".join(file_digest(path) for path in block.inputs.values())
