@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from collected_runs import paired_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,8 +17,6 @@ from drugtail.evaluation.statistics import (
     rank_correlation,
 )
 from drugtail.runtime.errors import DrugtailError
-
-METRICS = ("balanced_accuracy", "balanced_accuracy_head", "balanced_accuracy_tail")
 
 
 def test_holm_multiplies_by_the_number_of_larger_ones_and_stays_monotone() -> None:
@@ -78,19 +77,6 @@ def test_an_interval_does_not_widen_because_data_sets_differ() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, size=(2, 50))
     low, high = mean_interval([noise[0] - 5, noise[1] + 5])
     assert high - low == pytest.approx(2 * 1.96 * noise.std() / np.sqrt(100), rel=0.15)
-
-
-def paired_runs() -> pd.DataFrame:
-    rows = []
-    for dataset in ("a", "b"):
-        for seed in range(5):
-            for method, gain in (("plain", 0.0), ("ours", 0.05), ("same", 0.0)):
-                noise = 0.1 * seed + (0.3 if dataset == "b" else 0)
-                extra = 0.001 * seed if method == "ours" else 0
-                row = {"dataset": dataset, "split": "random-0", "encoder": "gcn",
-                       "method": method, "seed": seed, "status": "finished"}  # fmt: skip
-                rows.append(row | {f"test_{m}": noise + gain + extra for m in METRICS})
-    return pd.DataFrame(rows)
 
 
 def test_methods_are_compared_pair_by_pair() -> None:

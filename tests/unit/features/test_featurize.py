@@ -1,16 +1,15 @@
 """Features on disk."""
 
-import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
+from varied_molecules import LONG, VARIED, molecules_file, real_smiles
 
 from drugtail.features.arrays import load_arrays
 from drugtail.features.bits import unpack_fingerprints
@@ -18,42 +17,7 @@ from drugtail.features.featurize import featurize, in_order
 from drugtail.features.packed import BONDS
 from drugtail.features.reading import pack_atoms
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet_pieces, write_parquet
-
-VARIED = [
-    "C", "CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "N#N", "[Xe]", "[He]", "[NH4+].[Cl-]",
-    "C[N+](C)(C)C", "[O-][n+]1ccccc1", "[CH3]", "[CH2]", "[C]", "[O][O]", "[N]=O", "[H][H]",
-    "[2H]C([2H])[2H]", "[H+]", "[Na+]", "[Ca+2]", "[Al+3]", "[Fe]", "[Fe+3]", "[Fe+8]",
-    "[C-4]", "Cl[Pt](Cl)([NH3])[NH3]", "O=[Os](=O)(=O)=O", "FS(F)(F)(F)(F)F", "FP(F)(F)(F)F",
-    "FI(F)(F)(F)F", "F[Si-2](F)(F)(F)(F)F", "[BH4-]", "[SiH4]", "C->[Fe]", "[Mn]", "[Og]", "*CC",
-    "[U](F)(F)(F)(F)(F)(F)(F)(F)(F)F", "[U](F)(F)(F)(F)(F)(F)(F)(F)(F)(F)F", "C[Hg]C",
-    "[Cu+2].[O-]S(=O)(=O)[O-]", "CCC1=[O+][Cu-3]2([O+]=C(CC)C1)[O+]=C(CC)CC(CC)=[O+]2",
-    "O=C1c2ccccc2C(=O)N1", "C1=CC=CN1", "[se]1cccc1", "C[C@H](N)C(=O)O", "F/C=C/F", "C#C", "C=C=C",
-    "CS(=O)(=O)N", "OP(O)(O)=O", "O=[N+]([O-])c1ccccc1", "C=[N+]=[N-]", "[PbH4]",
-    "[Sn](C)(C)(C)C", "[GeH4]",
-]  # fmt: skip
-
-
-LONG = "C" * 10_000
-
-
-HIV = Path(__file__).resolve().parents[4] / "shared" / "data" / "hiv" / "HIV.csv.gz"
-
-
-def real_smiles() -> list[str]:
-    """A few hundred HIV molecules (all the first ones, rich in metals, and some later ones)."""
-    if not HIV.is_file():
-        return []
-    with gzip.open(HIV) as handle, rdBase.BlockLogs():
-        smiles = pd.read_csv(handle)["smiles"]
-        chosen = [*smiles[:150], *smiles[150::250]]
-        return [text for text in chosen if Chem.MolFromSmiles(text) is not None]
-
-
-def molecules_file(folder: Path, smiles: Sequence[str]) -> Path:
-    path = folder / "molecules.parquet"
-    write_parquet(path, pd.DataFrame({"smiles": list(smiles)}))
-    return path
+from drugtail.runtime.files import read_parquet_pieces
 
 
 def test_bonds_and_their_types_are_those_of_rdkit_sorted_by_their_ends() -> None:

@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from clouds import blobs, points
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from drugtail.geometry import balanced_kmeans as subclusters_module
 from drugtail.geometry.balanced_kmeans import (
@@ -17,20 +17,6 @@ from drugtail.geometry.balanced_kmeans import (
     balanced_kmeans,
     divide,
 )
-
-
-def points(n: int, dimension: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return normalize(torch.randn(n, dimension, generator=generator, dtype=dtype), dim=1)
-
-
-def blobs(sizes: list[int], noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Clouds around random directions, and which cloud a point belongs to."""
-    centres = points(len(sizes), 16, seed + 100)
-    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    x = normalize(centres[labels] + noise * points(len(labels), 16, seed), dim=1)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    return x[order], labels[order]
 
 
 def inertia(x: Tensor, clusters: np.ndarray | Tensor) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clouds import blobs, points
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -35,20 +36,6 @@ def clustered_geometry(
     whole = clustering.get("minimum_size", 1) is None
     subclusters = labels if whole else cluster_classes(x, labels, **clustering)
     return take_geometry(x, labels, valid, valid_labels, subclusters)
-
-
-def points(n: int, dimension: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return normalize(torch.randn(n, dimension, generator=generator, dtype=dtype), dim=1)
-
-
-def blobs(sizes: list[int], noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Clouds around random directions, and which cloud a point belongs to."""
-    centres = points(len(sizes), 16, seed + 100)
-    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    x = normalize(centres[labels] + noise * points(len(labels), 16, seed), dim=1)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    return x[order], labels[order]
 
 
 @pytest.mark.parametrize("of_own_class", [True, False])

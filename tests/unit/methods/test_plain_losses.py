@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from class_sizes import seeded
 from torch import Tensor
 
 from drugtail.config.components.losses import LogitAdjustment
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.runtime.draws import Draws
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def loss(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from class_sizes import LONG_TAIL, seeded, shuffled_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
@@ -11,15 +12,6 @@ from drugtail.config.components.samplers import DeferredSampler, UndersampleSamp
 from drugtail.methods.samplers import SAMPLERS
 
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(lambda sizes: sum(sizes) > 0)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def shuffled_labels(sizes: list[int], seed: int = 0) -> Tensor:
-    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    return labels[torch.randperm(len(labels), generator=seeded(seed))]
 
 
 def draw(name: str, labels: Tensor, seed: int) -> Tensor:
@@ -85,9 +77,6 @@ def test_classes_without_molecules_are_never_drawn_and_take_no_share() -> None:
     counts = torch.bincount(labels[drawn], minlength=6).tolist()
     assert [counts[c] for c in (0, 2, 3, 5)] == [0] * 4
     assert chisquare([counts[1], counts[4]]).pvalue > 1e-3
-
-
-LONG_TAIL = [400, 80, 20, 5]
 
 
 SHARES = {

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from class_sizes import LONG_TAIL, seeded, shuffled_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,15 +17,6 @@ from drugtail.config.components.weights import (
 )
 from drugtail.geometry.class_geometry import Geometry
 from drugtail.methods.weights import CLASS_WEIGHTS, class_distance_weights
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def shuffled_labels(sizes: list[int], seed: int = 0) -> Tensor:
-    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    return labels[torch.randperm(len(labels), generator=seeded(seed))]
 
 
 def cost_sensitive(sizes: list[int], gamma: float) -> Tensor:
@@ -193,9 +185,6 @@ def test_separability_weights_follow_their_formula_whichever_molecules_are_taken
             found = CLASS_WEIGHTS["class_separability"](settings, counts, geometry)
             assert found.tolist() == pytest.approx(wanted, rel=1e-5)
             assert CLASS_WEIGHTS["class_separability"](settings, counts, None).tolist() == [1] * 3
-
-
-LONG_TAIL = [400, 80, 20, 5]
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.9, 0.999, 0.9999])

@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from graph_batches import SMILES, cut, one_of, view_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ATOMS, PlainNetwork, plain_norm, separate_graphs
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
-from drugtail.config.components.views import Drop
 from drugtail.config.encoders.gcn import GraphEncoder
 from drugtail.features.packed import GraphBatch, GraphStore, Size
 from drugtail.features.reading import pack_atoms
-from drugtail.methods.views import drop
 from drugtail.models.encoders import gcn
 from drugtail.models.environments import (
     Environments,
@@ -28,17 +27,7 @@ from drugtail.models.environments import (
 )
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, stack
-from drugtail.runtime.draws import Draws, step_keys
 from drugtail.training.pool import batches
-
-SMILES = [
-    "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "OCC", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",
-    "CS(C)(=O)=O", "CCCCCCCC", "CC(C)(C)C", "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "CCN(CC)CC", "c1ccccc1",
-    "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "BrCCBr", "CO",
-]  # fmt: skip
-
-
-LAYERS = 3
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +35,7 @@ def store() -> GraphStore:
     return GraphStore(pack_atoms(SMILES), torch.device("cpu"))
 
 
-def cut(store: GraphStore, rows: list[int] | Tensor) -> GraphBatch:
-    """A batch of one seed."""
-    return store.batch(torch.as_tensor(rows)[None])
-
-
-def one_of(batch: GraphBatch, seed: int = 0) -> GraphBatch:
-    return batch.with_tensors(tensor[seed] for tensor in batch.tensors())
-
-
-def view_of(batch: GraphBatch, seed: int) -> Tensor:
-    """Entries of a random view of every seed of a batch."""
-    keys = step_keys(seed, len(batch.row), batch.row.device)
-    rates = Drop(rates=[0.4, 0.2])
-    return torch.stack([drop(rates, one_of(batch, i), Draws(key)) for i, key in enumerate(keys)])
+LAYERS = 3
 
 
 def naive_names(batch: GraphBatch, weight: Tensor) -> list[list[object]]:

@@ -5,28 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from collected_runs import CATALOGUE, METRICS, paired_runs
 
-from drugtail.config.catalogue import Catalogue
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import write_parquet
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
-
-
-METRICS = ("balanced_accuracy", "balanced_accuracy_head", "balanced_accuracy_tail")
-
-
-def paired_runs() -> pd.DataFrame:
-    rows = []
-    for dataset in ("a", "b"):
-        for seed in range(5):
-            for method, gain in (("plain", 0.0), ("ours", 0.05), ("same", 0.0)):
-                noise = 0.1 * seed + (0.3 if dataset == "b" else 0)
-                extra = 0.001 * seed if method == "ours" else 0
-                row = {"dataset": dataset, "split": "random-0", "encoder": "gcn",
-                       "method": method, "seed": seed, "status": "finished"}  # fmt: skip
-                rows.append(row | {f"test_{m}": noise + gain + extra for m in METRICS})
-    return pd.DataFrame(rows)
 
 
 def test_the_table_of_a_comparison_names_difference_interval_and_corrected_p(

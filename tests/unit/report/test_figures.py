@@ -6,18 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from collected_runs import CATALOGUE, class_tables
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from drugtail.config.catalogue import Catalogue
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.report.figures.identifiability import spaced
 from drugtail.report.plot import plot
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import write_parquet
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
 
 
 def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
@@ -65,31 +63,6 @@ def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) 
     width, height = (float(number) / 72 for number in size.groups())
     assert width < 5
     assert 3.2 < height < 5
-
-
-def class_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Six classes whose recall follows separability and not size; and two classes elsewhere."""
-    key = {"split": "random-0", "encoder": "gcn", "method": "class_distance"}
-    recall = [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]
-    classes, history = [], []
-    for dataset, number in (("six", 6), ("two", 2)):
-        for seed in range(2):
-            for label in range(number):
-                run = {**key, "dataset": dataset, "seed": seed, "label": label}
-                group = "head" if label < number // 2 else "tail"
-                classes += [
-                    run | {"subset": part, "label_name": f"c{label}", "group": group,
-                           "n_train": 1000 // (label + 1), "recall": recall[label]}
-                    for part in ("valid", "test")
-                ]  # fmt: skip
-                measured = {
-                    "separability": recall[label] - 0.5,
-                    "valid_separability": recall[label],
-                }
-                history.append(run | {"moment": "chosen", **measured})
-                history.append(run | {"moment": "refresh", "separability": 0.0,
-                                      "valid_separability": 0.0})  # fmt: skip
-    return pd.DataFrame(classes), pd.DataFrame(history)
 
 
 def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_path: Path) -> None:

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from other_process import PACKAGE, python
 
-import drugtail
 from drugtail.runtime.digest import file_digest, text_digest
-
-PACKAGE = Path(drugtail.__file__).parent
-
-
-def python(code: str, *arguments: str, path: Path = PACKAGE.parent, **env: str) -> str:
-    """What a fresh interpreter prints that finds the package under `path`."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **env},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
 
 
 @given(st.binary(max_size=300))

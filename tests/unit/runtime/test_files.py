@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from other_process import python
 
-import drugtail
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
     atomic_directory,
@@ -23,19 +21,6 @@ from drugtail.runtime.files import (
     write_parquet,
     write_text,
 )
-
-PACKAGE = Path(drugtail.__file__).parent
-
-
-def python(code: str, *arguments: str, path: Path = PACKAGE.parent, **env: str) -> str:
-    """What a fresh interpreter prints that finds the package under `path`."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **env},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
 
 
 class Stopped(BaseException):

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from other_process import python
 
-import drugtail
 from drugtail.runtime.seeds import derive_seed
-
-PACKAGE = Path(drugtail.__file__).parent
-
-
-def python(code: str, *arguments: str, path: Path = PACKAGE.parent, **env: str) -> str:
-    """What a fresh interpreter prints that finds the package under `path`."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **env},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
 
 
 def test_a_seed_is_the_same_in_every_process() -> None:

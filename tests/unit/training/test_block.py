@@ -1,10 +1,7 @@
 """What a block is trained from, and what it leaves."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +12,26 @@ import pytest
 import torch
 from reference import ATOMS
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+from small_training import (
+    CATALOGUE,
+    CLOCK,
+    CPU,
+    ENCODER,
+    SCRIPT,
+    TRAINING,
+    MakeFiles,
+    in_another_process,
+    of_seed,
+    recipe,
+    results,
+    status,
+    train,
+    training,
+)
 
-import drugtail
-from drugtail.config.base import merged
-from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoders.fingerprint import FingerprintEncoder
 from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.recipe import Recipe
 from drugtail.config.schedule import refresh_epochs
-from drugtail.config.training import Training
 from drugtail.data.split_digest import split_digest
 from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore
@@ -42,80 +50,7 @@ from drugtail.training.block import Block, train_block
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.problem import read_problem
 
-MakeFiles = Callable[[Sequence[int]], Any]
-
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
-
-
-ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
-
-
 MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")
-
-
-SIZES = (70, 30, 10)
-
-
-# Warm-up of 2 epochs and a re-clustering every 2 for class_distance.
-TRAINING = Training(epochs=6, batch_size=16, schedule_scale=0.2)
-
-
-CLOCK = ["molecules_per_second", "seconds", "finished_at"]
-
-
-CPU = torch.device("cpu")
-
-
-def recipe(name: str, **changes: Any) -> Recipe:
-    return merged(CATALOGUE.recipe(name), changes)
-
-
-def training(**changes: Any) -> Training:
-    return merged(TRAINING, changes)
-
-
-@pytest.fixture
-def files(make_files: MakeFiles) -> Any:
-    return make_files(SIZES)
-
-
-def train(
-    inputs: dict[str, Path],
-    method: str | Recipe,
-    output: Path,
-    *,
-    encoder: GraphEncoder | FingerprintEncoder = ENCODER,
-    settings: Training = TRAINING,
-    seeds: Sequence[int] = (0,),
-    checkpoints: Path | None = None,
-) -> Path:
-    block = Block(
-        **inputs,
-        recipe=recipe(method) if isinstance(method, str) else method,
-        encoder=encoder,
-        training=settings,
-        seeds=seeds,
-        device="cpu",
-    )
-    train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-    return output
-
-
-def status(output: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((output / "status.json").read_text())
-    return content
-
-
-def results(output: Path) -> dict[str, pd.DataFrame]:
-    """Everything in a block's tables that is not a time."""
-    names = ("predictions", "class_history")
-    tables = {name: read_parquet(output / f"{name}.parquet") for name in names}
-    return tables | {"history": read_parquet(output / "history.parquet").drop(columns=CLOCK)}
-
-
-def of_seed(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return frame[frame["seed"] == seed].drop(columns="seed").reset_index(drop=True)
 
 
 def test_predictions_cover_validation_and_test_molecules_of_every_seed(
@@ -244,54 +179,6 @@ def test_manifest_records_settings_inputs_and_device(files: Any, tmp_path: Path)
     assert set(manifest["inputs"]) == {"molecules", "split", "features"}
     assert manifest["device"] == "cpu"
     assert manifest["peak_memory_bytes"] > 0
-
-
-SCRIPT = """
-import json, sys
-from pathlib import Path
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.training import Training
-from drugtail.training.block import Block, train_block
-
-call = json.loads(sys.argv[1])
-paths = {name: Path(path) for name, path in call["paths"].items()}
-output, checkpoints = paths.pop("output"), paths.pop("checkpoints")
-block = Block(
-    **paths,
-    recipe=Catalogue(Path(call["config"])).recipe(call["method"]),
-    encoder=GraphEncoder(**call["encoder"]),
-    training=Training(**call["training"]),
-    seeds=call["seeds"],
-    device="cpu",
-)
-train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-"""
-
-
-def in_another_process(
-    inputs: dict[str, Path], method: str, output: Path, checkpoints: Path, settings: Training,
-    seeds: Sequence[int], script: str = SCRIPT,
-) -> subprocess.Popen[str]:  # fmt: skip
-    call = {
-        "paths": {
-            name: str(path)
-            for name, path in {**inputs, "output": output, "checkpoints": checkpoints}.items()
-        },
-        "config": str(CATALOGUE.folder),
-        "method": method,
-        "encoder": ENCODER.model_dump(),
-        "training": settings.model_dump(),
-        "seeds": list(seeds),
-    }
-    library = str(Path(drugtail.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(call)],
-        env={**os.environ, "PYTHONPATH": library, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,8 @@
 """Interrupted training."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,142 +10,26 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_training import (
+    CLOCK,
+    ENCODER,
+    TRAINING,
+    MakeFiles,
+    assert_same,
+    in_another_process,
+    seed_inputs,
+    train,
+    training,
+)
 
-import drugtail
-from drugtail.config.base import merged
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoders.fingerprint import FingerprintEncoder
-from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
-from drugtail.features.arrays import load_arrays
-from drugtail.features.packed import GraphStore
 from drugtail.models.saved import load_model
 from drugtail.runtime.files import (
     read_json,
-    read_parquet,
 )
-from drugtail.training.block import Block, train_block
 from drugtail.training.checkpoints import Checkpoint
-from drugtail.training.problem import Problem, read_problem
 from drugtail.training.record import SeedResult
 from drugtail.training.trainer import train_seeds
-
-MakeFiles = Callable[[Sequence[int]], Any]
-
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
-
-
-ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
-
-
-SIZES = (70, 30, 10)
-
-
-# Warm-up of 2 epochs and a re-clustering every 2 for class_distance.
-TRAINING = Training(epochs=6, batch_size=16, schedule_scale=0.2)
-
-
-CLOCK = ["molecules_per_second", "seconds", "finished_at"]
-
-
-CPU = torch.device("cpu")
-
-
-def recipe(name: str, **changes: Any) -> Recipe:
-    return merged(CATALOGUE.recipe(name), changes)
-
-
-def training(**changes: Any) -> Training:
-    return merged(TRAINING, changes)
-
-
-@pytest.fixture
-def files(make_files: MakeFiles) -> Any:
-    return make_files(SIZES)
-
-
-def train(
-    inputs: dict[str, Path],
-    method: str | Recipe,
-    output: Path,
-    *,
-    encoder: GraphEncoder | FingerprintEncoder = ENCODER,
-    settings: Training = TRAINING,
-    seeds: Sequence[int] = (0,),
-    checkpoints: Path | None = None,
-) -> Path:
-    block = Block(
-        **inputs,
-        recipe=recipe(method) if isinstance(method, str) else method,
-        encoder=encoder,
-        training=settings,
-        seeds=seeds,
-        device="cpu",
-    )
-    train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-    return output
-
-
-def results(output: Path) -> dict[str, pd.DataFrame]:
-    """Everything in a block's tables that is not a time."""
-    names = ("predictions", "class_history")
-    tables = {name: read_parquet(output / f"{name}.parquet") for name in names}
-    return tables | {"history": read_parquet(output / "history.parquet").drop(columns=CLOCK)}
-
-
-def assert_same(first: Path, second: Path) -> None:
-    for (name, mine), theirs in zip(results(first).items(), results(second).values(), strict=True):
-        pd.testing.assert_frame_equal(mine, theirs, check_exact=True, obj=name)
-
-
-SCRIPT = """
-import json, sys
-from pathlib import Path
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.training import Training
-from drugtail.training.block import Block, train_block
-
-call = json.loads(sys.argv[1])
-paths = {name: Path(path) for name, path in call["paths"].items()}
-output, checkpoints = paths.pop("output"), paths.pop("checkpoints")
-block = Block(
-    **paths,
-    recipe=Catalogue(Path(call["config"])).recipe(call["method"]),
-    encoder=GraphEncoder(**call["encoder"]),
-    training=Training(**call["training"]),
-    seeds=call["seeds"],
-    device="cpu",
-)
-train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-"""
-
-
-def in_another_process(
-    inputs: dict[str, Path], method: str, output: Path, checkpoints: Path, settings: Training,
-    seeds: Sequence[int], script: str = SCRIPT,
-) -> subprocess.Popen[str]:  # fmt: skip
-    call = {
-        "paths": {
-            name: str(path)
-            for name, path in {**inputs, "output": output, "checkpoints": checkpoints}.items()
-        },
-        "config": str(CATALOGUE.folder),
-        "method": method,
-        "encoder": ENCODER.model_dump(),
-        "training": settings.model_dump(),
-        "seeds": list(seeds),
-    }
-    library = str(Path(drugtail.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(call)],
-        env={**os.environ, "PYTHONPATH": library, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "class_distance"])
@@ -195,11 +75,6 @@ class CutOffAfterEachSave(Checkpoint):
     def save(self, state: dict[str, Any]) -> None:
         super().save(state)
         raise InterruptedError
-
-
-def seed_inputs(files: Any, method: str) -> tuple[Problem, GraphStore, Recipe]:
-    store = GraphStore(load_arrays(files.atoms), CPU)
-    return read_problem(files.molecules, files.split), store, recipe(method)
 
 
 @pytest.mark.parametrize("fixed", [False, True])

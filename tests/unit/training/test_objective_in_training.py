@@ -1,110 +1,16 @@
 """The objective in a training."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from reference import ATOMS
-from torch import Tensor
+from small_training import CATALOGUE, Step
 
-from drugtail.config.base import merged
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoders.fingerprint import FingerprintEncoder
-from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.recipe import Recipe
 from drugtail.config.schedule import refresh_epochs
-from drugtail.config.training import Training
-from drugtail.features.arrays import load_arrays
-from drugtail.features.packed import GraphStore
 from drugtail.methods.contrastive import CONTRASTIVE
 from drugtail.methods.losses import LOSSES
-from drugtail.models.companion import Companion
-from drugtail.models.network import Network
 from drugtail.runtime.errors import DrugtailError
 from drugtail.training import objective as objective_module
-from drugtail.training.block import Block, train_block
-from drugtail.training.objective import Objective
-from drugtail.training.problem import Problem, read_problem
-
-MakeFiles = Callable[[Sequence[int]], Any]
-
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
-
-
-ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
-
-
-SIZES = (70, 30, 10)
-
-
-# Warm-up of 2 epochs and a re-clustering every 2 for class_distance.
-TRAINING = Training(epochs=6, batch_size=16, schedule_scale=0.2)
-
-
-CPU = torch.device("cpu")
-
-
-def recipe(name: str, **changes: Any) -> Recipe:
-    return merged(CATALOGUE.recipe(name), changes)
-
-
-@pytest.fixture
-def files(make_files: MakeFiles) -> Any:
-    return make_files(SIZES)
-
-
-def train(
-    inputs: dict[str, Path],
-    method: str | Recipe,
-    output: Path,
-    *,
-    encoder: GraphEncoder | FingerprintEncoder = ENCODER,
-    settings: Training = TRAINING,
-    seeds: Sequence[int] = (0,),
-    checkpoints: Path | None = None,
-) -> Path:
-    block = Block(
-        **inputs,
-        recipe=recipe(method) if isinstance(method, str) else method,
-        encoder=encoder,
-        training=settings,
-        seeds=seeds,
-        device="cpu",
-    )
-    train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-    return output
-
-
-def seed_inputs(files: Any, method: str) -> tuple[Problem, GraphStore, Recipe]:
-    store = GraphStore(load_arrays(files.atoms), CPU)
-    return read_problem(files.molecules, files.split), store, recipe(method)
-
-
-class Step:
-    """One call of an objective on a batch of a tiny problem."""
-
-    def __init__(self, files: Any, method: str, scale: float = 0.2) -> None:
-        self.problem, self.store, self.recipe = seed_inputs(files, method)
-        self.train = torch.from_numpy(self.problem.subsets["train"])
-        self.labels = torch.from_numpy(self.problem.labels)[self.train]
-        self.network = Network(ENCODER, ATOMS, self.problem.classes, seeds=[0]).train()
-        self.companion = Companion(self.recipe, self.network, self.problem.classes, seeds=[0])
-        self.objective = Objective(
-            self.recipe, self.train, self.labels, self.problem.classes, scale
-        )
-
-    def cluster(self) -> None:
-        with torch.no_grad():
-            batch = self.store.batch(self.train[None])
-            (embeddings,) = self.network.encoder(batch)
-        self.objective.classes.refresh(0, embeddings, embeddings[:9], self.labels[:9], 0)
-
-    def losses(self, drawn: Tensor, epoch: int) -> Any:
-        drawn, keys = drawn[None], torch.tensor([0])
-        return self.objective(self.network, self.companion, self.store, drawn, epoch, keys)
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "cost_sensitive", "balanced_softmax"])

@@ -1,9 +1,7 @@
 """Seeds of a block."""
 
 import copy
-import json
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,98 +11,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_training import (
+    TRAINING,
+    assert_same,
+    of_seed,
+    recipe,
+    results,
+    status,
+    train,
+    training,
+)
 from torch import Tensor
 
-from drugtail.config.base import merged
-from drugtail.config.catalogue import Catalogue
-from drugtail.config.encoders.fingerprint import FingerprintEncoder
-from drugtail.config.encoders.gcn import GraphEncoder
-from drugtail.config.recipe import Recipe
-from drugtail.config.training import Training
 from drugtail.models.network import Network
 from drugtail.models.saved import load_model
 from drugtail.runtime.files import (
     read_parquet,
 )
-from drugtail.training.block import Block, train_block
 from drugtail.training.objective import Objective
 from drugtail.training.pool import batches
 from drugtail.training.problem import read_problem
 from drugtail.training.seed_batch import SeedBatch
-
-MakeFiles = Callable[[Sequence[int]], Any]
-
-
-CATALOGUE = Catalogue(Path(__file__).resolve().parents[3] / "config")
-
-
-ENCODER = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
-
-
-SIZES = (70, 30, 10)
-
-
-# Warm-up of 2 epochs and a re-clustering every 2 for class_distance.
-TRAINING = Training(epochs=6, batch_size=16, schedule_scale=0.2)
-
-
-CLOCK = ["molecules_per_second", "seconds", "finished_at"]
-
-
-def recipe(name: str, **changes: Any) -> Recipe:
-    return merged(CATALOGUE.recipe(name), changes)
-
-
-def training(**changes: Any) -> Training:
-    return merged(TRAINING, changes)
-
-
-@pytest.fixture
-def files(make_files: MakeFiles) -> Any:
-    return make_files(SIZES)
-
-
-def train(
-    inputs: dict[str, Path],
-    method: str | Recipe,
-    output: Path,
-    *,
-    encoder: GraphEncoder | FingerprintEncoder = ENCODER,
-    settings: Training = TRAINING,
-    seeds: Sequence[int] = (0,),
-    checkpoints: Path | None = None,
-) -> Path:
-    block = Block(
-        **inputs,
-        recipe=recipe(method) if isinstance(method, str) else method,
-        encoder=encoder,
-        training=settings,
-        seeds=seeds,
-        device="cpu",
-    )
-    train_block(block, output, checkpoints=checkpoints, checkpoint_seconds=0)
-    return output
-
-
-def status(output: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((output / "status.json").read_text())
-    return content
-
-
-def results(output: Path) -> dict[str, pd.DataFrame]:
-    """Everything in a block's tables that is not a time."""
-    names = ("predictions", "class_history")
-    tables = {name: read_parquet(output / f"{name}.parquet") for name in names}
-    return tables | {"history": read_parquet(output / "history.parquet").drop(columns=CLOCK)}
-
-
-def assert_same(first: Path, second: Path) -> None:
-    for (name, mine), theirs in zip(results(first).items(), results(second).values(), strict=True):
-        pd.testing.assert_frame_equal(mine, theirs, check_exact=True, obj=name)
-
-
-def of_seed(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return frame[frame["seed"] == seed].drop(columns="seed").reset_index(drop=True)
 
 
 @pytest.mark.parametrize("method", ["cross_entropy", "class_distance"])
