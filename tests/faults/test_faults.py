@@ -309,4 +309,4 @@ def test_checking_several_files_names_what_is_wrong_in_each_of_them(tmp_path: Pa
     assert failed.returncode == 1
     assert f"{tmp_path}/name.yaml: methods: 'balanced_sofmax' is unknown" in failed.stderr
     assert f"{tmp_path}/key.yaml: key seed: unknown key" in failed.stderr
-    assert f"{tmp_path}/good.yaml: good, 1 training jobs" in failed.stdout
+    assert f"{tmp_path}/good.yaml: good, 1 training job" in failed.stdout
