@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from drugtail.features.stores import STORES
 from drugtail.methods.views import drop
 from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of, state_of
-from drugtail.plugins import load_plugin
+from drugtail.plugins import load_plugin, unload_plugin
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.files import read_json, read_parquet
 from drugtail.training.block import Block, train_block
@@ -53,7 +53,7 @@ SEEDS = (3, 4)
 
 
 @pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """The files of the docs, registered."""
     page = (CONFIG.parent / "docs/extending.md").read_text(encoding="utf-8")
     folder, found = tmp_path_factory.mktemp("my"), {}
@@ -62,7 +62,9 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         path.write_text(shown_files(section(page, title))[name], encoding="utf-8")
         load_plugin(path)
         found[path.stem] = path
-    return found
+    yield found
+    for path in found.values():
+        unload_plugin(path)
 
 
 def settings_of(case: str, plugins: dict[str, Path], **changes: Any) -> EncoderSettings:

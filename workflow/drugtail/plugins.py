@@ -157,6 +157,13 @@ def load_plugin(path: Path) -> Plugin:
     return _loaded[place]
 
 
+def unload_plugin(path: Path) -> None:
+    """Take out again what a file has added; nothing happens if it was not loaded."""
+    loaded = _loaded.pop(path.resolve(), None)
+    if loaded is not None:
+        _forget(all_registries(), loaded.names)
+
+
 def recipe_model(paths: Sequence[Path]) -> type[Recipe]:
     """Return the class that reads recipes, with the components of some plugins."""
     if len(paths) == 1:

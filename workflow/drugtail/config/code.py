@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from drugtail.config.base import Settings
 from drugtail.config.encoder import SETTINGS, Encoder
-from drugtail.config.recipe import Recipe
+
+if TYPE_CHECKING:
+    from drugtail.config.recipe import Recipe
 
 TRAINED_BY = "drugtail.training.block"
 
