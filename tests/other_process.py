@@ -13,7 +13,7 @@ PACKAGE = Path(drugtail.__file__).parent
 
 
 def python(code: str, *arguments: str, path: Path = PACKAGE.parent, **env: str) -> str:
-    """What a fresh interpreter prints that finds the package under `path`."""
+    """Return what a fresh interpreter prints that finds the package under `path`."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", **env},

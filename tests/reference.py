@@ -12,7 +12,7 @@ from drugtail.models.encoders.gcn import GCN, GraphConvolutionLayer
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Linear, state_of
 
-# What a graph encoder gets.
+# Shape of the features that a graph encoder gets.
 ATOMS = InputShape("graph", FEATURES, len(BONDS))
 
 

@@ -23,7 +23,7 @@ def shown_commands(page: str) -> list[str]:
 
 
 def section(page: str, title: str) -> str:
-    """What stands below a heading of the second level."""
+    """Return the text below a heading of the second level."""
     found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
     assert found, f"there is no section {title!r}"
     return found[1]

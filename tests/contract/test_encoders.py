@@ -1,4 +1,4 @@
-"""What every encoder of the catalogue has to do, and one of a user's own: that of the docs."""
+"""Every encoder of the catalogue, and that of the docs, keeps the contract of encoders."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_gradient_reaches_every_parameter(case: EncoderSettings, store: Store)
     (network.encoder(store.batch(everything)) * direction).sum().backward()
     for name, parameter in network.encoder.named_parameters():
         assert parameter.grad is not None, name
-        # Of a bias before a normalisation it is zero but for rounding.
+        # A bias before a normalisation has one of zero but for rounding.
         assert parameter.grad.isfinite().all(), name
     reached = [p.grad.abs().sum() > 0 for p in network.encoder.parameters()]
     assert all(reached)

@@ -1,4 +1,4 @@
-"""What every featurizer has to do."""
+"""Every featurizer keeps the contract of featurizers."""
 
 from __future__ import annotations
 

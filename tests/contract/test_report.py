@@ -1,4 +1,4 @@
-"""What every metric, statistical test, kind of table and figure of the package has to do."""
+"""Every metric, statistical test, kind of table and figure keeps the contract of its axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every split strategy of the package has to do."""
+"""Every split strategy keeps the contract of strategies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user adds in a file of their own."""
+"""A user adds components, and more, in a file of their own."""
 
 from __future__ import annotations
 

@@ -226,6 +226,26 @@ def test_features_of_ones_own_are_what_the_file_says(features: tuple[Project, st
     }  # fmt: skip
 
 
+def test_a_model_on_features_of_ones_own_is_not_asked_with_those_of_another_file(
+    features: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(features[0].folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    (model,) = (project.folder / "results/runs").glob("*/*/descriptors_mlp/*/*/model.pt")
+    (project.folder / "asked.csv").write_text("smiles\nCCO\nCCN\n")
+    words = ("predict", "--model", str(model), "--molecules", "asked.csv", "--output", "said.csv")
+    refused = project.run("drugtail", *words, check=False)
+    assert refused.returncode == 1
+    assert "--plugin my/descriptors.py" in refused.stdout
+    words += ("--plugin", "my/descriptors.py")
+    project.run("drugtail", *words)
+    assert len(pd.read_csv(project.folder / "said.csv")) == 2
+    project.edit("my/descriptors.py", "MolWt MolLogP", "MolLogP MolWt")
+    refused = project.run("drugtail", *words, check=False)
+    assert refused.returncode == 1
+    assert "my/descriptors.py has changed since it was trained" in refused.stdout
+
+
 def test_a_forest_reads_fingerprints_whatever_the_networks_read_and_check_says_so(
     features: tuple[Project, str], tmp_path: Path
 ) -> None:

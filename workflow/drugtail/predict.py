@@ -13,7 +13,7 @@ import torch
 from drugtail.config.base import Settings, validated
 from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
-from drugtail.config.encoder import SETTINGS, EncoderSettings
+from drugtail.config.encoder import EncoderSettings
 from drugtail.data.prepare import parse_molecules
 from drugtail.data.tables import read_table
 from drugtail.features.batch import Store
@@ -115,16 +115,9 @@ def _rebuilt(
 ) -> tuple[Network, Store]:
     """Return the network without its weights, and the features that it reads of some molecules."""
     kinds = encoder_kinds(plugins)
-    settings = saved["encoder"]
-    if settings["kind"] not in SETTINGS.names():
-        _check_plugins(saved["plugins"], model, plugins)
-    encoder = validated_encoder(settings, model, kinds)
+    _check_plugins(saved["plugins"], model, plugins)
+    encoder = validated_encoder(saved["encoder"], model, kinds)
     assert isinstance(encoder, EncoderSettings)
-    if encoder.featurizer not in FEATURIZERS.names():
-        raise DrugtailError(
-            f"{model}: reads features {encoder.featurizer!r}, which are not the package's; name "
-            "the file of their featurizer: --plugin"
-        )
     featurizer = FEATURIZERS[encoder.featurizer]()
     store = STORES[featurizer.form](featurizer.arrays(smiles), torch.device("cpu"))
     head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, model)
@@ -149,6 +142,6 @@ def _check_plugins(wanted: dict[str, str], model: Path, plugins: Sequence[Path])
                 f"was {digest[:16]}…); name the file as it was{copy}"
             )
         raise DrugtailError(
-            f"{model}: its encoder is not the package's; name the file it was trained with: "
-            f"--plugin {name}{copy}"
+            f"{model}: needs an encoder or featurizer of {name}; name the file that it was trained "
+            f"with: --plugin {name}{copy}"
         )

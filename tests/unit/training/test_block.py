@@ -1,4 +1,4 @@
-"""What a block is trained from, and what it leaves."""
+"""A block: its inputs and the files that it leaves."""
 
 import json
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ import numpy as np
 from drugtail.features.arrays import ARRAYS, Arrays
 from drugtail.features.featurizer import FEATURIZERS
 from drugtail.runtime.digest import file_digest
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.files import atomic_directory, read_parquet_pieces, write_json
 
 CHUNK = 1000
@@ -70,6 +70,8 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
             {
                 "featurizer": featurizer,
                 "form": one.form,
+                # A model on features of a plugin's is not to be asked with another file's.
+                "plugin": _plugin(featurizer),
                 # Features belong to these molecules and no others.
                 "molecules_sha256": file_digest(molecules),
                 "molecules": shapes[counted][0],
@@ -78,6 +80,14 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 "sha256": {name: file_digest(folder / f"{name}.npy") for name in shapes},
             },
         )
+
+
+def _plugin(featurizer: str) -> dict[str, str] | None:
+    """Path and SHA-256 of the file that a featurizer is from; None if it is the package's."""
+    if FEATURIZERS.is_packaged(featurizer):
+        return None
+    path = file_of(FEATURIZERS[featurizer])
+    return {"path": path, "sha256": file_digest(Path(path))}
 
 
 def in_order(

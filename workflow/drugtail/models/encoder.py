@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class SeedBySeed(nn.Module):
         self.__dict__["module"] = modules[0]
         self.kind, self.seeds = kind, len(modules)
         self._file = file_of(type(modules[0]))
-        self.width: int = modules[0].width  # type: ignore[assignment]
+        self.width = cast(int, modules[0].width)
         self._names: dict[str, str] = {}
         for name, _ in modules[0].named_parameters():
             each = [dict(module.named_parameters())[name].detach() for module in modules]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from typing import Any
 
 
 class DrugtailError(Exception):
@@ -14,16 +15,16 @@ class DrugtailError(Exception):
     """
 
 
-def file_of(implementation: object) -> str:
+def file_of(implementation: Any) -> str:
     """Return the file that a function or class was defined in; empty if that is not known."""
-    code = getattr(inspect.unwrap(implementation), "__code__", None)  # type: ignore[arg-type]
+    code = getattr(inspect.unwrap(implementation), "__code__", None)
     if code is None:
         methods = (getattr(one, "__code__", None) for one in vars(implementation).values())
         code = next(filter(None, methods), None)
     return "" if code is None else str(code.co_filename)
 
 
-def fault_in(implementation: object, error: BaseException) -> str:
+def fault_in(implementation: Any, error: BaseException) -> str:
     """Say in one line what went wrong in a function or class of a user's, and in which line."""
     file = file_of(implementation)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]

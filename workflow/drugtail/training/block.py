@@ -21,9 +21,10 @@ from drugtail.features.arrays import Arrays, load_arrays
 from drugtail.features.batch import Store
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
+from drugtail.models.encoder import ENCODERS
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.files import atomic_path, read_json, write_json, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
@@ -340,12 +341,24 @@ def _write_results(
                     "experts": recipe.experts and recipe.experts.model_dump(),
                     "class_names": problem.class_names,
                     "method": recipe.name,
-                    # An encoder that is not the package's has to be named to predict with it.
-                    "plugins": {str(path): file_digest(path) for path in block.plugins},
+                    "plugins": _needed_plugins(block),
                     "weights": weights,
                 },
                 temporary,
             )
+
+
+def _needed_plugins(block: Block) -> dict[str, str]:
+    """Path -> SHA-256 of the files without which the model cannot predict.
+
+    Those are of an encoder and of a featurizer that are not the package's.
+    """
+    found = {}
+    if not ENCODERS.is_packaged(block.encoder.kind):
+        path = file_of(ENCODERS[block.encoder.kind])
+        found[path] = file_digest(Path(path))
+    plugin = read_json(block.features / "features.json")["plugin"]
+    return found if plugin is None else found | {plugin["path"]: plugin["sha256"]}
 
 
 def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
