@@ -184,30 +184,17 @@ def test_a_model_says_that_its_encoder_has_changed_and_where_a_copy_lies(
     assert len(pd.read_csv(project.folder / "said.csv")) == 2
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("data.x)", "data.xx)", "encoder 'gine': my/gine.py: line 4"),
-        ("self.width = settings.width", "self.wide = settings.width", "does not say how wide"),
-        (
-            "size=data.num_graphs)",
-            "size=data.num_graphs)[:3]",
-            "(my/gine.py): gives embeddings of shape [3, 64] for",
-        ),
-        ("GINEConv(inner, ", "GINEConv(iner, ", "encoder 'gine': my/gine.py: line 3"),
-    ],
-)
 def test_an_encoder_that_fails_ends_its_job_with_the_line(
-    encoders: tuple[Project, str], tmp_path: Path, old: str, new: str, says: str
+    encoders: tuple[Project, str], tmp_path: Path
 ) -> None:
     shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
-    project.edit("my/gine.py", old, new)
+    project.edit("my/gine.py", "data.x)", "data.xx)")
     project.edit("my/encoders.yaml", "encoders:\n  - gcn\n  - morgan_mlp\n", "encoders:\n")
     words = ("snakemake", "train", "--cores", "2", "--configfile", "my/encoders.yaml")
     done = project.run(*words, check=False)
     assert done.returncode != 0
-    assert says in done.stdout
+    assert "encoder 'gine': my/gine.py: line 4" in done.stdout
     assert "Traceback" not in done.stdout
 
 
