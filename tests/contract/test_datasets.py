@@ -17,7 +17,8 @@ import pytest
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
 from drugtail.data.fetch import fetch_dataset
-from drugtail.data.prepare import canonical_reaction, prepare_dataset
+from drugtail.data.prepare import prepare_dataset
+from drugtail.data.reaction_smiles import canonical_reaction
 from drugtail.data.split import split_dataset
 from drugtail.runtime.files import read_json, read_parquet
 

@@ -13,8 +13,9 @@ import torch
 from drugtail.config.base import Settings, validated
 from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
+from drugtail.config.dataset import Molecules
 from drugtail.config.encoder import EncoderSettings
-from drugtail.data.prepare import parse_molecules
+from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.tables import read_table
 from drugtail.features.batch import Store
 from drugtail.features.featurizer import FEATURIZERS
@@ -27,6 +28,7 @@ from drugtail.plugins import encoder_kinds
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
+from drugtail.runtime.logging import counted, say
 
 
 class _Head(Settings):
@@ -45,14 +47,16 @@ def predict(
     seed: int | None = None,
     plugins: Sequence[Path] = (),
 ) -> None:
-    """Write class probabilities of the molecules of a CSV.
+    """Write class probabilities of the molecules of a table.
+
+    Molecules are read as those were that the model was trained on.
 
     Parameters
     ----------
     model
         ``model.pt`` of a block.
     molecules
-        CSV with a column of SMILES.
+        Table with a column of SMILES or InChI: CSV, TSV, SMI, SDF, XLSX or Parquet.
     output
         CSV: row, smiles (canonical), predicted (class name), one probability per class, for
         methods that say it the ``uncertainty``, and ``reason`` where a row is no molecule.
@@ -83,7 +87,8 @@ def predict(
     if not weights:
         raise DrugtailError(f"{model}: every run of this block diverged; there is no network")
     table = read_table(molecules, [column])
-    parsed = parse_molecules(table[column], is_reaction=False)
+    parsed = identify_all(table[column], validated(Molecules, saved["molecules"], model))
+    _say_outcome(parsed, molecules, output)
     good = (parsed["reason"] == "").to_numpy()
     names = saved["class_names"]
     probabilities = np.full((len(parsed), len(names)), np.nan)
@@ -108,6 +113,17 @@ def predict(
     frame = frame.assign(reason=parsed["reason"])
     with atomic_path(output) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def _say_outcome(parsed: pd.DataFrame, molecules: Path, output: Path) -> None:
+    """Say how many rows are no molecules, and what was done to the others."""
+    reasons = parsed["reason"][parsed["reason"] != ""]
+    if len(reasons):
+        counts = reasons.str.split(":").str[0].value_counts()
+        named = ", ".join(f"{number:,} {reason}" for reason, number in counts.items())
+        say(f"{molecules}: {len(reasons):,} of {len(parsed):,} rows set aside: {named} ({output})")
+    for note, number in parsed["notes"].str.split().explode().dropna().value_counts().items():
+        say(f"{molecules}: {counted(number, 'molecule')}: {NOTES[str(note)]}")
 
 
 def _rebuilt(

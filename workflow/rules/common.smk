@@ -87,10 +87,9 @@ def get_code(*modules):
 
 
 def get_names(keep):
-    """A pattern of the data sets that a rule is for."""
-    return (
-        "|".join(name for name, value in PLAN.datasets.items() if keep(value)) or "(?!)"
-    )
+    """A pattern of the registers that a rule is for."""
+    names = [re.escape(name) for name, value in PLAN.registers.items() if keep(value)]
+    return "|".join(names) or "(?!)"
 
 
 def get_planned():
@@ -129,7 +128,7 @@ def get_raw_table(wildcards):
     """The first raw file of a data set, which stands for all of them."""
     dataset = PLAN.datasets[wildcards.dataset]
     name = "fetch.json" if dataset.files else "generated.csv"
-    return f"{SHARED}/data/{wildcards.dataset}/raw/{name}"
+    return f"{SHARED}/data/{dataset.source}/raw/{name}"
 
 
 def get_block_features(wildcards):
@@ -183,7 +182,9 @@ def get_dataset_summaries():
 
 def get_register_part(wildcards, *fields):
     """The part of a data set's register that a rule depends on, as text."""
-    register = PLAN.datasets[wildcards.dataset].model_dump(mode="json")
+    # Of a data set, else of the register that several are tasks of.
+    found = PLAN.datasets.get(wildcards.dataset) or PLAN.registers[wildcards.dataset]
+    register = found.model_dump(mode="json")
     return json.dumps({name: register[name] for name in fields}, sort_keys=True)
 
 
@@ -240,7 +241,7 @@ def get_local_files(wildcards):
     """
     paths = [
         Path(source.path)
-        for file in PLAN.datasets[wildcards.dataset].files
+        for file in PLAN.registers[wildcards.dataset].files
         for source in file.sources
         if source.path is not None
     ]

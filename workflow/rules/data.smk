@@ -1,4 +1,20 @@
 # From published files to features and splits.
+from drugtail.config.dataset import Dataset
+
+# What a register says for people, and where the raw files come from: fetched anew, they are
+# prepared anew.
+NOT_PREPARED_BY = (
+    "title",
+    "task",
+    "synthetic",
+    "licence",
+    "citation",
+    "note",
+    "meaning",
+) + (
+    "files",
+    "generator",
+)
 
 
 rule fetch_dataset:
@@ -16,7 +32,9 @@ rule fetch_dataset:
         runtime=60,
     params:
         folder=subpath(output[0], parent=True),
-        settings=lambda w: get_register_part(w, "files", "columns", "expected"),
+        settings=lambda w: get_register_part(
+            w, "files", "columns", "tasks", "labels", "expected"
+        ),
         local=get_local_files,
     message:
         "Fetching {wildcards.dataset}"
@@ -53,7 +71,6 @@ rule prepare_dataset:
         get_raw_table,
     output:
         molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
-        rejected=f"{SHARED}/data/{{dataset}}/rejected.csv",
         summary=f"{SHARED}/data/{{dataset}}/dataset.json",
     log:
         f"{SHARED}/logs/prepare/{{dataset}}.log",
@@ -67,7 +84,7 @@ rule prepare_dataset:
         raw=subpath(input[0], parent=True),
         folder=subpath(output.molecules, parent=True),
         settings=lambda w: get_register_part(
-            w, "columns", "official", "classes", "duplicates", "conflicts", "expected"
+            w, *(key for key in Dataset.model_fields if key not in NOT_PREPARED_BY)
         ),
         code=get_code("drugtail.data.prepare"),
     message:

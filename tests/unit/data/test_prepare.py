@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 import drugtail
-from drugtail.config.dataset import Dataset
-from drugtail.data.prepare import canonical_reaction, parse_molecules, prepare_dataset
+from drugtail.config.dataset import Dataset, Molecules, Reaction
+from drugtail.data.prepare import prepare_dataset
+from drugtail.data.reaction_smiles import canonical_reaction, read_reactions
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
 
@@ -29,7 +30,7 @@ def register(columns: dict[str, str] | None = None, **changes: Any) -> Dataset:
     return Dataset.model_validate(
         {
             "name": "tiny", "title": "t", "task": "t", "licence": "l", "citation": "c",
-            "files": [{"name": "tiny.csv", "columns": [], "sources": [{"path": "unused"}]}],
+            "files": [{"name": "tiny.csv", "columns": [], "sources": [{"path": "my/tiny.csv"}]}],
             "columns": columns or {"smiles": "smiles", "label": "label"},
             "classes": YES_NO,
             **changes,
@@ -72,11 +73,14 @@ def test_molecules_are_canonical_numbered_and_named(tmp_path: Path) -> None:
         "id": ["tiny-1", "tiny-2"],
         "row": [1, 2],
         "smiles": [Chem.CanonSmiles("CCO"), Chem.CanonSmiles("NCc1ccccc1")],
+        "parent": [Chem.CanonSmiles("CCO"), Chem.CanonSmiles("NCc1ccccc1")],
         "scaffold": ["", "c1ccccc1"],
         "label": [0, 1],
         "label_name": ["no", "yes"],
     }
-    assert found.header == {"dataset": "tiny", "class_names": ["no", "yes"]}
+    assert found.header == {
+        "dataset": "tiny", "class_names": ["no", "yes"], "molecules": Molecules().model_dump(),
+    }  # fmt: skip
     assert found.rejected.empty
 
 
@@ -99,11 +103,11 @@ def test_bad_rows_are_rejected_with_row_number_and_reason(tmp_path: Path) -> Non
     assert reasons[2] == reasons[5] == "unparsable SMILES"
     assert reasons[3] == reasons[9] == "empty SMILES"
     assert reasons[4] == "missing label"
-    assert reasons[6] == "unknown label: 0.5 is not among 0, 1"
-    assert reasons[7] == "unknown label: active is not among 0, 1"
+    assert reasons[6] == "unknown label: '0.5' is not among 0, 1"
+    assert reasons[7] == "unknown label: 'active' is not among 0, 1"
     second = found.rejected.iloc[0].to_dict()
-    assert second == {"row": "2", "id": "tiny-2", "reason": "unparsable SMILES", "label": "1",
-                      "source": "C(C"}  # fmt: skip
+    assert second == {"file": "tiny.csv", "row": "2", "id": "tiny-2", "outcome": "rejected",
+                      "reason": "unparsable SMILES", "label": "1", "source": "C(C"}  # fmt: skip
     assert found.summary["rows"] == 9
     assert found.summary["molecules"] == 2
     assert found.summary["rejected"] == {
@@ -172,7 +176,9 @@ def test_a_missing_value_is_no_class_unless_one_is_declared_under_its_name(tmp_p
     rows = [["CCO", "a"], ["CCN", "b"], ["CCC", "NA"], ["CCS", "nan"], ["CCCl", ""]] * 4
     found = prepare(tmp_path, rows, register(classes=None))
     assert set(found.molecules["label_name"]) == {"a", "b"}
-    assert set(found.reasons.values()) == {"missing label"}
+    assert set(found.reasons.values()) == {
+        "missing label", "missing label: NA", "missing label: nan",
+    }  # fmt: skip
     declared = prepare(tmp_path, rows, register(classes={"a": "a", "b": "b", "NA": "sodium"}))
     assert set(declared.molecules["label_name"]) == {"a", "b", "sodium"}
 
@@ -245,11 +251,15 @@ def test_repeats_and_conflicts_follow_the_policy_and_are_counted(
     found = prepare(tmp_path, REPEATS, dataset)
     assert found.molecules["row"].tolist() == kept
     assert found.reasons == reasons
-    assert found.summary["policy"] == {"duplicates": duplicates, "conflicts": conflicts}
+    assert found.summary["policy"]["duplicates"] == duplicates
+    assert found.summary["policy"]["conflicts"] == conflicts
     assert found.summary["repeats"] == {
         "distinct_molecules": 3,
         "rows_that_repeat_a_molecule": 4,
         "molecules_with_several_classes": 1,
+        "distinct_parents": 3,
+        "rows_that_repeat_a_parent": 4,
+        "parents_with_several_classes": 1,
     }
     assert found.summary["molecules"] == len(kept)
     sizes = {item["name"]: item["molecules"] for item in found.summary["classes"]}
@@ -270,11 +280,11 @@ def test_one_and_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_published_split_is_read_in_its_usual_spellings(tmp_path: Path) -> None:
     dataset = register({"smiles": "smiles", "label": "label", "split": "fold"})
-    folds = ["train", "val", "Test", "validation", " valid ", "holdout"]
+    folds = ["train", "val", "Test", "validation", " valid ", "fold 3"]
     rows = [["C" * (i + 1), str(i % 2), fold] for i, fold in enumerate(folds)]
     found = prepare(tmp_path, rows, dataset, ["smiles", "label", "fold"])
     assert found.molecules["official"].tolist() == ["train", "valid", "test", "valid", "valid"]
-    assert found.reasons == {6: "unknown subset in the split column: holdout"}
+    assert found.reasons == {6: "unknown subset in the split column: fold 3"}
 
 
 def test_labels_are_taken_as_found_when_no_classes_are_listed(tmp_path: Path) -> None:
@@ -293,7 +303,7 @@ def test_a_column_of_measured_numbers_is_refused(tmp_path: Path) -> None:
 
 def test_measured_numbers_for_listed_classes_leave_no_row(tmp_path: Path) -> None:
     rows = [["C" * (i + 1), f"{i + 0.37:.2f}"] for i in range(5)]
-    with pytest.raises(DrugtailError, match="tiny: no row is left"):
+    with pytest.raises(DrugtailError, match=r"my/tiny\.csv: row 1: no row of the table is left.*'0\.37'"):
         prepare(tmp_path, rows)
 
 
@@ -341,18 +351,18 @@ def test_mapped_chirality_equals_unmapped_chirality() -> None:
 
 
 def test_the_product_of_a_reaction_is_the_molecule() -> None:
-    frame = parse_molecules(["OC.c1ccccc1Cl>>COc1ccccc1", "CO>>", "bad"], is_reaction=True)
+    frame = read_reactions(["OC.c1ccccc1Cl>>COc1ccccc1", "CO>>", "bad"], Reaction(), Molecules())
     assert frame["smiles"].tolist() == ["COc1ccccc1", "", ""]
     assert frame["reactants"][0] == ".".join(sorted(["CO", "Clc1ccccc1"]))
     assert frame["scaffold"][0] == "c1ccccc1"
-    assert frame["reason"].tolist() == ["", "empty SMILES", "unparsable reaction"]
+    assert frame["reason"].tolist() == ["", "reaction without product", "unparsable reaction"]
 
 
 def official(tmp_path: Path, valid: list[str], test: list[str]) -> Prepared:
     dataset = register(
         {"reaction": "rxn", "label": "label"},
         files=[
-            {"name": name, "columns": [], "sources": [{"path": "unused"}]}
+            {"name": name, "columns": [], "sources": [{"path": "my/tiny.csv"}]}
             for name in ("tiny.csv", "valid.csv", "test.csv")
         ],
         official={"valid": "valid.csv", "test": "test.csv", "reaction": "mapped"},

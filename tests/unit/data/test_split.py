@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from drugtail.data.generate import generate_reactions
 from drugtail.data.groups import class_groups
-from drugtail.data.prepare import parse_molecules
+from drugtail.data.identity import identify_all
 from drugtail.data.split import split_dataset, summarise_split
 from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
@@ -143,7 +143,7 @@ def test_scaffolds_group_molecules_as_deepchem_does() -> None:
     smiles = real_molecules()
     dataset = deepchem.data.NumpyDataset(X=np.zeros((len(smiles), 1)), ids=smiles)
     groups = deepchem.splits.ScaffoldSplitter().generate_scaffolds(dataset)
-    ours = parse_molecules(smiles, is_reaction=False)["scaffold"]
+    ours = identify_all(smiles)["scaffold"]
     found = ours.groupby(ours).groups.values()
     assert {frozenset(map(int, group)) for group in groups} == {frozenset(g) for g in found}
     assert len(groups) > 20

@@ -14,6 +14,7 @@ from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
 from drugtail.config.base import meant, validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of, parse_split
 from drugtail.config.catalogue import Catalogue
+from drugtail.config.dataset import Dataset
 from drugtail.config.encoder import Encoder, Form, misfit
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
@@ -124,7 +125,14 @@ class Plan:
             benchmark,
             {path: load_plugin(source.plugin(path)) for path in map(Path, benchmark.plugins)},
         )
-        self.datasets = {name_of(named): source.dataset(named) for named in benchmark.datasets}
+        # A register with several tasks is as many data sets, which share its raw files.
+        chosen = [one for named in benchmark.datasets for one in source.dataset(named).each_task()]
+        self.datasets = {dataset.name: dataset for dataset in chosen}
+        if len(chosen) > len(self.datasets):
+            names = [dataset.name for dataset in chosen]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DrugtailError(f"benchmark {benchmark.name}: datasets: {twice!r} is named twice")
+        self.registers = self._registers(source)
         self.tables = {name_of(named): source.table(named) for named in benchmark.tables}
         where = f"benchmark {benchmark.name}: methods"
         self.recipes: dict[str, Recipe] = {
@@ -152,6 +160,12 @@ class Plan:
             raise DrugtailError(f"{path}: is not a plan; start the benchmark again")
         benchmark = validated(Benchmark, resolved["benchmark"], path)
         return cls(benchmark, FromPlan(resolved, path))
+
+    def _registers(self, source: Source) -> dict[str, Dataset]:
+        """Registers that the data sets are of, by name."""
+        paths = {name_of(named): named for named in self.benchmark.datasets}
+        names = {dataset.source for dataset in self.datasets.values()}
+        return {name: source.dataset(paths.get(name, name)) for name in sorted(names)}
 
     # ------------------------------------------------------------------------------ checks
 
@@ -206,7 +220,7 @@ class Plan:
 
     def _check_official(self, where: str) -> None:
         for name, dataset in self.datasets.items():
-            if dataset.official is None and dataset.columns.split is None:
+            if not dataset.has_official:
                 raise DrugtailError(
                     f"{where}: data set {name!r} has no published split; use random-0, standard-0 "
                     "or scaffold-0"
@@ -518,7 +532,9 @@ class Plan:
         return {
             "benchmark": given(self.benchmark),
             "plugins": {str(path): file_digest(path) for path in map(Path, self.benchmark.plugins)},
-            "datasets": {name: given(one) for name, one in self.datasets.items()},
+            "datasets": {
+                name: given(one) for name, one in (self.datasets | self.registers).items()
+            },
             "encoders": {name: given(one) for name, one in self.encoders.items()},
             "tables": {name: given(one) for name, one in self.tables.items()},
             "methods": {

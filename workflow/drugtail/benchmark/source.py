@@ -53,8 +53,10 @@ class FromCatalogue:
         self.catalogue = catalogue
 
     def dataset(self, name: str) -> Dataset:
-        """Return the register of a data set, by name or by path."""
-        return read_dataset(self._path("datasets", name))
+        """Return the register of a data set, by name (also of a task) or by path."""
+        if name.endswith(".yaml"):
+            return read_dataset(Path(name))
+        return self.catalogue.dataset(name)
 
     def table(self, name: str) -> Table:
         """Return the definition of a table, by name or by path."""

@@ -105,8 +105,9 @@ def find_dataset(name: str) -> Dataset:
     if name.endswith((".yaml", ".yml")):
         return read_dataset(Path(name))
     plan = plan_in_force()
-    if plan is not None and name in plan.datasets:
-        return plan.datasets[name]
+    for known in () if plan is None else (plan.datasets, plan.registers):
+        if name in known:
+            return known[name]
     return Catalogue(CONFIG).dataset(name)
 
 

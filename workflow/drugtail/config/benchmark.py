@@ -245,7 +245,7 @@ class Benchmark(Settings):
                     "folders of tuned runs; rename it"
                 )
         for name in self.training_by_dataset:
-            if name not in self.dataset_names:
+            if not {name, name.rpartition(".")[0]} & set(self.dataset_names):
                 raise ValueError(f"training_by_dataset: {name!r} is not among the datasets")
         return self
 

@@ -32,8 +32,26 @@ class Catalogue:
         self.folder = folder
 
     def dataset(self, name: str) -> Dataset:
-        """Return the register of one data set."""
-        return read_dataset(self.path("datasets", name))
+        """Return the register of one data set; of ``REGISTER.TASK`` that of the task.
+
+        Raises
+        ------
+        DrugtailError
+            If there is none; the message lists what there is.
+        """
+        base, _, task = name.rpartition(".")
+        names = self.names("datasets")
+        if name in names or base not in names:
+            return read_dataset(self.path("datasets", name))
+        register = read_dataset(self.path("datasets", base))
+        found = register.named_task(task)
+        if found is None:
+            tasks = [one.name for one in register.each_task() if one.name != base]
+            raise DrugtailError(
+                f"datasets: {name!r}: {base} has "
+                + (f"the tasks {', '.join(tasks)}{meant(name, tasks)}" if tasks else "no tasks")
+            )
+        return found
 
     def table(self, name: str) -> Table:
         """Return the definition of one table."""

@@ -55,8 +55,10 @@ def fetch_dataset(
     """
     with temporary_directory(output) as folder:
         record = {}
-        for index, file in enumerate(dataset.files):
-            source = _fetch_file(file, folder, mirror, attempts, pause, dataset, index == 0)
+        tables = {file.name for file in dataset.table_files}
+        for file in dataset.files:
+            is_table = file.name in tables
+            source = _fetch_file(file, folder, mirror, attempts, pause, dataset, is_table)
             path = folder / file.name
             record[file.name] = {
                 "source": source,
@@ -82,7 +84,7 @@ def _fetch_file(
 ) -> str:
     """Try every place in turn; return the name of the one that gave the right file."""
     target = folder / file.name
-    answers = []
+    answers, readable = [], False
     places: list[Source | Path] = [*file.sources]
     if mirror is not None and file.mirror is not None:
         places.insert(0, mirror / file.mirror)
@@ -101,13 +103,17 @@ def _fetch_file(
                 _check_hash(target, [place])
             _check_content(target, file, dataset if is_table else None)
         except (_Refused, DrugtailError) as error:
-            answers.append(f"  {name}: {error}")
+            # The user knows the place, not the folder that it is copied to first.
+            answers.append(f"  {name}: {str(error).removeprefix(f'{target}: ')}")
+            readable = readable or isinstance(error, DrugtailError)
             target.unlink(missing_ok=True)
             continue
         say(f"{dataset.name}: {file.name} from {name}")
         return name
     advice = f"Correct `path` or `url` in config/datasets/{dataset.name}.yaml"
-    if file.mirror is not None:
+    if readable:
+        advice = f"Correct the file, or what the register of {dataset.name} says of it"
+    elif file.mirror is not None:
         advice = (
             "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR), as "
             f"{file.mirror}"
@@ -184,12 +190,25 @@ def _check_hash(target: Path, sources: list[Source]) -> None:
 
 def _check_content(target: Path, file: RawFile, dataset: Dataset | None) -> None:
     """Rows, columns and classes: what a hash cannot say when it is unknown."""
-    used = [] if dataset is None else [v for v in dataset.columns.model_dump().values() if v]
-    frame = read_table(target, [*file.columns, *used])
+    frame = read_table(target, list(dict.fromkeys([*file.columns, *_used(dataset)])), file)
     if file.rows is not None and len(frame) != file.rows:
         raise _Refused(f"has {len(frame):,} rows, expected {file.rows:,}")
-    if dataset is not None and dataset.expected.class_counts is not None:
-        found = frame[dataset.columns.label].value_counts().to_dict()
+    if dataset is not None and dataset.expected.class_counts is not None and _whole(dataset):
+        found = frame[dataset.columns.labels[0]].value_counts().to_dict()
         for label, count in dataset.expected.class_counts.items():
             if found.get(label, 0) != count:
                 raise _Refused(f"class {label!r} has {found.get(label, 0)} rows, expected {count}")
+
+
+def _used(dataset: Dataset | None) -> list[str]:
+    """Columns that the table itself must have: not those that lookups add."""
+    if dataset is None:
+        return []
+    added = {lookup.name for lookup in dataset.lookups}
+    columns = [*dataset.columns.used, *(dataset.tasks or {})]
+    return [column for column in columns if column not in added]
+
+
+def _whole(dataset: Dataset) -> bool:
+    """Return whether one file holds all classes as they are counted; else `prepare` counts them."""
+    return dataset.labels.kind == "class" and len(dataset.table_files) == 1

@@ -1,24 +1,32 @@
-"""Reading published tables: every cell as text, every fault with its row."""
+"""Reading tables of any kind: every cell as text, every fault with its row."""
 
 from __future__ import annotations
 
-import csv
 import gzip
+import io
+import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 
+from drugtail.config.layout import Layout
+from drugtail.data.table_format import FORMATS
 from drugtail.runtime.errors import DrugtailError
 
-WEB_PAGE = ("<!doctype", "<html", "<?xml")
+WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
+PACKED = (".gz", ".zip", ".gzip")
+FOUND = Layout()
+OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a CSV (gzipped or not) with every cell as the text that stands there.
+def read_table(
+    path: Path, columns: list[str] | None = None, layout: Layout = FOUND
+) -> pd.DataFrame:
+    """Read a table with every cell as the text that stands there.
 
-    A byte-order mark, any line ends, empty lines, quoted fields and non-ASCII text are fine.
+    Its kind is seen from its content, whatever its name: delimited text, SMI, SDF, XLSX or Parquet,
+    plain, gzipped or alone in a zip archive.
 
     Parameters
     ----------
@@ -26,64 +34,93 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         The file.
     columns
         Columns that must be there.
+    layout
+        What is declared of the file: format, encoding, separator, header, sheet.
 
     Raises
     ------
     DrugtailError
-        If the file is absent, empty, a web page, cut short, not UTF-8, has rows of the wrong
-        length, lacks one of `columns`, or has two of one name.
+        If the file is absent, empty, a web page, cut short, in another encoding, has rows of the
+        wrong length, lacks one of `columns`, or has two of one name.
     """
-    try:
-        with path.open("rb") as raw:
-            _refuse_web_page(path, raw.read(64).decode("utf-8-sig", errors="replace"))
-        with _opened(path) as handle:
-            _refuse_web_page(path, handle.read(64))
-            handle.seek(0)
-            rows = [row for row in csv.reader(handle, strict=True) if row]
-    except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise DrugtailError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    wanted = columns or []
+    content = _unpacked(path)
+    if content[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(WEB_PAGE):
+        start = content[:64].decode("utf-8-sig", errors="replace").strip()
         raise DrugtailError(
-            f"{path}: is a damaged gzip file or cut short ({error}); fetch it again"
-        ) from None
-    except csv.Error as error:
-        raise DrugtailError(f"{path}: is not a proper CSV ({error}); mend that row") from None
-    if not any(cell.strip() for row in rows for cell in row):
-        raise DrugtailError(f"{path}: is empty; delete it and fetch it again")
-    header, *body = rows
-    names = [name.strip() for name in header]
+            f"{path}: is a web page, not a table (it starts with {start[:40]!r}); the address "
+            "probably answered with an error page"
+        )
+    kind = FORMATS[layout.format or recognised(content, path)]()
+    frame = kind.read(content, layout, wanted, path)
+    names = [str(name) for name in frame.columns]
     if repeated := [name for name in names if name and names.count(name) > 1]:
         raise DrugtailError(
             f"{path}: column {repeated[0]!r} stands twice in the header; rename or remove one"
         )
-    for number, row in enumerate(body, start=1):
-        if len(row) != len(names):
-            raise DrugtailError(
-                f"{path}: is not a proper CSV (row {number} has {len(row)} fields, the header "
-                f"{len(names)}); mend that row"
-            )
-    missing = [column for column in columns or [] if column not in names]
+    missing = [column for column in wanted if column not in names]
     if missing:
         raise DrugtailError(
             f"{path}: column {missing[0]!r} is missing; the file has: {', '.join(names)}. "
-            "Correct the file or the register's columns"
+            "Correct the file or the register's columns; if the file has no header, name its "
+            "columns in `header`"
         )
-    if not body:
+    if frame.empty:
         raise DrugtailError(f"{path}: has a header but no rows")
-    return pd.DataFrame(body, columns=names, dtype=str)
+    return frame
 
 
-def _refuse_web_page(path: Path, start: str) -> None:
-    if start.lstrip().lower().startswith(WEB_PAGE):
+def recognised(content: bytes, path: Path) -> str:
+    """Return the name of the format of an unpacked file."""
+    if content.startswith(OLD_WORKBOOK):
         raise DrugtailError(
-            f"{path}: is a web page, not a table (it starts with {start.strip()[:40]!r}); the "
-            "address probably answered with an error page"
+            f"{path}: is an Excel workbook of the old kind (.xls); save it as .xlsx or CSV"
         )
+    name = path.name.lower()
+    while name.endswith(PACKED):
+        name = name[: name.rfind(".")]
+    kinds = sorted((FORMATS[kind].rank, kind) for kind in FORMATS.names())
+    return next(kind for _, kind in kinds if FORMATS[kind]().recognises(content, name))
 
 
-def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _unpacked(path: Path) -> bytes:
+    """Return the content of a file, unpacked if it is packed, whatever its name."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DrugtailError(f"{path}: is a folder; name a table") from None
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            return gzip.decompress(content)
+        if content.startswith(b"PK\x03\x04"):
+            return _member(content, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DrugtailError(
+            f"{path}: is a damaged gzip file or cut short ({error}); fetch it again"
+        ) from None
+    return content
+
+
+def _member(content: bytes, path: Path) -> bytes:
+    """Return the one file of a zip archive; a workbook, which is such an archive, as it is."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [
+                name
+                for name in archive.namelist()
+                if not name.endswith("/") and not name.startswith("__MACOSX/")
+            ]
+            if "xl/workbook.xml" in names:
+                return content
+            if len(names) != 1:
+                raise DrugtailError(
+                    f"{path}: is a zip archive of {len(names)} files ({', '.join(names[:5])}); "
+                    "unpack it and name one"
+                )
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise DrugtailError(
+            f"{path}: is a damaged zip archive, or a locked one ({error}); fetch it again"
+        ) from None

@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ELEMENTS = (
-    "C N O S F Si P Cl Br Mg Na Ca Fe As Al I B V K Tl Yb Sb Sn Ag Pd Co Se Ti Zn H Li Ge Cu Au "
-    "Ni Cd In Mn Zr Cr Pt Hg Pb"
-).split()
+from drugtail.data.elements import ELEMENTS
+
 HYBRIDIZATIONS = ("SP", "SP2", "SP3", "SP3D", "SP3D2")
 # All that RDKit can store, one byte each.
 CHARGES = range(-128, 128)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 
+from drugtail.data.elements import ELEMENTS
 from drugtail.features.arrays import Arrays
-from drugtail.features.atoms import CHARGES, ELEMENTS, FIELDS, HYBRIDIZATIONS
+from drugtail.features.atoms import CHARGES, FIELDS, HYBRIDIZATIONS
 from drugtail.features.packed import BONDS
 from drugtail.runtime.errors import DrugtailError
 

@@ -11,7 +11,9 @@ import torch
 
 from drugtail.runtime.errors import DrugtailError
 
-MODEL_KEYS = {"encoder", "last_layer", "experts", "class_names", "plugins", "weights"}
+MODEL_KEYS = {
+    "encoder", "last_layer", "experts", "class_names", "molecules", "plugins", "weights",
+}  # fmt: skip
 
 DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 

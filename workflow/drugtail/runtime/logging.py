@@ -11,6 +11,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number and what it counts: ``1 molecule``, ``1,200 molecules``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 class Pace:
     """Says when enough time has passed to print again, so that logs stay short."""
 

@@ -341,6 +341,7 @@ def _write_results(
                     "experts": recipe.experts and recipe.experts.model_dump(),
                     "class_names": problem.class_names,
                     "method": recipe.name,
+                    "molecules": problem.molecules,
                     "plugins": _needed_plugins(block),
                     "weights": weights,
                 },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class Problem:
         Class of each molecule, int64 [N].
     subsets : dict
         Part -> positions of its molecules, int64, ascending.
+    split_sha256 : str
+        Digest of the split.
+    molecules : dict
+        How the molecules were read, as `drugtail.config.dataset.Molecules` says it.
     """
 
     dataset: str
@@ -42,6 +46,7 @@ class Problem:
     labels: NDArray[np.int64]
     subsets: dict[str, NDArray[np.int64]]
     split_sha256: str = ""
+    molecules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -88,6 +93,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
         subsets=subsets,
         split_sha256=digest,
+        molecules=header.get("molecules", {}),
     )
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:

@@ -1,0 +1,96 @@
+"""Reading reaction SMILES: one molecule of each, and the whole reaction without maps and agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import pandas as pd
+from rdkit import Chem, rdBase
+
+from drugtail.config.dataset import Molecules, Reaction
+from drugtail.data.identity import Identity, identify, largest_fragment, map_distinct
+
+
+class ReadReaction(NamedTuple):
+    """A reaction: the identities of its molecule (see `Identity`), and what else is known of it.
+
+    Attributes
+    ----------
+    reactants : str
+        Canonical SMILES of the reactants, without atom maps.
+    reaction : str
+        ``reactants>>products``, canonical, without atom maps and agents.
+    """
+
+    smiles: str = ""
+    parent: str = ""
+    scaffold: str = ""
+    reason: str = ""
+    notes: str = ""
+    reactants: str = ""
+    reaction: str = ""
+
+
+def canonical_reaction(text: str) -> str | None:
+    """Return ``reactants>>products`` without atom maps and agents, canonical; None if invalid."""
+    with rdBase.BlockLogs():
+        sides = text.strip().split(">")
+        if len(sides) != 3:
+            return None
+        found = [_canonical_side(sides[0]), _canonical_side(sides[2])]
+    return None if None in found else ">>".join(map(str, found))
+
+
+def _canonical_side(text: str) -> str | None:
+    if not text.strip():
+        return ""
+    found = identify(text)
+    return None if found.reason else found.smiles
+
+
+def canonical_reactions(texts: Iterable[str], workers: int = 1) -> list[str | None]:
+    """Return the canonical form of each reaction, in parallel; None where there is none."""
+    return map_distinct(_canonical_chunk, texts, workers, "reactions")
+
+
+def _canonical_chunk(texts: Sequence[str]) -> list[str | None]:
+    return [canonical_reaction(text) for text in texts]
+
+
+def read_reactions(
+    texts: Iterable[str], reaction: Reaction, settings: Molecules, workers: int = 1
+) -> pd.DataFrame:
+    """Read reactions, in parallel.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per text, in order, with the fields of `ReadReaction`.
+    """
+    read = partial(_read_chunk, use=reaction.use, settings=settings)
+    rows: list[ReadReaction] = map_distinct(read, texts, workers, "reactions")
+    return pd.DataFrame(rows, columns=ReadReaction._fields)
+
+
+def _read_chunk(texts: Sequence[str], use: str, settings: Molecules) -> list[ReadReaction]:
+    with rdBase.BlockLogs():
+        return [_read(text, use, settings) for text in texts]
+
+
+def _read(text: str, use: str, settings: Molecules) -> ReadReaction:
+    if not text.strip():
+        return ReadReaction(reason="empty reaction")
+    reaction = canonical_reaction(text)
+    if reaction is None:
+        return ReadReaction(reason="unparsable reaction")
+    reactants, product = reaction.split(">>")
+    side = reactants if use == "reactants" else product
+    if not side:
+        named = "reactants" if use == "reactants" else "product"
+        return ReadReaction(reason=f"reaction without {named}")
+    if use == "main_product" and "." in side:
+        side = Chem.MolToSmiles(largest_fragment(Chem.MolFromSmiles(side)))
+    found: Identity = identify(side, settings)
+    return ReadReaction(*found, reactants, reaction)
