@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from drugtail.data.generate import generate_reactions
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED
 from drugtail.runtime.files import read_json, read_parquet, write_parquet
@@ -21,18 +23,28 @@ def strategy(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@cache
+def products() -> list[str]:
+    """Molecules as different as drugs are."""
+    return generate_reactions()["smiles"].sample(400, random_state=0).tolist()
+
+
 def molecules(folder: Path, sizes: Sequence[int] = SIZES, dataset: str = "any") -> Path:
     """Molecules with everything that a strategy may require."""
     labels = np.random.default_rng(0).permutation(np.repeat(range(len(sizes)), sizes))
+    smiles = products()[: len(labels)]
     frame = pd.DataFrame(
         {
             "id": [f"m{i}" for i in range(len(labels))],
-            "smiles": [f"C{i}" for i in range(len(labels))],
+            "smiles": smiles,
+            # Some parents have two molecules.
+            "parent": [smiles[i - (i % 7 == 1)] for i in range(len(labels))],
             "scaffold": ["" if i % 5 == 0 else f"s{i // 3}" for i in range(len(labels))],
             "label": labels,
             "label_name": [f"class {c}" for c in labels],
             "official": [("train", "train", "valid", "test")[i % 4] for i in range(len(labels))],
             "reactants": "C.C",
+            "time": [f"20{i % 40:02}" for i in range(len(labels))],
         }
     )
     path = folder / f"{dataset}.parquet"
@@ -97,4 +109,4 @@ def test_the_summary_counts_what_is_in_the_file(tmp_path: Path, strategy: str) -
 def test_it_says_what_it_is_and_requires_only_columns_that_it_names(strategy: str) -> None:
     one = STRATEGIES[strategy]
     assert (one.__doc__ or "").strip().partition("\n")[0].endswith((".", ":"))
-    assert set(one.requires) <= {"official", "reactants"}
+    assert set(one.requires) <= {"official", "reactants", "time"}

@@ -10,9 +10,10 @@ from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.config.base import validated
-from drugtail.config.benchmark import Benchmark, parse_split
+from drugtail.config.benchmark import Benchmark
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.code import code_of
+from drugtail.config.split_name import parse_split
 from drugtail.report.plots import plot_of
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
@@ -188,10 +189,12 @@ def get_register_part(wildcards, *fields):
     return json.dumps({name: register[name] for name in fields}, sort_keys=True)
 
 
-def get_split_axis(wildcards, axis):
-    """Strategy or seed of a split."""
-    strategy, seed = parse_split(Path(wildcards.split).name)
-    return {"strategy": strategy, "seed": seed or 0}[axis]
+def get_split_options(wildcards):
+    """The options that a split's name stands for."""
+    strategy, seed, fold, grouping = parse_split(Path(wildcards.split).name)
+    options = ["--strategy", strategy, "--seed", str(seed or 0)]
+    options += [] if fold is None else ["--fold", str(fold)]
+    return options + ([] if grouping is None else ["--group", grouping])
 
 
 def get_split_plugin(wildcards):
@@ -216,7 +219,7 @@ def get_plugin_digests(*axes):
 
 def get_split_code(wildcards):
     """Digest of what cuts a split: one strategy, no other."""
-    strategy, _ = parse_split(Path(wildcards.split).name)
+    strategy = parse_split(Path(wildcards.split).name).strategy
     return get_one_code("drugtail.data.split", plugins.SPLITS, strategy)
 
 

@@ -110,15 +110,14 @@ rule split_dataset:
         runtime=20,
     params:
         stem=subpath(output.subsets, strip_suffix=".parquet"),
-        strategy=lambda w: get_split_axis(w, "strategy"),
-        seed=lambda w: get_split_axis(w, "seed"),
+        options=get_split_options,
         plugin=get_split_plugin,
         code=get_split_code,
     message:
         "Cutting {wildcards.dataset} into train, valid and test: {wildcards.split}"
     shell:
-        "drugtail split --molecules {input:q} --strategy {params.strategy:q} --seed {params.seed:q} "
-        "{params.plugin:q} --output {params.stem:q} 2>&1 | tee {log:q}"
+        "drugtail split --molecules {input:q} {params.options:q} {params.plugin:q} "
+        "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 rule featurize_dataset:

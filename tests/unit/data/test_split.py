@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drugtail.data.generate import generate_reactions
+from drugtail.data.grouping import group_molecules
 from drugtail.data.groups import class_groups
 from drugtail.data.identity import identify_all
 from drugtail.data.split import split_dataset, summarise_split
@@ -31,14 +32,18 @@ def labels_of(sizes: list[int], seed: int = 0) -> np.ndarray:
 
 
 def cut(name: str, rng: np.random.Generator, **columns: np.ndarray) -> np.ndarray:
-    """Subset per molecule."""
-    return STRATEGIES[name]().cut(pd.DataFrame(columns), rng)
+    """Subset per molecule, each of which is a group for itself unless told otherwise."""
+    frame = pd.DataFrame(columns)
+    if "group" not in frame:
+        frame["group"] = range(len(frame))
+    return STRATEGIES[name]().cut(frame, rng)
 
 
 def standard_split(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Subset per molecule, and how many cuts were drawn."""
     standard = STRATEGIES["standard"]()
-    return standard.cut(pd.DataFrame({"label": labels}), rng), standard.facts["draws"]
+    frame = pd.DataFrame({"label": labels, "group": range(len(labels))})
+    return standard.cut(frame, rng), standard.facts["draws"]
 
 
 def table(labels: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
@@ -98,6 +103,12 @@ def test_standard_split_gives_up_where_a_class_cannot_be_everywhere() -> None:
         standard_split(labels, np.random.default_rng(0))
 
 
+def grouped(scaffolds: np.ndarray) -> np.ndarray:
+    """Groups of molecules that all have another parent."""
+    parents = [f"p{i}" for i in range(len(scaffolds))]
+    return group_molecules(pd.DataFrame({"scaffold": scaffolds, "parent": parents}), "scaffold", "")
+
+
 SCAFFOLDS = st.lists(
     st.sampled_from(["", *"abcdefghijklmnopqrstuvwxyz"]), min_size=20, max_size=200
 )
@@ -107,7 +118,7 @@ SCAFFOLDS = st.lists(
 @given(SCAFFOLDS, st.integers(0, 2**31))
 def test_scaffold_split_keeps_scaffolds_together(scaffolds: list[str], seed: int) -> None:
     keys = np.array(scaffolds, dtype=object)
-    parts = cut("scaffold", np.random.default_rng(seed), scaffold=keys)
+    parts = cut("scaffold", np.random.default_rng(seed), group=grouped(keys))
     for scaffold in set(scaffolds) - {""}:
         assert len(set(parts[keys == scaffold])) == 1
         if scaffolds.count(scaffold) > len(keys) / 20:
@@ -119,11 +130,12 @@ def test_scaffold_split_keeps_scaffolds_together(scaffolds: list[str], seed: int
 
 def test_scaffold_split_is_70_10_20_and_differs_by_seed() -> None:
     keys = np.array([f"s{i // 4}" if i < 800 else "" for i in range(1_000)], dtype=object)
-    found = [cut("scaffold", np.random.default_rng(seed), scaffold=keys) for seed in range(3)]
+    group = grouped(keys)
+    found = [cut("scaffold", np.random.default_rng(seed), group=group) for seed in range(3)]
     for parts in found:
         assert (parts == "test").sum() == pytest.approx(200, abs=4)
         assert (parts == "valid").sum() == pytest.approx(100, abs=4)
-        # Molecules without rings count each for itself and reach more than one part.
+        # Molecules without rings are as many parents here and reach more than one part.
         assert len(set(parts[keys == ""])) > 1
     for one, two in ((0, 1), (0, 2), (1, 2)):
         assert (found[one] != found[two]).mean() > 0.2
@@ -141,15 +153,22 @@ def test_scaffolds_group_molecules_as_deepchem_does() -> None:
     import deepchem
 
     smiles = real_molecules()
-    dataset = deepchem.data.NumpyDataset(X=np.zeros((len(smiles), 1)), ids=smiles)
+    # Ours are those of the parents, whatever salt or stereoisomer a molecule is.
+    found = identify_all(smiles)
+    parents, ours = found["parent"], found["scaffold"]
+    dataset = deepchem.data.NumpyDataset(X=np.zeros((len(smiles), 1)), ids=parents.tolist())
     groups = deepchem.splits.ScaffoldSplitter().generate_scaffolds(dataset)
-    ours = identify_all(smiles)["scaffold"]
-    found = ours.groupby(ours).groups.values()
-    assert {frozenset(map(int, group)) for group in groups} == {frozenset(g) for g in found}
+    same = ours.groupby(ours).groups.values()
+    assert {frozenset(map(int, group)) for group in groups} == {frozenset(g) for g in same}
     assert len(groups) > 20
 
 
 # ------------------------------------------------------------------------------------- files
+
+
+def simple(number: int) -> str:
+    """A valid SMILES for each number: an ether of two chains."""
+    return "C" * (number // 20 + 1) + "O" + "C" * (number % 20) + "N"
 
 
 def molecules(
@@ -160,7 +179,8 @@ def molecules(
     frame = pd.DataFrame(
         {
             "id": [f"m{i}" for i in range(len(labels))],
-            "smiles": [f"C{i}" for i in numbers],
+            "smiles": [simple(i) for i in numbers],
+            "parent": [simple(i) for i in numbers],
             "scaffold": ["" if i % 5 == 0 else f"s{i // 3}" for i in numbers],
             "label": labels,
         }
@@ -218,7 +238,7 @@ def test_the_summary_says_what_the_split_is_like(tmp_path: Path) -> None:
     assert header["class_names"] == ["class 0", "class 1", "class 2", "class 3"]
     for pair, counts in summary["overlap"].items():
         first, second = pair.split("-")
-        for key in ("smiles", "scaffold"):
+        for key in ("smiles", "parent", "scaffold"):
             known = {v for v, part in zip(frame[key], parts, strict=True) if part == first and v}
             again = [
                 v
@@ -226,7 +246,7 @@ def test_the_summary_says_what_the_split_is_like(tmp_path: Path) -> None:
                 if part == second and v in known
             ]
             assert counts[key] == len(again)
-    assert summary["overlap"]["train-test"]["smiles"] > 0
+    assert summary["overlap"]["train-test"]["smiles"] == 0
 
 
 def test_a_reaction_overlaps_only_with_the_same_reactants_and_product() -> None:
@@ -234,15 +254,16 @@ def test_a_reaction_overlaps_only_with_the_same_reactants_and_product() -> None:
         {
             "subset": ["train", "train", "valid", "test", "test"],
             "label": [0, 1, 0, 0, 1],
-            "smiles": ["P", "Q", "P", "P", "R"],
+            "smiles": ["CC", "CO", "CC", "CC", "CN"],
+            "parent": ["CC", "CO", "CC", "CC", "CO"],
             "scaffold": ["", "s", "", "s", "s"],
             "reactants": ["A", "B", "A", "B", "A"],
         }
     )
     overlap = summarise_split(frame, ["no", "yes"])["overlap"]
-    assert overlap["train-valid"] == {"smiles": 1, "scaffold": 0, "reaction": 1}
-    assert overlap["train-test"] == {"smiles": 1, "scaffold": 2, "reaction": 0}
-    assert overlap["valid-test"] == {"smiles": 1, "scaffold": 0, "reaction": 0}
+    assert overlap["train-valid"] == {"smiles": 1, "parent": 1, "scaffold": 0, "reaction": 1}
+    assert overlap["train-test"] == {"smiles": 1, "parent": 2, "scaffold": 2, "reaction": 0}
+    assert overlap["valid-test"] == {"smiles": 1, "parent": 1, "scaffold": 0, "reaction": 0}
 
 
 def test_official_parts_are_taken_as_published(tmp_path: Path) -> None:
@@ -258,12 +279,24 @@ def test_official_is_refused_where_the_source_has_none(tmp_path: Path) -> None:
     assert not (tmp_path / "official.parquet").exists()
 
 
-@pytest.mark.parametrize("strategy", ["random", "standard", "scaffold"])
-def test_a_class_of_two_is_refused_by_name(tmp_path: Path, strategy: str) -> None:
-    path = molecules(tmp_path, [30, 2, 10])
-    with pytest.raises(DrugtailError, match="class 'class 1' has 2 molecules") as error:
-        split_dataset(path, strategy, 0, tmp_path / "split")
-    assert str(path) in str(error.value)
+@pytest.mark.parametrize(("size", "absent"), [(1, ["valid", "test"]), (2, ["valid"]), (3, [])])
+def test_a_class_of_few_parents_is_trained_on_and_said_to_be_absent_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, absent: list[str]
+) -> None:
+    split_dataset(molecules(tmp_path, [30, size, 10]), "random", 0, tmp_path / "split")
+    summary = read_json(tmp_path / "split.json")
+    assert summary["absent"] == {
+        subset: ["class 1"] if subset in absent else [] for subset in ("valid", "test")
+    }
+    said = capsys.readouterr().err
+    for subset in ("valid", "test"):
+        line = f"1 of 3 classes have too few groups to stand in {subset} (class 1)"
+        assert (line in said) == (subset in absent)
+
+
+def test_a_class_too_small_for_a_standard_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DrugtailError, match="the smallest class is too small: use random-0"):
+        split_dataset(molecules(tmp_path, [30, 2, 10]), "standard", 0, tmp_path / "split")
     assert [file.name for file in tmp_path.iterdir()] == ["molecules.parquet"]
 
 
@@ -314,7 +347,7 @@ def test_a_split_without_training_molecules_of_a_class_is_refused(tmp_path: Path
 
 
 def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DrugtailError, match="'stratified': there are official, random, sc"):
+    with pytest.raises(DrugtailError, match="'stratified': there are butina, cv, official, off"):
         split_dataset(molecules(tmp_path, [9, 6]), "stratified", 0, tmp_path / "split")
 
 

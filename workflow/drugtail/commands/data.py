@@ -59,14 +59,19 @@ def split(
     molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
     strategy: Annotated[str, typer.Option(help="One of `drugtail list splits`.")],
     output: Annotated[Path, typer.Option(help="Path without extension.")],
-    seed: Annotated[int, typer.Option(min=0, help="Split seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Split seed; of cv the repetition.")] = 0,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of a cross-validation.")] = 0,
+    group: Annotated[
+        str | None,
+        typer.Option(help="What stays together: parent, scaffold, none or a column."),
+    ] = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Cut a data set into train, valid and test, and summarise the cut."""
     from drugtail.data.split import split_dataset
 
     load_plugins(plugin)
-    split_dataset(molecules, strategy, seed, output)
+    split_dataset(molecules, strategy, seed, output, fold=fold, grouping=group)
 
 
 def featurize(

@@ -17,10 +17,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drugtail.config.base import NAME, Settings
+from drugtail.config.split_name import each_split, parse_split
 from drugtail.config.training import Training
 from drugtail.runtime.names import TUNED_SUFFIX
 
-SPLIT = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(?:-([0-9]+))?")
 SEEDS = re.compile(r"(\d+)-(\d+)")
 
 
@@ -145,7 +145,9 @@ class Benchmark(Settings):
     splits: list[str] = Field(
         min_length=1,
         description="A split strategy and a split seed, for example random-0, or the strategy "
-        "alone if it knows no seeds (official); `drugtail list splits` shows all.",
+        "alone if it knows no seeds (official); cv-R-F is fold F of repetition R, and cv-5x5 "
+        "stands for 25 of them. Parents stay together; random-0-none, random-0-scaffold and "
+        "random-0-COLUMN group otherwise. `drugtail list splits` shows all.",
     )
     plugins: list[str] = Field(
         [],
@@ -192,9 +194,10 @@ class Benchmark(Settings):
     @field_validator("splits")
     @classmethod
     def _known_splits(cls, value: list[str]) -> list[str]:
-        for name in value:
+        names = [name for given in value for name in each_split(given)]
+        for name in names:
             parse_split(name)
-        return value
+        return names
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -262,17 +265,6 @@ class Benchmark(Settings):
         return self.training.model_copy(
             update={key: getattr(changes, key) for key in changes.model_fields_set}
         )
-
-
-def parse_split(name: str) -> tuple[str, int | None]:
-    """Return strategy and seed of a split's name; the seed is None if it names none."""
-    match = SPLIT.fullmatch(name)
-    if not match:
-        raise ValueError(
-            f"{name!r} is not a split; write a strategy and a split seed, for example random-0, or "
-            "official (`drugtail list splits` shows all)"
-        )
-    return match[1], None if match[2] is None else int(match[2])
 
 
 def parse_seeds(block: str) -> range:

@@ -93,6 +93,9 @@ class Columns(Settings):
         description="Published split: train, valid and test, or the usual other words. Gives "
         "`official`.",
     )
+    time: str | None = Field(
+        None, description="When a molecule was made or measured: a number or YYYY-MM-DD."
+    )
     group: list[str] = Field(
         [], description="Columns by which splits may keep rows together: random-0-COLUMN."
     )
@@ -113,7 +116,7 @@ class Columns(Settings):
     @property
     def used(self) -> list[str]:
         """All columns that are read."""
-        one = [self.smiles, self.reaction, self.id, self.split]
+        one = [self.smiles, self.reaction, self.id, self.split, self.time]
         return [*filter(None, one), *self.labels, *self.group]
 
 

@@ -25,6 +25,10 @@ OF_A_RUN = ("seconds", "epochs", "best_epoch")
 KINDS = ("metrics", "comparison", "identifiability")
 
 
+# The last one is the test molecules whose parent compound is not in training.
+Subset = Literal["valid", "test", "test_new_parents"]
+
+
 class TableColumn(Settings):
     """One column of a table."""
 
@@ -33,6 +37,9 @@ class TableColumn(Settings):
         "epochs or best_epoch."
     )
     title: str = Field(description="Heading.")
+    subset: Subset | None = Field(
+        None, description="Which predictions it is about, if not those of the table."
+    )
     scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
     digits: int = Field(1, ge=0, description="Digits after the point.")
 
@@ -53,7 +60,7 @@ class Table(Settings):
         description="What stands in it: `metrics`, `comparison`, `identifiability`, or a kind that "
         "a file in the benchmark's `plugins` registers.",
     )
-    subset: Literal["valid", "test"] = Field("test", description="Which predictions it is about.")
+    subset: Subset = Field("test", description="Which predictions it is about.")
     columns: list[TableColumn] = Field(
         [], description="Metrics, in order; `identifiability` has its own."
     )

@@ -18,7 +18,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, write_json, write_parquet
 from drugtail.runtime.logging import counted, say
 
-OPTIONAL = ("official", "reactants")
+OPTIONAL = ("official", "reactants", "time")
 # Begins the reason of a row with a mark, not an empty cell, in place of a label.
 MARKED = "missing label: "
 
@@ -39,7 +39,7 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         Folder to write into. ``molecules.parquet`` has one row per molecule: id, row (number in its
         raw file, the first data row is 1), smiles, parent and scaffold (see
         `drugtail.data.identity.Identity`), label (0 to C - 1), label_name, and where the source has
-        them official (train, valid or test), reactants, and the columns to group by.
+        them official (train, valid or test), reactants, time, and the columns to group by.
     workers
         Processes for parsing.
 
@@ -63,6 +63,9 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     official = official_subsets(rows, dataset, read.get("reaction"), workers)
     if official is not None:
         frame["official"] = official
+    if dataset.columns.time is not None:
+        frame["time"] = rows.table[dataset.columns.time].str.strip()
+        rows.reject(frame["time"] == "", "no time")
     for column in dataset.columns.group:
         frame[column] = rows.table[column].str.strip()
     repeats = count_repeats(frame[rows.reasons == ""])

@@ -8,16 +8,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from drugtail.config.split_name import SplitName
+from drugtail.data.clusters import nearest_similarity
+from drugtail.data.grouping import group_molecules
 from drugtail.data.groups import class_groups
 from drugtail.data.split_digest import split_digest
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
+from drugtail.runtime.logging import say
 from drugtail.runtime.seeds import derive_seed
 
+# Tested parents whose nearest neighbour is looked for; the others differ from them by chance.
+MOST_COMPARED = 500
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Test molecules below which a single class's recall says little.
+FEW_TESTED = 10
 
-def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> None:
+
+def split_dataset(
+    molecules: Path,
+    strategy: str,
+    seed: int,
+    output: Path,
+    *,
+    fold: int = 0,
+    grouping: str | None = None,
+) -> None:
     """Write one split: ``{output}.parquet`` (id, subset) and its summary ``{output}.json``.
 
     Parameters
@@ -27,47 +45,59 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     strategy
         Name of a registered strategy, see ``drugtail list splits``.
     seed
-        Split seed; another seed gives another split. A strategy without seeds ignores it.
+        Split seed, of cross-validation the repetition; another seed gives another split. A strategy
+        without seeds ignores it.
     output
         Path without extension.
+    fold
+        Fold of a cross-validation.
+    grouping
+        What keeps molecules together, see `drugtail.data.grouping.group_molecules`; None leaves it
+        to the strategy.
 
     Raises
     ------
     DrugtailError
-        If there is no such strategy, a class has too few molecules to stand in all subsets, or the
-        cut is none.
+        If there is no such strategy, fold or grouping, a class has no training molecule, or the cut
+        is none.
     """
     frame = read_parquet(molecules)
     dataset = read_parquet_metadata(molecules)
     names = dataset["class_names"]
-    _check_classes(frame["label"].to_numpy(), dataset, molecules)
-    cutter = _found(strategy)
-    lacking = [column for column in cutter.requires if column not in frame]
-    if lacking:
-        column = f"column {lacking[0]!r}, which strategy {strategy!r} reads"
-        what = "published split" if lacking[0] == "official" else column
-        raise DrugtailError(
-            f"{molecules}: the source of {dataset['dataset']} has no {what}; "
-            "use random-0, standard-0 or scaffold-0"
-        )
+    if len(names) < 2:
+        raise DrugtailError(f"{molecules}: has one class; there is nothing to tell apart")
+    kind = _found(strategy)
+    name = SplitName(
+        strategy, seed if kind.seeded else None, fold if kind.folds else None, grouping
+    )
+    where = f"split {name} of {dataset['dataset']}"
+    _check_request(kind, frame, dataset, molecules, where, strategy, fold, grouping)
+    grouping = grouping or kind.grouping
+    grouped = frame.assign(group=group_molecules(frame, grouping or "none", where))
     stream = derive_seed("split", dataset["dataset"], strategy, seed)
-    where = f"split {strategy}-{seed}" if cutter.seeded else f"split {strategy}"
-    where += f" of {dataset['dataset']}"
-    subsets = _cut(cutter, frame, np.random.default_rng(stream), where)
-    again = _cut(_found(strategy), frame, np.random.default_rng(stream), where)
-    if not pd.Series(list(subsets)).equals(pd.Series(list(again))):
+    cutter, again = kind(fold), kind(fold)
+    subsets = _cut(cutter, grouped, np.random.default_rng(stream), where)
+    second = _cut(again, grouped, np.random.default_rng(stream), where)
+    if not pd.Series(list(subsets)).equals(pd.Series(list(second))):
         raise DrugtailError(
             f"{where} came out otherwise when it was cut a second time; take all chance from `rng`"
         )
     _check_cut(subsets, frame["label"].to_numpy(), names, where)
+    if grouping is not None:
+        _check_groups(subsets, grouped, grouping, where)
 
     table = pd.DataFrame({"id": frame["id"], "subset": subsets})
     summary = summarise_split(frame.assign(subset=subsets), names)
+    for remark in [*cutter.remarks, *remarks_on(summary, names)]:
+        say(f"{where}: {remark}")
     header = {
         **dataset,
+        "split": str(name),
         "strategy": strategy,
         # There is one split of a strategy without seeds.
-        "seed": seed if cutter.seeded else None,
+        "seed": seed if kind.seeded else None,
+        "fold": fold if kind.folds else None,
+        "grouping": grouping,
         **cutter.facts,
         "sha256": split_digest(table),
         # The split belongs to these molecules and no others.
@@ -78,13 +108,41 @@ def split_dataset(molecules: Path, strategy: str, seed: int, output: Path) -> No
     write_json(output.with_name(output.name + ".json"), {**header, **summary})
 
 
-def _found(strategy: str) -> Strategy:
+def _found(strategy: str) -> type[Strategy]:
     if strategy not in STRATEGIES.names():
         raise DrugtailError(
             f"--strategy {strategy!r}: there are {', '.join(STRATEGIES.names())}; one of your own "
             "needs its Python file beside it: --plugin"
         )
-    return STRATEGIES[strategy]()
+    return STRATEGIES[strategy]
+
+
+def _check_request(
+    kind: type[Strategy],
+    frame: pd.DataFrame,
+    dataset: dict[str, Any],
+    molecules: Path,
+    where: str,
+    strategy: str,
+    fold: int,
+    grouping: str | None,
+) -> None:
+    """Refuse what a strategy does not do, or not with these molecules."""
+    lacking = [column for column in kind.requires if column not in frame]
+    if lacking:
+        column = f"column {lacking[0]!r}, which strategy {strategy!r} reads"
+        what = "published split" if lacking[0] == "official" else column
+        raise DrugtailError(
+            f"{molecules}: the source of {dataset['dataset']} has no {what}; "
+            "use random-0, standard-0 or scaffold-0"
+        )
+    if fold and fold >= kind.folds:
+        folds = f"folds 0 to {kind.folds - 1}" if kind.folds else "no folds"
+        raise DrugtailError(f"{where}: fold {fold}: {strategy} has {folds}")
+    if grouping is not None and not kind.regroupable:
+        raise DrugtailError(
+            f"{where}: {strategy} says itself what stays together; leave {grouping!r} out"
+        )
 
 
 def _cut(cutter: Strategy, frame: pd.DataFrame, rng: np.random.Generator, where: str) -> np.ndarray:
@@ -95,21 +153,6 @@ def _cut(cutter: Strategy, frame: pd.DataFrame, rng: np.random.Generator, where:
         raise
     except Exception as error:
         raise DrugtailError(f"{where}: {fault_in(type(cutter), error)}") from error
-
-
-def _check_classes(labels: np.ndarray, dataset: dict[str, Any], molecules: Path) -> None:
-    """Refuse data that no strategy can cut."""
-    names = dataset["class_names"]
-    counts = np.bincount(labels, minlength=len(names))
-    few = [i for i, count in enumerate(counts) if count < len(SUBSETS)]
-    if few:
-        raise DrugtailError(
-            f"{molecules}: class {names[few[0]]!r} has {counts[few[0]]} molecules; a class needs "
-            "at least 3 to stand in train, valid and test: merge it with another, or name those "
-            f"to keep in `classes` of config/datasets/{dataset['dataset']}.yaml"
-        )
-    if len(names) < 2:
-        raise DrugtailError(f"{molecules}: has one class; there is nothing to tell apart")
 
 
 def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where: str) -> None:
@@ -128,7 +171,7 @@ def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where:
     if empty:
         raise DrugtailError(
             f"{where} leaves class {names[empty[0]]!r} without training molecules; use another "
-            "split (seed or strategy)"
+            "split (seed or strategy), or `minimum_class_size` in the register"
         )
     for subset in SUBSETS:
         if not np.any(subsets == subset):
@@ -137,13 +180,27 @@ def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where:
             )
 
 
+def _check_groups(subsets: np.ndarray, grouped: pd.DataFrame, grouping: str, where: str) -> None:
+    """Refuse a cut that puts one group into two subsets."""
+    used = grouped.assign(subset=subsets)[subsets != UNUSED]
+    sides = used.groupby("group")["subset"].nunique()
+    if (sides > 1).any():
+        members = used[used["group"] == sides.idxmax()]
+        one, two = members.drop_duplicates("subset").iloc[:2].itertuples()
+        raise DrugtailError(
+            f"{where} puts {one.id!r} into {one.subset} and {two.id!r} into {two.subset}, which "
+            f"have one {grouping}; cut whole groups (column `group`), or write "
+            "`grouping = None` in the strategy if that is meant"
+        )
+
+
 def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     """Count molecules per class and subset, and what the subsets have in common.
 
     Parameters
     ----------
     frame
-        Molecules with columns subset, label, smiles and scaffold (and reactants, if any).
+        Molecules with columns subset, label, smiles, parent and scaffold (and reactants, if any).
     names
         Class names.
 
@@ -151,8 +208,12 @@ def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     -------
     dict
         ``classes``: subset -> molecules per class; ``groups``: group per class;
+        ``absent``: subset -> names of classes without a molecule there;
         ``overlap``: pair of subsets -> molecules of the second subset whose canonical SMILES (or
-        scaffold, or whole reaction) stands in the first.
+        parent, or scaffold, or whole reaction) stands in the first;
+        ``test_parents``: distinct parents that are tested;
+        ``similarity``: Tanimoto similarity (Morgan, radius 2, 2,048 bits) of tested parents to the
+        nearest training parent: ``parents`` compared of ``of``, and quantiles.
     """
     counts = {
         subset: np.bincount(
@@ -160,7 +221,11 @@ def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         ).tolist()
         for subset in (*SUBSETS, UNUSED)
     }
-    keys = {"smiles": frame["smiles"], "scaffold": frame["scaffold"].where(frame["scaffold"] != "")}
+    keys = {
+        "smiles": frame["smiles"],
+        "parent": frame["parent"],
+        "scaffold": frame["scaffold"].where(frame["scaffold"] != ""),
+    }
     if "reactants" in frame:
         keys["reaction"] = frame["reactants"] + ">>" + frame["smiles"]
     overlap = {}
@@ -169,8 +234,63 @@ def summarise_split(frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
             kind: _shared(key[frame["subset"] == first], key[frame["subset"] == second])
             for kind, key in keys.items()
         }
-    return {"classes": counts, "groups": class_groups(counts["train"]), "overlap": overlap}
+    absent = {
+        subset: [name for name, count in zip(names, counts[subset], strict=True) if count == 0]
+        for subset in ("valid", "test")
+    }
+    return {
+        "classes": counts,
+        "groups": class_groups(counts["train"]),
+        "absent": absent,
+        "overlap": overlap,
+        "test_parents": int(frame["parent"][frame["subset"] == "test"].nunique()),
+        "similarity": _similarity(frame),
+    }
 
 
 def _shared(first: pd.Series, second: pd.Series) -> int:
     return int(second.dropna().isin(set(first.dropna())).sum())
+
+
+def _similarity(frame: pd.DataFrame) -> dict[str, Any]:
+    """Similarity of tested parents to the nearest training parent."""
+    train, test = (frame["parent"][frame["subset"] == name].unique() for name in ("train", "test"))
+    chosen = np.random.default_rng(0).permutation(len(test))[:MOST_COMPARED]
+    found = nearest_similarity([str(test[i]) for i in chosen], [str(one) for one in train])
+    quantiles = np.quantile(found, QUANTILES)
+    return {
+        "parents": len(chosen),
+        "of": len(test),
+        "quantiles": {
+            f"{quantile:g}": round(float(value), 3)
+            for quantile, value in zip(QUANTILES, quantiles, strict=True)
+        },
+    }
+
+
+def remarks_on(summary: dict[str, Any], names: list[str]) -> list[str]:
+    """Return what a user must know of a split before believing a figure on it."""
+    remarks = []
+    tested = sum(summary["classes"]["test"])
+    shared = summary["overlap"]["train-test"]
+    if shared["parent"]:
+        same = f", {shared['smiles']:,} the very molecule" if shared["smiles"] else ""
+        remarks.append(
+            f"{shared['parent']:,} of {tested:,} test molecules ({shared['parent'] / tested:.1%}) "
+            f"have their parent compound in training{same}; see `test_new_parents` for the others"
+        )
+    for subset, absent in summary["absent"].items():
+        if absent:
+            shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
+            remarks.append(
+                f"{len(absent)} of {len(names)} classes have too few groups to stand in {subset} "
+                f"({shown}); means over classes leave them out"
+            )
+    smallest = min(count for count in summary["classes"]["test"] if count)
+    if smallest < FEW_TESTED:
+        error = 100 * (0.25 / smallest) ** 0.5
+        remarks.append(
+            f"the smallest tested class has {smallest} molecules: the recall of such a class has "
+            f"a standard error of up to {error:.0f} points"
+        )
+    return remarks

@@ -15,6 +15,9 @@ from drugtail.evaluation.metrics import class_metrics, metric_names, run_metrics
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
 
+NEW_PARENTS = "test_new_parents"
+# What metrics are of: subsets, and of the test molecules those whose parent is not in training.
+EVALUATED = ("valid", "test", NEW_PARENTS)
 KEYS = ["dataset", "split", "encoder", "method", "seed"]
 
 
@@ -27,7 +30,7 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
         ``predictions.parquet``; its header names data set, split, encoder, method, classes and
         their training counts.
     metrics
-        Gets one row per run: `KEYS` and ``{subset}_{metric}`` for subset valid and test.
+        Gets one row per run: `KEYS` and ``{subset}_{metric}`` for each of `EVALUATED`.
     class_table
         Gets one row per run, subset and class: n_train, group, n, recall, precision, f1,
         balanced_f1, auroc, auprc.
@@ -43,6 +46,8 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
         found = run_metrics(labels, logits, groups, per_class)
         run = runs.setdefault(seed, {**key, "seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}
+        if subset == NEW_PARENTS:
+            continue
         classes.append(
             pd.DataFrame(
                 {
@@ -57,7 +62,7 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
                 }
             )
         )
-    wide = [*KEYS, *(f"{subset}_{name}" for subset in ("valid", "test") for name in metric_names())]
+    wide = [*KEYS, *(f"{subset}_{name}" for subset in EVALUATED for name in metric_names())]
     write_parquet(metrics, pd.DataFrame(list(runs.values()), columns=wide), header)
     empty = pd.DataFrame(columns=[*KEYS, "subset", "label"])
     write_parquet(class_table, pd.concat(classes) if classes else empty, header)
@@ -78,7 +83,7 @@ def further_metrics(predictions: Path, names: Sequence[str]) -> pd.DataFrame:
         found = run_metrics(labels, logits, groups, names=names)
         run = runs.setdefault(seed, {"seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}
-    wide = [f"{subset}_{name}" for subset in ("valid", "test") for name in metric_names(names)]
+    wide = [f"{subset}_{name}" for subset in EVALUATED for name in metric_names(names)]
     return pd.DataFrame(list(runs.values()), columns=["seed", *wide])
 
 
@@ -87,8 +92,9 @@ def _predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame = read_parquet(path)
     header = read_parquet_metadata(path)
     names = header.get("class_names", [])
-    columns = {f"logit_{c}" for c in range(len(names))}
-    if not names or not {"id", "subset", "label", "seed", *columns} <= set(frame.columns):
+    wanted = {"id", "subset", "label", "seed", "new_parent"}
+    wanted |= {f"logit_{c}" for c in range(len(names))}
+    if not names or not wanted <= set(frame.columns):
         raise DrugtailError(f"{path}: is not a predictions file; train the block again")
     return frame, header
 
@@ -96,8 +102,12 @@ def _predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 def _parts(
     frame: pd.DataFrame, classes: int
 ) -> Iterator[tuple[int, str, NDArray[np.int64], NDArray[Any]]]:
-    """Seed, subset, true classes and logits of every run and subset."""
+    """Seed, subset, true classes and logits of every run and of each of `EVALUATED`."""
     columns = [f"logit_{c}" for c in range(classes)]
     for (seed, subset), rows in frame.groupby(["seed", "subset"], sort=True):
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        yield int(str(seed)), str(subset), labels, rows[columns].to_numpy()
+        parts = {str(subset): rows}
+        if subset == "test":
+            parts[NEW_PARENTS] = rows[rows["new_parent"]]
+        for name, part in parts.items():
+            labels = part["label"].to_numpy(dtype=np.int64)
+            yield int(str(seed)), name, labels, part[columns].to_numpy()

@@ -227,7 +227,7 @@ def in_groups(name: str) -> bool:
 
 def smaller_is_better(column: str) -> bool:
     """Whether a smaller value is the better one, of a column such as test_accuracy_tail."""
-    name = column.removeprefix("valid_").removeprefix("test_")
+    name = column.removeprefix("valid_").removeprefix("test_").removeprefix("new_parents_")
     for group in GROUPS:
         name = name.removesuffix(f"_{group}")
     declared: Any = METRICS.settings(name) or Metric()

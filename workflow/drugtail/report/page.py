@@ -59,7 +59,7 @@ def build_page(
     text = environment.get_template("page.html").render(
         title=title,
         notes=notes,
-        datasets=[read_json(path) for path in datasets],
+        datasets=[_dataset_row(read_json(path)) for path in datasets],
         splits=[_split_row(read_json(path)) for path in splits],
         tunings=[_tuning_row(read_json(path)) for path in tunings],
         states=states.to_dict(),
@@ -96,7 +96,15 @@ def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
     return {**best, "chosen": ", ".join(chosen)}
 
 
+def _dataset_row(summary: dict[str, Any]) -> dict[str, Any]:
+    aside = {**summary["rejected"], **summary["left_out"], **summary["merged"]}
+    return {**summary, "aside": aside}
+
+
 def _split_row(summary: dict[str, Any]) -> dict[str, Any]:
     sizes = {subset: sum(counts) for subset, counts in summary["classes"].items()}
-    smallest = {subset: min(summary["classes"][subset]) for subset in ("train", "valid", "test")}
+    smallest = {
+        subset: min(filter(None, summary["classes"][subset]), default=0)
+        for subset in ("train", "valid", "test")
+    }
     return {**summary, "sizes": sizes, "smallest": smallest}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import OF_A_RUN, Table, TableColumn
+from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
@@ -126,7 +127,8 @@ def _means(metrics: Path, table: Table, reference: str) -> Contents:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
     summary = _with_settings(summarise(frame, columns), "method", frame)
     if table.order is not None:
-        summary = _best_first(summary, f"{column_of(table, table.order)}_mean")
+        first = next(column for column in table.columns if column.metric == table.order)
+        summary = _best_first(summary, f"{column_of(table, first)}_mean")
     notes = [*_notes(summary, table), *settings_notes]
     return Contents(summary, _printed(summary, table), notes)
 
@@ -141,9 +143,7 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
     found = compare_methods(finished, method, columns, table.test)
     gaps = int((frame["status"] != "finished").sum())
     smaller = [
-        column.title
-        for column in table.columns
-        if smaller_is_better(column_of(table, column.metric))
+        column.title for column in table.columns if smaller_is_better(column_of(table, column))
     ]
     constant = {
         key for key, group in finished.groupby(["dataset", "method"]) if _weights_constant(group)
@@ -183,17 +183,19 @@ def _identifiability(metrics: Path, table: Table, reference: str) -> Contents:
 def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
     """All runs, and the columns that a table shows; an error if a metric is unknown."""
     frame = with_tuned_names(read_parquet(metrics / "runs.parquet"))
-    columns = {column.metric: column_of(table, column.metric) for column in table.columns}
+    columns = [column_of(table, column) for column in table.columns]
     if (frame["status"] == "finished").any():
-        for metric, column in columns.items():
-            if column not in frame:
+        for column, name in zip(table.columns, columns, strict=True):
+            # Runs that were published before new parents were told of do not say it.
+            old = not any(str(known).startswith(NEW_PARENTS) for known in frame)
+            if name not in frame and not (old and name.startswith(NEW_PARENTS)):
                 raise DrugtailError(
-                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list metrics` "
-                    f"names them all, and {', '.join(OF_A_RUN)} stand for themselves"
+                    f"table {table.name}: metric {column.metric!r} is unknown; `drugtail list "
+                    f"metrics` names them all, and {', '.join(OF_A_RUN)} stand for themselves"
                 )
-    known = [*ROW, "seed", "status", *WEIGHTS, *columns.values()]
+    known = [*ROW, "seed", "status", *WEIGHTS, *columns]
     more = ["settings"] if "settings" in frame else []
-    return frame.reindex(columns=[*known, *more]), list(columns.values())
+    return frame.reindex(columns=[*known, *more]), columns
 
 
 def _settings_notes(frame: pd.DataFrame) -> list[str]:
@@ -228,9 +230,11 @@ def _with_settings(
     return plain
 
 
-def column_of(table: Table, metric: str) -> str:
-    """Column of runs.parquet with a metric: of a subset, or a fact of the run itself."""
-    return metric if metric in OF_A_RUN else f"{table.subset}_{metric}"
+def column_of(table: Table, column: TableColumn) -> str:
+    """Return the column of runs.parquet with a metric: of a subset, or a fact of the run itself."""
+    if column.metric in OF_A_RUN:
+        return column.metric
+    return f"{column.subset or table.subset}_{column.metric}"
 
 
 def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -332,7 +336,7 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
         for n, of in zip(summary["runs"], summary["expected"], strict=True)
     ]
     for column in table.columns:
-        name = column_of(table, column.metric)
+        name = column_of(table, column)
         cells = zip(summary["runs"], summary[f"{name}_mean"], summary[f"{name}_std"], strict=True)
         sign = "+" if table.difference else ""
         printed[column.title] = [
@@ -369,7 +373,7 @@ def _notes(summary: pd.DataFrame, table: Table) -> list[str]:
         )
     if summary["weights_constant"].any():
         notes.append(CONSTANT_NOTE)
-    names = [f"{column_of(table, column.metric)}_mean" for column in table.columns]
+    names = [f"{column_of(table, column)}_mean" for column in table.columns]
     finished = summary[summary["runs"] > 0]
     if finished[names].isna().to_numpy().any():
         notes.append(f"{UNDEFINED}: not defined there, for example a group without classes.")
@@ -380,7 +384,7 @@ def _printed_comparison(
     found: pd.DataFrame, table: Table, method: str, constant: set[Any]
 ) -> pd.DataFrame:
     """Cells as text; `constant` holds data sets and methods whose weights were 1 throughout."""
-    shown = {column_of(table, column.metric): column for column in table.columns}
+    shown = {column_of(table, column): column for column in table.columns}
     columns = map(str, found.columns)
     datasets = [name.removeprefix("on_") for name in columns if name.startswith("on_")]
     several = datasets if len(datasets) > 1 else []

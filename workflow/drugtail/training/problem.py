@@ -33,6 +33,8 @@ class Problem:
         Class of each molecule, int64 [N].
     subsets : dict
         Part -> positions of its molecules, int64, ascending.
+    new_parent : numpy.ndarray
+        Whether no training molecule has the same parent, bool [N].
     split_sha256 : str
         Digest of the split.
     molecules : dict
@@ -45,6 +47,7 @@ class Problem:
     ids: NDArray[Any]
     labels: NDArray[np.int64]
     subsets: dict[str, NDArray[np.int64]]
+    new_parent: NDArray[np.bool_]
     split_sha256: str = ""
     molecules: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         If the split was edited, the two files do not belong together, or a class has no training
         molecule.
     """
-    frame = read_parquet(molecules, ["id", "label"])
+    frame = read_parquet(molecules, ["id", "label", "parent"])
     table = read_parquet(split, ["id", "subset"])
     header = read_parquet_metadata(split)
     digest = split_digest(table)
@@ -92,6 +95,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         ids=frame["id"].to_numpy(),
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
         subsets=subsets,
+        new_parent=~frame["parent"].isin(frame["parent"].iloc[subsets[TRAIN]]).to_numpy(),
         split_sha256=digest,
         molecules=header.get("molecules", {}),
     )
@@ -111,13 +115,19 @@ def prediction_frame(
     logits: NDArray[np.float32],
     uncertainty: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Predictions of one subset as rows: id, subset, label, seed and a logit per class.
+    """Return predictions of one subset: id, subset, label, seed, new_parent, a logit per class.
 
     Methods that say how unsure they are have ``uncertainty`` besides.
     """
     rows = problem.subsets[subset]
     frame = pd.DataFrame(
-        {"id": problem.ids[rows], "subset": subset, "label": problem.labels[rows], "seed": seed}
+        {
+            "id": problem.ids[rows],
+            "subset": subset,
+            "label": problem.labels[rows],
+            "seed": seed,
+            "new_parent": problem.new_parent[rows],
+        }
     )
     columns = [f"logit_{c}" for c in range(problem.classes)]
     if uncertainty is not None:

@@ -5,24 +5,50 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from drugtail.data.grouping import group_labels, taken
 from drugtail.data.strategy import STRATEGIES, Strategy
 
 
 @STRATEGIES.register("random")
 class Random(Strategy):
-    """Per class, 20 % test, then an eighth of the rest validation (70/10/20).
+    """Per class, 20 % test, then an eighth of the rest validation (70/10/20), in whole groups.
 
-    Each class has at least one molecule in each subset.
+    A group counts as its rarest class. Groups are taken in random order as long as they fit. A
+    class of three groups or more has one in each subset at least; one of two has none in
+    validation, one of a single group is in training alone.
     """
 
     def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy.cut`."""
-        labels = molecules["label"].to_numpy()
-        subsets = np.full(len(labels), "train", dtype=object)
-        for label in np.unique(labels):
-            members = rng.permutation(np.flatnonzero(labels == label))
-            test = max(1, round(0.2 * len(members)))
-            valid = max(1, round((len(members) - test) / 8))
-            subsets[members[:test]] = "test"
-            subsets[members[test : test + valid]] = "valid"
-        return subsets
+        return cut_classes(molecules, rng)
+
+
+def cut_classes(
+    molecules: pd.DataFrame, rng: np.random.Generator, test_share: float = 0.2
+) -> np.ndarray:
+    """Cut every class by itself; an eighth of what is not tested is for validation.
+
+    Parameters
+    ----------
+    molecules
+        See `Strategy.cut`.
+    rng
+        Source of chance.
+    test_share
+        Share of each class that is tested, 0 for none.
+    """
+    groups = molecules["group"].to_numpy()
+    labels, sizes = group_labels(molecules), np.bincount(groups)
+    subsets = np.full(len(sizes), "train", dtype=object)
+    for label in np.unique(labels):
+        order = rng.permutation(np.flatnonzero(labels == label)).tolist()
+        total = int(sizes[order].sum())
+        test = max(1, round(test_share * total)) if test_share else 0
+        valid = max(1, round((total - test) / 8))
+        if test and len(order) > 1:
+            chosen = taken(order, sizes, test)
+            subsets[chosen] = "test"
+            order = [group for group in order if subsets[group] == "train"]
+        if len(order) > 1:
+            subsets[taken(order, sizes, valid)] = "valid"
+    return np.asarray(subsets[groups])

@@ -14,24 +14,36 @@ class Scaffold(Strategy):
 
     Scaffolds are taken in random order: larger ones than a twentieth of the data stay in
     training, the others fill test, then validation, as long as they fit. Molecules without a
-    ring have no scaffold and count each for itself.
+    ring have no scaffold and are kept together by their parent.
     """
+
+    grouping = "scaffold"
+    regroupable = False
 
     def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy.cut`."""
-        scaffolds = molecules["scaffold"].to_numpy()
-        alone = [f"#{i}" for i in range(len(scaffolds))]
-        number = pd.factorize(pd.Series(scaffolds).where(scaffolds != "", alone))[0]
-        sizes = np.bincount(number)
-        quota = {"test": round(0.2 * len(scaffolds)), "valid": round(0.1 * len(scaffolds))}
-        place = np.full(len(sizes), "train", dtype=object)
-        for group in rng.permutation(len(sizes)):
-            if sizes[group] > len(scaffolds) / 20:
-                continue
-            for subset in ("test", "valid"):
-                if sizes[group] <= quota[subset]:
-                    place[group] = subset
-                    quota[subset] -= sizes[group]
-                    break
-        subsets: np.ndarray = place[number]
-        return subsets
+        return cut_whole(molecules["group"].to_numpy(), rng)
+
+
+def cut_whole(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut 70/10/20 in whole groups, whatever their classes.
+
+    Parameters
+    ----------
+    groups
+        Group of each molecule, 0 … G-1, [N].
+    rng
+        Source of chance.
+    """
+    sizes = np.bincount(groups)
+    quota = {"test": round(0.2 * len(groups)), "valid": round(0.1 * len(groups))}
+    place = np.full(len(sizes), "train", dtype=object)
+    for group in rng.permutation(len(sizes)):
+        if sizes[group] > len(groups) / 20:
+            continue
+        for subset in ("test", "valid"):
+            if sizes[group] <= quota[subset]:
+                place[group] = subset
+                quota[subset] -= sizes[group]
+                break
+    return np.asarray(place[groups])

@@ -28,22 +28,27 @@ class Standard(Strategy):
         DrugtailError
             If 1,000 cuts all lack a class somewhere.
         """
-        labels = molecules["label"].to_numpy()
-        classes = np.unique(labels)
+        labels, groups = molecules["label"].to_numpy(), molecules["group"].to_numpy()
+        classes, sizes = np.unique(labels), np.bincount(groups)
         test, valid = round(0.2 * len(labels)), round(0.1 * len(labels))
         for draws in range(1, MOST_DRAWS + 1):
-            order = rng.permutation(len(labels))
-            subsets = np.full(len(labels), "train", dtype=object)
-            subsets[order[:test]] = "test"
-            subsets[order[test : test + valid]] = "valid"
+            shuffled = rng.permutation(len(sizes))
+            filled = np.cumsum(sizes[shuffled])
+            place = np.full(len(sizes), "train", dtype=object)
+            place[shuffled[filled <= test]] = "test"
+            place[shuffled[(filled > test) & (filled <= test + valid)]] = "valid"
+            subsets = place[groups]
             if all(np.isin(classes, labels[subsets == subset]).all() for subset in SUBSETS):
+                rank = np.empty(len(sizes), dtype=int)
+                rank[shuffled] = np.arange(len(sizes))
+                order = np.argsort(rank[groups], kind="stable")
                 for subset in ("valid", "test"):
                     smallest = min(np.bincount(labels[subsets == subset])[classes])
                     for label in classes:
                         members = order[(labels[order] == label) & (subsets[order] == subset)]
                         subsets[members[smallest:]] = UNUSED
                 self.facts["draws"] = draws
-                return subsets
+                return np.asarray(subsets)
         raise DrugtailError(
             f"a standard split needs every class in train, valid and test, but {MOST_DRAWS} "
             "random cuts all lack one; the smallest class is too small: use random-0"
