@@ -18,7 +18,7 @@ from drugtail.config.encoder import EncoderSettings
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.tables import read_table
 from drugtail.features.batch import Store
-from drugtail.features.featurizer import FEATURIZERS
+from drugtail.features.featurizer import make_featurizer
 from drugtail.features.stores import STORES
 from drugtail.models.inference import predict as predict_logits
 from drugtail.models.network import Network
@@ -44,6 +44,7 @@ def predict(
     output: Path,
     *,
     column: str = "smiles",
+    second: str | None = None,
     seed: int | None = None,
     plugins: Sequence[Path] = (),
 ) -> None:
@@ -62,6 +63,8 @@ def predict(
         methods that say it the ``uncertainty``, and ``reason`` where a row is no molecule.
     column
         Name of the SMILES column.
+    second
+        Name of the column with the second input, for models that have one.
     seed
         Which seed's network; None averages the probabilities of all.
     plugins
@@ -86,15 +89,27 @@ def predict(
         weights = {str(seed): weights[str(seed)]}
     if not weights:
         raise DrugtailError(f"{model}: every run of this block diverged; there is no network")
-    table = read_table(molecules, [column])
-    parsed = identify_all(table[column], validated(Molecules, saved["molecules"], model))
+    _check_second(saved["second"], second, model)
+    table = read_table(molecules, [column] if second is None else [column, second])
+    reading = validated(Molecules, saved["molecules"], model)
+    parsed = identify_all(table[column], reading)
+    if second is not None:
+        parsed["second"] = table[second].str.strip().str.upper()
+        if saved["second"]["kind"] == "smiles":
+            other = identify_all(table[second], reading)
+            parsed["second"] = other["smiles"]
+            wrong = (parsed["reason"] == "") & (other["reason"] != "")
+            parsed.loc[wrong, "reason"] = "second molecule: " + other["reason"][wrong]
     _say_outcome(parsed, molecules, output)
     good = (parsed["reason"] == "").to_numpy()
     names = saved["class_names"]
     probabilities = np.full((len(parsed), len(names)), np.nan)
     unsure = torch.zeros(int(good.sum()))
     if good.any():
-        network, store = _rebuilt(saved, model, parsed["smiles"][good].tolist(), plugins)
+        asked: Any = parsed["smiles"][good].tolist()
+        if second is not None:
+            asked = (asked, parsed["second"][good].tolist())
+        network, store = _rebuilt(saved, model, asked, plugins)
         everything = torch.arange(len(store))[None]
         mean = torch.zeros(len(store), len(names))
         for state in weights.values():
@@ -115,6 +130,16 @@ def predict(
         frame.to_csv(temporary, index=False)
 
 
+def _check_second(needed: dict[str, Any] | None, given: str | None, model: Path) -> None:
+    if (needed is None) == (given is None):
+        return
+    if needed is None:
+        raise DrugtailError(f"{model}: reads molecules alone; leave --second out")
+    raise DrugtailError(
+        f"{model}: reads a second input, too ({needed['kind']}); name its column: --second"
+    )
+
+
 def _say_outcome(parsed: pd.DataFrame, molecules: Path, output: Path) -> None:
     """Say how many rows are no molecules, and what was done to the others."""
     reasons = parsed["reason"][parsed["reason"] != ""]
@@ -127,15 +152,15 @@ def _say_outcome(parsed: pd.DataFrame, molecules: Path, output: Path) -> None:
 
 
 def _rebuilt(
-    saved: dict[str, Any], model: Path, smiles: list[str], plugins: Sequence[Path]
+    saved: dict[str, Any], model: Path, asked: Any, plugins: Sequence[Path]
 ) -> tuple[Network, Store]:
     """Return the network without its weights, and the features that it reads of some molecules."""
     kinds = encoder_kinds(plugins)
     _check_plugins(saved["plugins"], model, plugins)
     encoder = validated_encoder(saved["encoder"], model, kinds)
     assert isinstance(encoder, EncoderSettings)
-    featurizer = FEATURIZERS[encoder.featurizer]()
-    store = STORES[featurizer.form](featurizer.arrays(smiles), torch.device("cpu"))
+    featurizer = make_featurizer(encoder.featurizer, saved["second"])
+    store = STORES[featurizer.form](featurizer.arrays(asked), torch.device("cpu"))
     head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, model)
     network = Network(
         encoder, store.shape, len(saved["class_names"]), [0], head.last_layer, head.experts

@@ -107,9 +107,14 @@ def tune(
 
 def predict(
     model: Annotated[Path, typer.Option(help="model.pt of a block.")],
-    molecules: Annotated[Path, typer.Option(help="CSV with a column of SMILES.")],
+    molecules: Annotated[
+        Path, typer.Option(help="Table with a column of SMILES: CSV, TSV, SMI, SDF, XLSX, Parquet.")
+    ],
     output: Annotated[Path, typer.Option(help="CSV to write.")],
     column: Annotated[str, typer.Option(help="Name of the SMILES column.")] = "smiles",
+    second: Annotated[
+        str | None, typer.Option(help="Column of the second input, for models that read one.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="One seed's network; default: mean of all.")
     ] = None,
@@ -118,4 +123,4 @@ def predict(
     """Classify the molecules of a CSV with a trained network."""
     from drugtail.predict import predict as run
 
-    run(model, molecules, output, column=column, seed=seed, plugins=plugin or [])
+    run(model, molecules, output, column=column, second=second, seed=seed, plugins=plugin or [])

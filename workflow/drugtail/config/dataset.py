@@ -67,6 +67,9 @@ class RawFile(Layout):
         description="Name under results/data/{dataset}/raw/, without folders."
     )
     mirror: str | None = Field(None, description="Its path inside a local mirror folder.")
+    mirror_sha256: str | None = Field(
+        None, description="SHA-256 of a mirror's copy that is unpacked or has other line ends."
+    )
     sources: list[Source] = Field(min_length=1, description="Where to get it, in order.")
     columns: list[str] = Field(description="Columns that must be there.")
     rows: int | None = Field(None, description="Number of rows it must have.")
@@ -74,6 +77,19 @@ class RawFile(Layout):
         None,
         description="Part of the published split that its rows are, where several files are one "
         "table; unassigned if they are none.",
+    )
+
+
+class SecondInput(Settings):
+    """What a molecule is asked about: a second molecule, or a protein."""
+
+    column: str = Field(description="Column of the table, or one that a lookup adds.")
+    kind: Literal["smiles", "sequence"] = Field(
+        description="A SMILES, read as the molecule is, or a sequence of amino acids."
+    )
+    featurizer: str = Field(
+        description="Turns it into numbers, which are joined to those of the molecule: morgan or "
+        "another one of molecules, kmers of sequences."
     )
 
 
@@ -96,6 +112,9 @@ class Columns(Settings):
     time: str | None = Field(
         None, description="When a molecule was made or measured: a number or YYYY-MM-DD."
     )
+    second: SecondInput | None = Field(
+        None, description="A second input: another drug, or a target."
+    )
     group: list[str] = Field(
         [], description="Columns by which splits may keep rows together: random-0-COLUMN."
     )
@@ -117,7 +136,8 @@ class Columns(Settings):
     def used(self) -> list[str]:
         """All columns that are read."""
         one = [self.smiles, self.reaction, self.id, self.split, self.time]
-        return [*filter(None, one), *self.labels, *self.group]
+        second = [self.second.column] if self.second else []
+        return [*filter(None, one), *self.labels, *self.group, *second]
 
 
 class OfficialSubsets(Settings):

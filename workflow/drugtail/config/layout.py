@@ -12,7 +12,7 @@ from drugtail.config.base import Settings
 class Layout(Settings):
     """What cannot be seen in a file, or should not be guessed; null is found by looking."""
 
-    format: Literal["delimited", "smi", "sdf", "xlsx", "parquet"] | None = Field(
+    format: Literal["delimited", "smi", "sdf", "xlsx", "parquet", "json", "matrix"] | None = Field(
         None, description="Kind of table; null goes by the content, `drugtail list formats`."
     )
     encoding: str | None = Field(

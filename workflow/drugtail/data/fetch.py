@@ -94,7 +94,7 @@ def _fetch_file(
             if isinstance(place, Path):
                 _copy(place, target)
                 # A mirror may hold any of the registered versions of a file.
-                _check_hash(target, file.sources)
+                _check_hash(target, file.sources, file.mirror_sha256)
             elif place.path is not None:
                 _copy(Path(place.path), target)
                 _check_hash(target, [place])
@@ -175,12 +175,12 @@ def _download_once(url: str, target: Path) -> None:
         raise EOFError(f"cut short at {done:,} of {total:,} bytes")
 
 
-def _check_hash(target: Path, sources: list[Source]) -> None:
+def _check_hash(target: Path, sources: list[Source], other: str | None = None) -> None:
     wanted = [source for source in sources if source.sha256]
     if not wanted:
         return
     found = file_digest(target)
-    if found not in {source.sha256 for source in wanted}:
+    if found not in {other, *(source.sha256 for source in wanted)}:
         size = target.stat().st_size
         raise _Refused(
             f"wrong content: {size:,} bytes with SHA-256 {found[:16]}…, expected "

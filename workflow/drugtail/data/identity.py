@@ -97,14 +97,14 @@ def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
         if molecule is None:
             return Identity(reason="unparsable InChI")
     else:
-        written = words[0]
         if len(words) > 1:
             extension = words[1].strip()
             if not (extension.startswith("|") and extension.endswith("|") and len(extension) > 1):
                 return Identity(reason=f"text after the SMILES: {_quoted(words[1])}")
             notes.append("extension")
-            written += f" {extension}"
-        molecule = Chem.MolFromSmiles(written)
+            molecule = Chem.MolFromSmiles(f"{words[0]} {extension}")
+        # Other programs write extensions that RDKit does not know.
+        molecule = molecule or Chem.MolFromSmiles(words[0])
         if molecule is None:
             return Identity(reason="unparsable SMILES")
     return _identified(molecule, words[0], notes, settings)

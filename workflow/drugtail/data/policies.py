@@ -84,8 +84,8 @@ def _set_rare_apart(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> No
     if dataset.minimum_class_size > 1:
         if dataset.rare_classes == "merge":
             molecules.loc[rare(), "published"] = OTHER
-        few = f"fewer than {dataset.minimum_class_size} molecules"
-        rows.reject(rare(), f"rare class: {few}: " + molecules["published"])
+        few = f"rare class (fewer than {dataset.minimum_class_size} molecules): "
+        rows.reject(rare(), few + molecules["published"])
 
 
 def thinned(labels: pd.Series, thin: Thin, dataset: str) -> NDArray[np.int64]:

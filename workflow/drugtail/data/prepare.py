@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from drugtail.config.dataset import Dataset
+from drugtail.config.dataset import Dataset, SecondInput
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.labels import read_labels
 from drugtail.data.official import official_subsets
@@ -18,7 +18,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, write_json, write_parquet
 from drugtail.runtime.logging import counted, say
 
-OPTIONAL = ("official", "reactants", "time")
+OPTIONAL = ("second", "official", "reactants", "time")
 # Begins the reason of a row with a mark, not an empty cell, in place of a label.
 MARKED = "missing label: "
 
@@ -39,7 +39,8 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         Folder to write into. ``molecules.parquet`` has one row per molecule: id, row (number in its
         raw file, the first data row is 1), smiles, parent and scaffold (see
         `drugtail.data.identity.Identity`), label (0 to C - 1), label_name, and where the source has
-        them official (train, valid or test), reactants, time, and the columns to group by.
+        them second (a second input), official (train, valid or test), reactants, time, and the
+        columns to group by.
     workers
         Processes for parsing.
 
@@ -60,6 +61,8 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     )
     if "reactants" in read:
         frame["reactants"] = read["reactants"]
+    if dataset.columns.second is not None:
+        frame["second"] = _second_inputs(rows, dataset.columns.second, dataset, workers)
     official = official_subsets(rows, dataset, read.get("reaction"), workers)
     if official is not None:
         frame["official"] = official
@@ -68,8 +71,12 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         rows.reject(frame["time"] == "", "no time")
     for column in dataset.columns.group:
         frame[column] = rows.table[column].str.strip()
-    repeats = count_repeats(frame[rows.reasons == ""])
-    apply_policies(rows, frame, dataset)
+    # Of pairs, a repeat is one of both.
+    both = frame.get("second", "")
+    compared = frame.assign(smiles=frame["smiles"] + both, parent=frame["parent"] + both)
+    repeats = count_repeats(compared[rows.reasons == ""])
+    apply_policies(rows, compared, dataset)
+    frame["published"] = compared["published"]
 
     rejected = output / "rejected.csv"
     _write_rejected(rows, frame, dataset, rejected)
@@ -88,6 +95,7 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
             "dataset": dataset.name,
             "class_names": names,
             "molecules": dataset.molecules.model_dump(),
+            "second": dataset.columns.second and dataset.columns.second.model_dump(),
         },
     )
     summary = _summary(dataset, rows, molecules, names)
@@ -124,6 +132,22 @@ def _read_molecules(rows: Rows, dataset: Dataset, workers: int) -> pd.DataFrame:
         found = identify_all(texts, dataset.molecules, workers)
     found.index = texts.index
     return found.reindex(rows.table.index, fill_value="")
+
+
+def _second_inputs(rows: Rows, second: SecondInput, dataset: Dataset, workers: int) -> pd.Series:
+    """Second inputs: canonical SMILES, or sequences; rows without one get a reason, [N]."""
+    cells = rows.table[second.column].str.strip()
+    if second.kind == "sequence":
+        sequences = cells.str.upper()
+        rows.reject(sequences == "", "empty sequence")
+        rows.reject(~sequences.str.fullmatch(r"[A-Z]*"), "sequence with other signs than letters")
+        return sequences
+    wanted = rows.reasons == ""
+    found = identify_all(cells[wanted], dataset.molecules, workers)
+    found.index = cells.index[wanted]
+    found = found.reindex(cells.index, fill_value="")
+    rows.reject(found["reason"] != "", "second molecule: " + found["reason"])
+    return found["smiles"]
 
 
 def _with_classes(frame: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, list[str]]:

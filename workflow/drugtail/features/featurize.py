@@ -13,10 +13,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from drugtail.features.arrays import ARRAYS, Arrays
-from drugtail.features.featurizer import FEATURIZERS
+from drugtail.features.featurizer import FEATURIZERS, make_featurizer
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, file_of
-from drugtail.runtime.files import atomic_directory, read_parquet_pieces, write_json
+from drugtail.runtime.files import (
+    atomic_directory,
+    read_parquet_metadata,
+    read_parquet_pieces,
+    write_json,
+)
 
 CHUNK = 1000
 
@@ -45,16 +50,15 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     DrugtailError
         If there is no such featurizer, or what it gives is not what it must.
     """
-    if featurizer not in FEATURIZERS.names():
-        raise DrugtailError(
-            f"--featurizer {featurizer!r}: there is none; there are "
-            f"{', '.join(FEATURIZERS.names())}; one of your own needs its file: --plugin"
-        )
-    one = FEATURIZERS[featurizer]()
-    one.name = featurizer
-    pieces = (
-        piece["smiles"].tolist() for piece in read_parquet_pieces(molecules, ["smiles"], CHUNK)
-    )
+    second = read_parquet_metadata(molecules).get("second")
+    one = make_featurizer(featurizer, second)
+    pieces: Iterator[Any]
+    if second is None:
+        tables = read_parquet_pieces(molecules, ["smiles"], CHUNK)
+        pieces = (table["smiles"].tolist() for table in tables)
+    else:
+        tables = read_parquet_pieces(molecules, ["smiles", "second"], CHUNK)
+        pieces = ((table["smiles"].tolist(), table["second"].tolist()) for table in tables)
     with atomic_directory(output, marker="features.json") as folder:
         shapes = _append_all(folder, in_order(one.arrays, pieces, workers))
         if not shapes:
@@ -72,6 +76,7 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 "form": one.form,
                 # A model on features of a plugin's is not to be asked with another file's.
                 "plugin": _plugin(featurizer),
+                "second": second,
                 # Features belong to these molecules and no others.
                 "molecules_sha256": file_digest(molecules),
                 "molecules": shapes[counted][0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,9 +28,12 @@ class Featurizer(ABC):
     ----------
     form : str
         What it gives: ``graph``, ``bits`` or ``vector``; encoders say which they read.
+    reads : str
+        What it is given: ``smiles``, or ``sequence`` for second inputs that are proteins.
     """
 
     form: ClassVar[Form]
+    reads: ClassVar[str] = "smiles"
     # The name that it is registered under, for messages.
     name: str = ""
 
@@ -112,6 +115,71 @@ class VectorFeaturizer(Featurizer):
                 f"{smiles[row]}; replace or leave out what is not finite"
             )
         return {"values": found}
+
+
+class WithSecond:
+    """A featurizer of molecules, with the numbers of a second input joined to its own.
+
+    Parameters
+    ----------
+    first
+        Of the molecules.
+    second
+        Of the second inputs; of the same form.
+
+    Raises
+    ------
+    DrugtailError
+        If what the two give cannot be joined.
+    """
+
+    def __init__(self, first: Featurizer, second: Featurizer) -> None:
+        if first.form != second.form or first.form == "graph":
+            raise DrugtailError(
+                f"featurizer {first.name!r} gives {first.form}, and {second.name!r}, of the second "
+                f"input, {second.form}: only bits are joined to bits, and vectors to vectors; use "
+                "an encoder that reads them, such as morgan_mlp"
+            )
+        self.first, self.second, self.form = first, second, first.form
+
+    def arrays(self, pairs: tuple[Sequence[str], Sequence[str]]) -> Arrays:
+        """Return the arrays of some molecules and their second inputs."""
+        one, two = self.first.arrays(pairs[0]), self.second.arrays(pairs[1])
+        return {name: np.concatenate([one[name], two[name]], axis=1) for name in one}
+
+
+def make_featurizer(name: str, second: Mapping[str, Any] | None = None) -> Featurizer | WithSecond:
+    """Return a featurizer by name.
+
+    Parameters
+    ----------
+    name
+        Of the molecules.
+    second
+        Settings of a second input (`drugtail.config.dataset.SecondInput`), if the data set has one.
+
+    Raises
+    ------
+    DrugtailError
+        If there is none of that name, or it does not read what it would be given.
+    """
+    first = _named(name, "smiles")
+    return (
+        first if second is None else WithSecond(first, _named(second["featurizer"], second["kind"]))
+    )
+
+
+def _named(name: str, reads: str) -> Featurizer:
+    if name not in FEATURIZERS.names():
+        raise DrugtailError(
+            f"featurizer {name!r}: there is none; there are {', '.join(FEATURIZERS.names())}; one "
+            "of your own needs its file: --plugin"
+        )
+    one = FEATURIZERS[name]()
+    one.name = name
+    if one.reads != reads:
+        raise DrugtailError(f"featurizer {name!r} reads a {one.reads}, and is given a {reads}")
+    return one
 
 
 def _molecules(smiles: Sequence[str]) -> Iterator[Any]:

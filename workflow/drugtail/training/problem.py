@@ -37,6 +37,8 @@ class Problem:
         Whether no training molecule has the same parent, bool [N].
     split_sha256 : str
         Digest of the split.
+    second : dict or None
+        What the second input is, as `drugtail.config.dataset.SecondInput` says it.
     molecules : dict
         How the molecules were read, as `drugtail.config.dataset.Molecules` says it.
     """
@@ -50,6 +52,7 @@ class Problem:
     new_parent: NDArray[np.bool_]
     split_sha256: str = ""
     molecules: dict[str, Any] = field(default_factory=dict)
+    second: dict[str, Any] | None = None
 
     @property
     def classes(self) -> int:
@@ -98,6 +101,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         new_parent=~frame["parent"].isin(frame["parent"].iloc[subsets[TRAIN]]).to_numpy(),
         split_sha256=digest,
         molecules=header.get("molecules", {}),
+        second=header.get("second"),
     )
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:
