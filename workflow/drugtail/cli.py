@@ -65,6 +65,7 @@ def options(
 
 
 # In the order of the help.
+app.command()(data.inspect)
 app.command()(data.fetch)
 app.command()(data.generate)
 app.command()(data.prepare)

@@ -12,6 +12,29 @@ from drugtail.commands.options import DatasetOption, Folder, PluginFiles, Replac
 from drugtail.runtime.errors import DrugtailError
 
 
+def inspect(
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, SMI, SDF, XLSX or Parquet.")],
+    write: Annotated[
+        Path | None, typer.Option(help="Register to write: config/datasets/<name>.yaml.")
+    ] = None,
+    smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
+) -> None:
+    """Say what a table would be taken for, and write a register to start from."""
+    from drugtail.data.inspect import describe, inspect_table, write_register
+
+    found = inspect_table(table, smiles, label)
+    print(describe(found))
+    if write is not None:
+        dataset = write_register(found, write)
+        first = dataset.each_task()[0].name
+        print(
+            f"\n{write}: written; look at it. Then, for a first comparison:\n"
+            "  snakemake --configfile config/config.yaml --config "
+            f"name={dataset.name} title={dataset.name} 'datasets=[{first}]' 'notes=[]'"
+        )
+
+
 def fetch(
     dataset: DatasetOption,
     output: Folder,

@@ -72,8 +72,12 @@ class Identity(NamedTuple):
     notes: str = ""
 
 
+class NoMolecule(Exception):
+    """A text is no molecule; the message is the reason."""
+
+
 def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
-    """Read one molecule.
+    """Read one molecule and its identities.
 
     Parameters
     ----------
@@ -82,74 +86,94 @@ def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
     settings
         How molecules of the data set are read.
     """
-    words = text.split(maxsplit=1)
-    if not words:
-        return Identity(reason="empty SMILES")
-    if text.strip() in MISSING_MARKS:
-        return Identity(reason=f"missing SMILES: {text.strip()}")
-    notes = []
-    molecule = None
-    if words[0].startswith("InChI="):
-        if len(words) > 1:
-            return Identity(reason=f"text after the InChI: {_quoted(words[1])}")
-        notes.append("inchi")
-        molecule = Chem.MolFromInchi(words[0])
-        if molecule is None:
-            return Identity(reason="unparsable InChI")
-    else:
-        if len(words) > 1:
-            extension = words[1].strip()
-            if not (extension.startswith("|") and extension.endswith("|") and len(extension) > 1):
-                return Identity(reason=f"text after the SMILES: {_quoted(words[1])}")
-            notes.append("extension")
-            molecule = Chem.MolFromSmiles(f"{words[0]} {extension}")
-        # Other programs write extensions that RDKit does not know.
-        molecule = molecule or Chem.MolFromSmiles(words[0])
-        if molecule is None:
-            return Identity(reason="unparsable SMILES")
-    return _identified(molecule, words[0], notes, settings)
-
-
-def _identified(molecule: Chem.Mol, text: str, notes: list[str], settings: Molecules) -> Identity:
-    """Identities of a parsed molecule."""
-    atoms = molecule.GetNumAtoms()
-    if atoms == 0:
-        return Identity(reason="molecule without atoms")
-    if atoms > MOST_ATOMS:
-        return Identity(reason=f"too large: {atoms} atoms, at most {MOST_ATOMS}")
-    mapped, isotopic = MAPPED.search(text) is not None, ISOTOPE.search(text) is not None
-    if notes or mapped or isotopic:
-        # An extension may carry maps and isotopes, too.
-        facts = [(atom.GetAtomMapNum(), atom.GetIsotope()) for atom in molecule.GetAtoms()]
-        mapped, isotopic = (any(each) for each in zip(*facts, strict=True))
-    if mapped or isotopic:
-        plain = _unmarked(molecule)
-        if plain is None:
-            return Identity(reason="unparsable SMILES")
-        molecule = plain
-        notes += [name for name, seen in (("map", mapped), ("isotope", isotopic)) if seen]
-    elements = {*BRACKET.findall(Chem.MolToSmiles(molecule))} if "[" in text or notes else set()
-    if "*" in text or notes or "#0" in text:
-        wild = sum(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms())
-        if wild == molecule.GetNumAtoms():
-            return Identity(reason="wildcards only")
-        if wild:
-            notes.append("wildcard")
-            if settings.wildcards == "reject":
-                return Identity(reason="wildcard atom")
-    unknown = sorted(element.capitalize() for element in elements - KNOWN)
-    if unknown:
-        notes.append("element")
-        if settings.other_elements == "reject":
-            return Identity(reason=f"element without atom features: {', '.join(unknown)}")
-    smiles = Chem.MolToSmiles(molecule)
+    try:
+        molecule, notes = read_molecule(text)
+        smiles = Chem.MolToSmiles(molecule)
+        notes += _odd_atoms(molecule, smiles, settings)
+    except NoMolecule as error:
+        return Identity(reason=str(error))
     base, parent = _parent(molecule, smiles)
     scaffold = Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(base), isomericSmiles=False)
     smiles = _standardized(molecule, smiles, parent, settings)
     return Identity(smiles, parent, scaffold, "", " ".join(notes))
 
 
-def _unmarked(molecule: Chem.Mol) -> Chem.Mol | None:
+def read_molecule(text: str) -> tuple[Chem.Mol, list[str]]:
+    """Return a molecule without atom maps and isotopes, and the notes on how it was read.
+
+    Raises
+    ------
+    NoMolecule
+        If the text is none.
+    """
+    words = text.split(maxsplit=1)
+    if not words:
+        raise NoMolecule("empty SMILES")
+    if text.strip() in MISSING_MARKS:
+        raise NoMolecule(f"missing SMILES: {text.strip()}")
+    is_inchi = words[0].startswith("InChI=")
+    molecule, notes = _from_inchi(words) if is_inchi else _from_smiles(words)
+    atoms = molecule.GetNumAtoms()
+    if atoms == 0:
+        raise NoMolecule("molecule without atoms")
+    if atoms > MOST_ATOMS:
+        raise NoMolecule(f"too large: {atoms} atoms, at most {MOST_ATOMS}")
+    mapped = MAPPED.search(words[0]) is not None
+    isotopic = ISOTOPE.search(words[0]) is not None
+    if notes or mapped or isotopic:
+        # An extension may carry maps and isotopes, too.
+        facts = [(atom.GetAtomMapNum(), atom.GetIsotope()) for atom in molecule.GetAtoms()]
+        mapped, isotopic = (any(each) for each in zip(*facts, strict=True))
+    if mapped or isotopic:
+        molecule = _unmarked(molecule)
+        notes += [name for name, seen in (("map", mapped), ("isotope", isotopic)) if seen]
+    return molecule, notes
+
+
+def _from_inchi(words: list[str]) -> tuple[Chem.Mol, list[str]]:
+    if len(words) > 1:
+        raise NoMolecule(f"text after the InChI: {_quoted(words[1])}")
+    molecule = Chem.MolFromInchi(words[0])
+    if molecule is None:
+        raise NoMolecule("unparsable InChI")
+    return molecule, ["inchi"]
+
+
+def _from_smiles(words: list[str]) -> tuple[Chem.Mol, list[str]]:
+    molecule, notes = None, []
+    if len(words) > 1:
+        extension = words[1].strip()
+        if not (extension.startswith("|") and extension.endswith("|") and len(extension) > 1):
+            raise NoMolecule(f"text after the SMILES: {_quoted(words[1])}")
+        notes.append("extension")
+        molecule = Chem.MolFromSmiles(f"{words[0]} {extension}")
+    # Other programs write extensions that RDKit does not know.
+    molecule = molecule or Chem.MolFromSmiles(words[0])
+    if molecule is None:
+        raise NoMolecule("unparsable SMILES")
+    return molecule, notes
+
+
+def _odd_atoms(molecule: Chem.Mol, smiles: str, settings: Molecules) -> list[str]:
+    """Return notes on wildcards and on elements that the atom features do not know."""
+    notes = []
+    if "*" in smiles:
+        wild = sum(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms())
+        if wild == molecule.GetNumAtoms():
+            raise NoMolecule("wildcards only")
+        if settings.wildcards == "reject":
+            raise NoMolecule("wildcard atom")
+        notes.append("wildcard")
+    unknown = {*BRACKET.findall(smiles)} - KNOWN if "[" in smiles else set()
+    if unknown:
+        if settings.other_elements == "reject":
+            named = ", ".join(sorted(element.capitalize() for element in unknown))
+            raise NoMolecule(f"element without atom features: {named}")
+        notes.append("element")
+    return notes
+
+
+def _unmarked(molecule: Chem.Mol) -> Chem.Mol:
     """The molecule without atom maps and isotopes, perceived anew.
 
     Marks fix the hydrogens of their atoms, and make centres stereogenic that are none.
@@ -157,7 +181,10 @@ def _unmarked(molecule: Chem.Mol) -> Chem.Mol | None:
     for atom in molecule.GetAtoms():
         atom.SetAtomMapNum(0)
         atom.SetIsotope(0)
-    return Chem.MolFromSmiles(Chem.MolToSmiles(molecule))
+    plain = Chem.MolFromSmiles(Chem.MolToSmiles(molecule))
+    if plain is None:
+        raise NoMolecule("unparsable SMILES")
+    return plain
 
 
 def _parent(molecule: Chem.Mol, smiles: str) -> tuple[Chem.Mol, str]:

@@ -163,7 +163,7 @@ def _spelled(labels: pd.Series, dataset: Dataset, rows: Rows) -> pd.Series:
     counts = labels.value_counts()
     groups: dict[str, list[str]] = {}
     for label in sorted({*counts.index, *declared}, key=lambda one: (-counts.get(one, 0), one)):
-        groups.setdefault(_key(label), []).append(label)
+        groups.setdefault(spelling_key(label), []).append(label)
     spelling = {}
     for spellings in groups.values():
         known = [label for label in spellings if label in declared]
@@ -176,7 +176,7 @@ def _spelled(labels: pd.Series, dataset: Dataset, rows: Rows) -> pd.Series:
     return labels.replace(spelling) if spelling else labels
 
 
-def _key(label: str) -> str:
+def spelling_key(label: str) -> str:
     """What is left of a label without case, blanks and the writing of a number."""
     plain = "".join(label.casefold().split())
     return repr(float(plain)) if NUMBER.match(plain) else plain

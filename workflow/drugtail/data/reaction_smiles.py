@@ -10,7 +10,14 @@ import pandas as pd
 from rdkit import Chem, rdBase
 
 from drugtail.config.dataset import Molecules, Reaction
-from drugtail.data.identity import Identity, identify, largest_fragment, map_distinct
+from drugtail.data.identity import (
+    Identity,
+    NoMolecule,
+    identify,
+    largest_fragment,
+    map_distinct,
+    read_molecule,
+)
 
 
 class ReadReaction(NamedTuple):
@@ -46,8 +53,10 @@ def canonical_reaction(text: str) -> str | None:
 def _canonical_side(text: str) -> str | None:
     if not text.strip():
         return ""
-    found = identify(text)
-    return None if found.reason else found.smiles
+    try:
+        return str(Chem.MolToSmiles(read_molecule(text)[0]))
+    except NoMolecule:
+        return None
 
 
 def canonical_reactions(texts: Iterable[str], workers: int = 1) -> list[str | None]:

@@ -44,7 +44,7 @@ def read_table(
         wrong length, lacks one of `columns`, or has two of one name.
     """
     wanted = columns or []
-    content = _unpacked(path)
+    content = unpacked(path)
     if content[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(WEB_PAGE):
         start = content[:64].decode("utf-8-sig", errors="replace").strip()
         raise DrugtailError(
@@ -83,7 +83,7 @@ def recognised(content: bytes, path: Path) -> str:
     return next(kind for _, kind in kinds if FORMATS[kind]().recognises(content, name))
 
 
-def _unpacked(path: Path) -> bytes:
+def unpacked(path: Path) -> bytes:
     """Return the content of a file, unpacked if it is packed, whatever its name."""
     try:
         content = path.read_bytes()
