@@ -57,7 +57,13 @@ def main() -> None:
         molecules = read_parquet(folder / "molecules.parquet")
         subsets = []
         for seed in range(SPLITS):
-            split_dataset(folder / "molecules.parquet", "random", seed, folder / f"random-{seed}")
+            split_dataset(
+                folder / "molecules.parquet",
+                "random",
+                seed,
+                folder / f"random-{seed}",
+                grouping="none",
+            )
             subsets.append(read_parquet(folder / f"random-{seed}.parquet")["subset"].to_numpy())
     for uncharged in (False, True):
         with rdBase.BlockLogs():

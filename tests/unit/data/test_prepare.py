@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepared import ENOUGH, Prepared, prepare, register
 from rdkit import Chem
 
 import drugtail
-from drugtail.config.dataset import Dataset, Molecules, Reaction
-from drugtail.data.prepare import prepare_dataset
+from drugtail.config.dataset import Molecules, Reaction
 from drugtail.data.reaction_smiles import canonical_reaction, read_reactions
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
-
-YES_NO = {"0": "no", "1": "yes"}
-ENOUGH = [["CCO", "0"], ["CCN", "1"]]
-
-
-def register(columns: dict[str, str] | None = None, **changes: Any) -> Dataset:
-    return Dataset.model_validate(
-        {
-            "name": "tiny", "title": "t", "task": "t", "licence": "l", "citation": "c",
-            "files": [{"name": "tiny.csv", "columns": [], "sources": [{"path": "my/tiny.csv"}]}],
-            "columns": columns or {"smiles": "smiles", "label": "label"},
-            "classes": YES_NO,
-            **changes,
-        }
-    )  # fmt: skip
-
-
-class Prepared:
-    """What `prepare_dataset` wrote."""
-
-    def __init__(self, folder: Path) -> None:
-        self.molecules = read_parquet(folder / "molecules.parquet")
-        self.header = read_parquet_metadata(folder / "molecules.parquet")
-        self.rejected = pd.read_csv(folder / "rejected.csv", dtype=str, keep_default_na=False)
-        self.summary = read_json(folder / "dataset.json")
-
-    @property
-    def reasons(self) -> dict[int, str]:
-        return dict(zip(self.rejected["row"].astype(int), self.rejected["reason"], strict=True))
-
-
-def prepare(
-    folder: Path,
-    rows: list[list[str]],
-    dataset: Dataset | None = None,
-    header: list[str] | None = None,
-    workers: int = 1,
-) -> Prepared:
-    raw, output = folder / "raw", folder / f"out{workers}"
-    raw.mkdir(exist_ok=True)
-    with (raw / "tiny.csv").open("w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows([header or ["smiles", "label"], *rows])
-    prepare_dataset(dataset or register(), raw, output, workers=workers)
-    return Prepared(output)
 
 
 def test_molecules_are_canonical_numbered_and_named(tmp_path: Path) -> None:
@@ -195,10 +147,10 @@ def test_published_ids_are_kept(tmp_path: Path) -> None:
 def test_a_smiles_of_10000_characters_does_not_stop_the_others(tmp_path: Path, smiles: str) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path; import test_prepare as t\n"
+        "from pathlib import Path; import prepared as t\n"
         "t.prepare(Path(sys.argv[2]), [*t.ENOUGH, [sys.argv[3], '1'], ['CCC', '0']])\n"
     )
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[2])
     package = str(Path(drugtail.__file__).parents[1])
     # In a process of its own, so that a parser which never returns fails this test.
     subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ def _write_rejected(rows: Rows, frame: pd.DataFrame, dataset: Dataset, path: Pat
         }
     )[rows.reasons != ""]
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+        # A cell may hold a line end of any kind.
+        table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _say_outcome(rows: Rows, frame: pd.DataFrame, dataset: Dataset, rejected: Path) -> None:

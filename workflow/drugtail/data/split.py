@@ -17,7 +17,7 @@ from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
-from drugtail.runtime.logging import say
+from drugtail.runtime.logging import counted, say
 from drugtail.runtime.seeds import derive_seed
 
 # Tested parents whose nearest neighbour is looked for; the others differ from them by chance.
@@ -290,7 +290,7 @@ def remarks_on(summary: dict[str, Any], names: list[str]) -> list[str]:
     if smallest < FEW_TESTED:
         error = 100 * (0.25 / smallest) ** 0.5
         remarks.append(
-            f"the smallest tested class has {smallest} molecules: the recall of such a class has "
+            f"the smallest tested class has {counted(smallest, 'molecule')}: its recall has "
             f"a standard error of up to {error:.0f} points"
         )
     return remarks

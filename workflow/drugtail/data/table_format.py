@@ -78,6 +78,11 @@ def decoded(content: bytes, layout: Layout, path: Path) -> str:
     """
     marks = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
     found = next((name for mark, name in marks if content.startswith(mark)), None)
+    if found is None and layout.encoding is None and b"\0" in content:
+        raise DrugtailError(
+            f"{path}: holds zero bytes; it is no text, or UTF-16 without a mark: declare "
+            "`encoding: utf-16-le` or utf-16-be of this file, or save it as UTF-8"
+        )
     encoding = found or layout.encoding or "utf-8"
     try:
         text = content.decode(encoding)
@@ -95,9 +100,4 @@ def decoded(content: bytes, layout: Layout, path: Path) -> str:
             f"({shown!r} as latin-1). Declare the encoding (`encoding: latin-1` of this file), or "
             "save it as UTF-8"
         ) from None
-    if "\0" in text:
-        raise DrugtailError(
-            f"{path}: holds zero bytes; it is no text, or UTF-16 without a mark: declare "
-            "`encoding: utf-16-le` or utf-16-be of this file, or save it as UTF-8"
-        )
     return text

@@ -9,8 +9,11 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from drugtail.data.strategy import STRATEGIES, Strategy
+from drugtail.runtime.errors import DrugtailError
 
 FOLDS = 5
+# One of so many parts of what is not tested is for validation.
+PARTS = 8
 
 
 @STRATEGIES.register("cv")
@@ -29,18 +32,36 @@ class CrossValidation(Strategy):
         # One draw per purpose, so that all folds of a repetition divide the data once.
         seeds = rng.integers(2**31, size=1 + FOLDS)
         subsets = np.full(len(molecules), "train", dtype=object)
-        spread = molecules.groupby("label")["group"].transform("nunique").to_numpy() > 1
-        rows = np.flatnonzero(spread)
+        rows = _spread(molecules)
         tested = _folds(molecules.iloc[rows], FOLDS, int(seeds[0]))[self.fold]
         subsets[rows[tested]] = "test"
-        rest = np.flatnonzero(spread & (subsets == "train"))
-        valid = _folds(molecules.iloc[rest], 8, int(seeds[1 + self.fold]))[0]
+        rest = np.flatnonzero(subsets == "train")
+        rest = rest[_spread(molecules.iloc[rest])]
+        valid = _folds(molecules.iloc[rest], PARTS, int(seeds[1 + self.fold]))[0]
         subsets[rest[valid]] = "valid"
         return subsets
 
 
+def _spread(molecules: pd.DataFrame) -> np.ndarray:
+    """Rows of groups whose classes all have another group, so that training keeps one."""
+    others = molecules.groupby("label")["group"].transform("nunique")
+    return np.flatnonzero((others.groupby(molecules["group"]).transform("min") > 1).to_numpy())
+
+
 def _folds(molecules: pd.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
-    """Rows of each fold."""
+    """Rows of each fold.
+
+    Raises
+    ------
+    DrugtailError
+        If there are fewer groups than folds.
+    """
+    groups = molecules["group"].nunique()
+    if groups < folds:
+        raise DrugtailError(
+            f"a cross-validation needs {folds} groups of classes with two groups or more, and "
+            f"there are {groups}: there is too little data, use random-0"
+        )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # The summary says which class is not in which subset.
