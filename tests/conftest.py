@@ -68,7 +68,13 @@ def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[i
     def build(sizes: tuple[int, ...]) -> Files:
         folder = tmp_path_factory.mktemp("-".join(map(str, sizes[:4])))
         rows: list[dict[str, Any]] = [
-            {"id": f"m{label}-{i}", "smiles": smiles, "scaffold": "", "label": label}
+            {
+                "id": f"m{label}-{i}",
+                "smiles": smiles,
+                "parent": smiles,
+                "scaffold": "",
+                "label": label,
+            }
             for label, size in enumerate(sizes)
             for i, smiles in enumerate(smiles_of_class(label, size))
         ]

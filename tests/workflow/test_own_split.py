@@ -88,9 +88,9 @@ def test_a_cut_that_is_none_ends_the_run_with_the_reason(changeable: Project) ->
 
 
 def test_an_error_in_a_cut_is_one_line_with_its_place(changeable: Project) -> None:
-    changeable.edit("my/by_length.py", 'molecules["smiles"]', 'molecules["smile"]')
+    changeable.edit("my/by_length.py", 'groups["smiles"]', 'groups["smile"]')
     said = snakemake(changeable, "tables", check=False)
-    assert "split by_length-0 of tiny: my/by_length.py: line 14: KeyError: 'smile'" in said
+    assert "split by_length-0 of tiny: my/by_length.py: line 16: KeyError: 'smile'" in said
     assert "Traceback" not in said
 
 

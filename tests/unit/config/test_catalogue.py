@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from drugtail.benchmark.plan import Plan
 from drugtail.config.base import merged
-from drugtail.config.benchmark import Benchmark, parse_seeds, parse_split
+from drugtail.config.benchmark import Benchmark, parse_seeds
 from drugtail.config.catalogue import (
     Catalogue,
     parse_assignments,
@@ -26,6 +26,7 @@ from drugtail.config.catalogue import (
     read_yaml,
 )
 from drugtail.config.schema import COMMAND, KINDS, schema
+from drugtail.config.split_name import parse_split
 from drugtail.config.training import Training
 from drugtail.evaluation.metrics import metric_names
 from drugtail.report.tables import OF_A_RUN
@@ -363,7 +364,7 @@ def test_a_faulty_assignment_is_shown(item: str) -> None:
         ({"columns": {"label": "y"}}, "key columns: give either smiles or reaction"),
         ({"columns": {"smiles": "s", "reaction": "r", "label": "y"}}, "either smiles or reaction"),
         ({"duplicates": "first"}, "key duplicates: .*'keep' or 'drop'.*found 'first'"),
-        ({"classes": {0: "no", 1: "yes"}}, "key classes.0"),
+        ({"classes": {0: 1}}, "key classes.0"),
         ({"official": {"valid": "a.csv", "test": "a.csv", "reaction": "r"}}, "columns.reaction"),
         ({"columns": {"reaction": "r", "label": "y"},
           "official": {"valid": "v.csv", "test": "a.csv", "reaction": "r"}},
@@ -397,12 +398,13 @@ def test_an_unknown_name_lists_the_known_ones(kind: str) -> None:
 @given(st.integers(0, 10**6), st.integers(0, 50), st.sampled_from(["random", "standard"]))
 def test_names_of_splits_and_seed_blocks_round_trip(first: int, more: int, kind: str) -> None:
     assert list(parse_seeds(f"{first}-{first + more}")) == [first + i for i in range(more + 1)]
-    assert parse_split(f"{kind}-{first}") == (kind, first)
+    assert parse_split(f"{kind}-{first}") == (kind, first, None, None)
 
 
 @given(st.text(max_size=12))
 def test_other_text_is_neither_split_nor_seed_block(text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(-[0-9]+)?", text):
+    name = r"[A-Za-z][A-Za-z0-9_]*(-[0-9]+)?(-[0-9]+)?(-[A-Za-z_][A-Za-z0-9_.]*)?"
+    if not re.fullmatch(name, text):
         with pytest.raises(ValueError, match="is not a split"):
             parse_split(text)
     if not re.fullmatch(r"\d+-\d+", text):
@@ -417,7 +419,7 @@ def test_a_split_with_something_around_it_is_refused(name: str) -> None:
 
 
 def test_a_split_may_have_no_seed() -> None:
-    assert parse_split("official") == ("official", None)
+    assert parse_split("official") == ("official", None, None, None)
 
 
 def test_a_number_that_yaml_takes_for_text_is_told_how_to_be_written(tmp_path: Path) -> None:

@@ -43,8 +43,10 @@ def block(
             frame = pd.DataFrame(rng.normal(size=(30, 2)), columns=["logit_0", "logit_1"])
             labels = np.arange(30) % 3 // 2
             ids = [f"{part}{i}" for i in range(30)]
-            frames.append(frame.assign(id=ids, subset=part, label=labels, seed=seed))
-    columns = ["id", "subset", "label", "seed", "logit_0", "logit_1"]
+            frames.append(
+                frame.assign(id=ids, subset=part, label=labels, seed=seed, new_parent=True)
+            )
+    columns = ["id", "subset", "label", "seed", "new_parent", "logit_0", "logit_1"]
     predictions = pd.concat(frames) if frames else pd.DataFrame(columns=columns)
     header = {**keys, "class_names": ["no", "yes"], "train_counts": [80, 20]}
     write_parquet(folder / "predictions.parquet", predictions, header)

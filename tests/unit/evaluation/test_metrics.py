@@ -275,8 +275,12 @@ def predictions(folder: Path, seeds: tuple[int, ...] = (0, 1)) -> tuple[Path, pd
             labels, logits = sample(3, 40, seed=10 * seed + offset)
             frame = pd.DataFrame(logits, columns=[f"logit_{c}" for c in range(3)])
             ids = [f"{part}{i}" for i in range(40)]
-            frames.append(frame.assign(id=ids, subset=part, label=labels, seed=seed))
-    empty = pd.DataFrame(columns=["id", "subset", "label", "seed", "logit_0", "logit_1", "logit_2"])
+            new = np.arange(40) % 4 > 0
+            frames.append(
+                frame.assign(id=ids, subset=part, label=labels, seed=seed, new_parent=new)
+            )
+    logits = [f"logit_{c}" for c in range(3)]
+    empty = pd.DataFrame(columns=["id", "subset", "label", "seed", "new_parent", *logits])
     frame = pd.concat(frames, ignore_index=True) if frames else empty
     write_parquet(folder / "predictions.parquet", frame, HEADER)
     return folder / "predictions.parquet", frame
@@ -294,6 +298,12 @@ def test_a_block_gets_one_row_per_run_and_one_per_run_part_and_class(tmp_path: P
         run = runs[runs["seed"] == seed].iloc[0]
         for name, value in run_metrics(labels, logits, groups).items():
             assert run[f"{part}_{name}"] == pytest.approx(value, nan_ok=True)
+        new = rows["new_parent"].to_numpy()
+        if part == "test":
+            for name, value in run_metrics(labels[new], logits[new], groups).items():
+                assert run[f"test_new_parents_{name}"] == pytest.approx(value, nan_ok=True)
+            changed = run["test_new_parents_balanced_accuracy"] != run["test_balanced_accuracy"]
+            assert changed
         mine = classes[(classes["seed"] == seed) & (classes["subset"] == part)]
         assert mine["label_name"].tolist() == ["a", "b", "c"]
         assert mine["group"].tolist() == groups

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
@@ -14,10 +15,11 @@ from varied_molecules import LONG, VARIED, molecules_file, real_smiles
 from drugtail.features.arrays import load_arrays
 from drugtail.features.bits import unpack_fingerprints
 from drugtail.features.featurize import featurize, in_order
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.features.packed import BONDS
 from drugtail.features.reading import pack_atoms
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet_pieces
+from drugtail.runtime.files import read_parquet_pieces, write_parquet
 
 
 def test_bonds_and_their_types_are_those_of_rdkit_sorted_by_their_ends() -> None:
@@ -96,7 +98,7 @@ def test_arrays_on_disk_are_those_of_the_molecules_in_file_order(tmp_path: Path)
 
 def test_unknown_featurizer_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = molecules_file(tmp_path, ["C"])
-    with pytest.raises(DrugtailError, match="there are atoms, morgan"):
+    with pytest.raises(DrugtailError, match="there are atoms, kmers, morgan"):
         featurize(path, "atom", tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -177,3 +179,24 @@ def test_features_json_of_another_form_gives_a_clear_error(tmp_path: Path, conte
     (tmp_path / "f" / "features.json").write_text(json.dumps(content))
     with pytest.raises(DrugtailError, match="featurize again"):
         load_arrays(tmp_path / "f")
+
+
+def test_a_second_input_is_joined_to_the_molecule(tmp_path: Path) -> None:
+    smiles, proteins = ["CCO", "c1ccccc1", "CC"], ["ACDEFGHIK", "ACDEFGHIKX", "AC"]
+    path = tmp_path / "molecules.parquet"
+    frame = pd.DataFrame({"smiles": smiles, "second": proteins})
+    second = {"column": "sequence", "kind": "sequence", "featurizer": "kmers"}
+    write_parquet(path, frame, {"second": second})
+    featurize(path, "morgan", tmp_path / "f")
+    bits = np.unpackbits(load_arrays(tmp_path / "f")["bits"], axis=1)
+    assert bits.shape == (3, 4096)
+    alone = FEATURIZERS["morgan"]().arrays(smiles)["bits"]
+    np.testing.assert_array_equal(bits[:, :2048], np.unpackbits(alone, axis=1))
+    # Runs of three: 7 of the first protein, one more in the second, none in the third.
+    assert bits[:, 2048:].sum(axis=1).tolist() == [7, 8, 0]
+    assert (bits[0, 2048:] <= bits[1, 2048:]).all()
+    with pytest.raises(DrugtailError, match="only bits are joined to bits"):
+        featurize(path, "atoms", tmp_path / "g")
+    write_parquet(path, frame, {"second": {**second, "featurizer": "morgan"}})
+    with pytest.raises(DrugtailError, match="'morgan' reads a smiles, and is given a sequence"):
+        featurize(path, "morgan", tmp_path / "g")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 SPLIT = re.compile(
     r"(?P<strategy>[A-Za-z][A-Za-z0-9_]*)(?:-(?P<seed>[0-9]+))?(?:-(?P<fold>[0-9]+))?"
-    r"(?:-(?P<grouping>[A-Za-z_][A-Za-z0-9_ .]*))?"
+    r"(?:-(?P<grouping>[A-Za-z_][A-Za-z0-9_.]*))?"
 )
 GROUPINGS = ("parent", "scaffold", "none")
 """What keeps molecules together in a split, besides columns of a data set."""

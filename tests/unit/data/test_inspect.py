@@ -1,0 +1,169 @@
+"""What a table would be taken for, and registers that can be used as they are written."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+from rdkit import Chem
+
+from drugtail.config.catalogue import read_dataset
+from drugtail.data.fetch import fetch_dataset
+from drugtail.data.generate import generate_reactions
+from drugtail.data.inspect import describe, inspect_table, write_register
+from drugtail.data.prepare import prepare_dataset
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
+
+SMILES = generate_reactions()["smiles"].sample(60, random_state=2).tolist()
+
+
+def write_labelled(table: Path, cells: list[str]) -> None:
+    rows = [f"{cell},{'ab'[i % 2]}" for i, cell in enumerate(cells)]
+    table.write_text("\n".join(["smiles,label", *rows]))
+
+
+def prepared(folder: Path, table: Path, **columns: str) -> dict:
+    """Inspect a table, write its register, and prepare it with that register as it is."""
+    found = inspect_table(table, **columns)
+    target = folder / "config" / f"{table.stem}.yaml"
+    write_register(found, target)
+    dataset = read_dataset(target).each_task()[0]
+    fetch_dataset(dataset, folder / "raw")
+    prepare_dataset(dataset, folder / "raw", folder / "out")
+    return read_json(folder / "out/dataset.json")
+
+
+def test_a_latin_1_table_with_semicolons_and_two_spellings(tmp_path: Path) -> None:
+    table = tmp_path / "meine.csv"
+    rows = [f"M{i};{s};{i},5;{('Süß', 'süß', 'bitter')[i % 3]}" for i, s in enumerate(SMILES)]
+    table.write_bytes(
+        "\r\n".join(["Nr. id;Struktur;Menge;Geschmack class", *rows]).encode("latin-1")
+    )
+    found = inspect_table(table)
+    assert found.columns == {"smiles": "Struktur", "label": "Geschmack class", "id": "Nr. id"}
+    said = describe(found)
+    assert "not UTF-8 but reads as latin-1" in said
+    assert "separated by semicolons" in said
+    assert "'Süß' and 'süß' differ in case" in said
+    assert "2 classes, imbalance ratio 2.0" in said
+    assert "60 of 60 cells are molecules" in said
+    summary = prepared(tmp_path, table)
+    assert {item["name"]: item["molecules"] for item in summary["classes"]} == {
+        "Süß": 40, "bitter": 20,
+    }  # fmt: skip
+
+
+def test_an_sdf(tmp_path: Path) -> None:
+    table = tmp_path / "mine.sdf"
+    with Chem.SDWriter(str(table)) as writer:
+        for i, smiles in enumerate(SMILES):
+            molecule = Chem.MolFromSmiles(smiles)
+            molecule.SetProp("_Name", f"M{i}")
+            molecule.SetProp("activity", "yes" if i % 3 else "no")
+            writer.write(molecule)
+    summary = prepared(tmp_path, table)
+    assert summary["molecules"] == 60
+    assert [item["molecules"] for item in summary["classes"]] == [20, 40]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row", "columns"),
+    [
+        ("a.smi", "", "{smiles} M{i} {label}", {"smiles": "smiles", "id": "name",
+                                                "label": "column3"}),
+        ("a.csv", "", "{smiles},{label}", {"smiles": "smiles", "label": "column2"}),
+        ("a.tsv", "cas\ttarget\tstructure", "{i}\t{label}\t{smiles}",
+         {"smiles": "structure", "label": "target"}),
+        ("a.csv", "smiles,split,y", "{smiles},{split},{label}",
+         {"smiles": "smiles", "label": "y", "split": "split"}),
+        ("a.csv", "mapped_rxn,kind,class", "C.O>>{smiles},x,{label}",
+         {"reaction": "mapped_rxn", "label": "class"}),
+    ],
+)  # fmt: skip
+def test_columns_are_found(
+    tmp_path: Path, name: str, header: str, row: str, columns: dict[str, str]
+) -> None:
+    table = tmp_path / name
+    lines = [
+        row.format(smiles=s, i=i, label="ab"[i % 2], split=("Training set", "dev", "tst")[i % 3])
+        for i, s in enumerate(SMILES)
+    ]
+    table.write_text("\n".join([header, *lines] if header else lines) + "\n")
+    assert inspect_table(table).columns == columns
+    summary = prepared(tmp_path, table)
+    assert summary["molecules"] == 60
+    assert len(summary["classes"]) == 2
+
+
+def test_one_hot_columns_and_tasks_are_distinguished(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    table = tmp_path / "t.csv"
+    rows = [
+        f"{s},{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)}" for i, s in enumerate(SMILES)
+    ]
+    table.write_text("\n".join(["smiles,x,y,z", *rows]))
+    found = inspect_table(table)
+    assert found.columns["label"] == ["x", "y", "z"]
+    assert found.labels["kind"] == "one_hot"
+    assert len(prepared(tmp_path / "a", table)["classes"]) == 3
+    rows = [
+        f"{s},{rng.choice(['0', '1', ''])},{rng.choice('01')},{i}" for i, s in enumerate(SMILES)
+    ]
+    table.write_text("\n".join(["smiles,NR-AR,SR-p53,mol_id", *rows]))
+    found = inspect_table(table)
+    assert found.tasks == ["NR-AR", "SR-p53"]
+    assert found.columns == {"smiles": "smiles", "id": "mol_id"}
+    assert len(prepared(tmp_path / "b", table)["classes"]) == 2
+
+
+def test_lists_of_labels_are_reduced_in_the_register(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    labels = ["a", "b", "a|b", "c"]
+    table.write_text(
+        "\n".join(["smiles,moa", *(f"{s},{labels[i % 4]}" for i, s in enumerate(SMILES))])
+    )
+    assert "15 cells of moa are lists of labels (between them '|')" in describe(
+        inspect_table(table)
+    )
+    summary = prepared(tmp_path, table)
+    assert summary["rejected"] == {"several labels": 15}
+
+
+def test_what_is_odd_is_counted(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    cells = [*SMILES[:50], "", "NA", "C(", "CC see text", "InChI=1S/CH4/h1H4", SMILES[0], "*CC"]
+    table.write_text(
+        "\n".join(["smiles,label", *(f"{s},{'ab'[i % 2]}" for i, s in enumerate(cells))])
+    )
+    said = describe(inspect_table(table))
+    for line in (
+        "53 of 57 cells are molecules", "1 empty SMILES", "1 missing SMILES", "1 unparsable SMILES",
+        "1 text after the SMILES, for example 'CC see text'", "1 read as InChI",
+        "1 repeat a molecule",
+    ):  # fmt: skip
+        assert line in said
+
+
+def test_what_cannot_be_named_is_asked_for(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n1.5,2.25\n2.5,3.75\n3.5,1.125\n4.5,2.125\n")
+    found = inspect_table(table)
+    assert "no column holds molecules" in describe(found)
+    with pytest.raises(DrugtailError, match="--smiles COLUMN"):
+        write_register(found, tmp_path / "t.yaml")
+    with pytest.raises(DrugtailError, match="has no column 'c'; it has: a, b"):
+        inspect_table(table, smiles="c")
+
+
+def test_a_register_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    table, target = tmp_path / "t.csv", tmp_path / "t.yaml"
+    table.write_text(
+        "\n".join(["smiles,label", *(f"{s},{'ab'[i % 2]}" for i, s in enumerate(SMILES))])
+    )
+    write_register(inspect_table(table), target)
+    assert yaml.safe_load(target.read_text())["columns"] == {"smiles": "smiles", "label": "label"}
+    with pytest.raises(DrugtailError, match="is there already"):
+        write_register(inspect_table(table), target)
