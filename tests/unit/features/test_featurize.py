@@ -188,7 +188,7 @@ def test_a_second_input_is_joined_to_the_molecule(tmp_path: Path) -> None:
     second = {"column": "sequence", "kind": "sequence", "featurizer": "kmers"}
     write_parquet(path, frame, {"second": second})
     featurize(path, "morgan", tmp_path / "f")
-    bits = np.unpackbits(load_arrays(tmp_path / "f")["bits"], axis=1)
+    bits = np.unpackbits(load_arrays(tmp_path / "f", "bits")["bits"], axis=1)
     assert bits.shape == (3, 4096)
     alone = FEATURIZERS["morgan"]().arrays(smiles)["bits"]
     np.testing.assert_array_equal(bits[:, :2048], np.unpackbits(alone, axis=1))
