@@ -11,6 +11,7 @@ from drugtail.config.base import meant, validated
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import package_kinds
 from drugtail.config.recipe import Family, Recipe, Reference
+from drugtail.data.table_format import FORMATS
 from drugtail.report.plots import plot_of
 from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.registry import first_line
@@ -58,7 +59,13 @@ REGISTERED = {
     "figures": plugins.FIGURES,
     **{f"components.{name}": name for name in COMPONENTS},
 }
-KINDS = (*FILES, *(kind for kind in REGISTERED if not kind.startswith("components.")), "components")
+FORMATS_KIND = "formats"
+KINDS = (
+    *FILES,
+    FORMATS_KIND,
+    *(kind for kind in REGISTERED if not kind.startswith("components.")),
+    "components",
+)
 
 
 def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -82,6 +89,8 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
         return [row for name in COMPONENTS for row in registered(f"components.{name}")], []
     if kind in REGISTERED:
         return registered(kind), []
+    if kind == FORMATS_KIND:
+        return [{"name": n, "idea": first_line(FORMATS[n])} for n in FORMATS.names()], []
     if kind not in FILES:
         raise DrugtailError(
             f"{kind!r} cannot be listed{meant(kind, list(KINDS))}; use {', '.join(KINDS)} or "
@@ -138,7 +147,10 @@ def _declared(kind: str, one: Any, name: str) -> dict[str, Any]:
     """What a registered thing says of itself beside its docstring."""
     if kind == "splits":
         named = {"named": f"{name}-S, S a split seed"} if one.seeded else {}
-        return {**named, "requires": list(one.requires)}
+        if one.folds:
+            named = {"named": f"{name}-R-F, fold F of repetition R; all: {name}-5x{one.folds}"}
+        kept = {} if one.grouping is None else {"keeps_together": one.grouping}
+        return {**named, **kept, "requires": list(one.requires)}
     if kind == "featurizers":
         return {"gives": one.form}
     if kind == "encoder-kinds":
@@ -181,6 +193,8 @@ def _shown(key: str, value: Any) -> str:
         return f"(of data sets with: {shown})"
     if key in ("reads", "needs", "gives", "named"):
         return f"{key} {shown}"
+    if key == "keeps_together":
+        return f"one {shown} stays on one side"
     if key == "drawn_from":
         return f"drawn from {shown}"
     if key in ("batched", "groups"):

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from drugtail.report.plots import Input
 
 
+def datasets(
+    results: Annotated[Path, typer.Option(help="Folder with data/ and metrics/.")],
+    output: Annotated[Path, typer.Option(help="Markdown file; pictures go beside it.")],
+    benchmark: Annotated[
+        str, typer.Option(help="Benchmark whose balanced accuracies are shown.")
+    ] = "catalogue",
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Write the page on all data sets, from their registers and what preparing them gave."""
+    from drugtail.config.catalogue import Catalogue
+    from drugtail.report.datasets import datasets_page
+
+    datasets_page(Catalogue(config_dir), results, benchmark, output)
+
+
 def evaluate(
     predictions: Annotated[Path, typer.Option(help="predictions.parquet of a block.")],
     metrics: Annotated[Path, typer.Option(help="Parquet file for metrics per run.")],
