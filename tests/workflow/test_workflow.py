@@ -6,13 +6,14 @@ import html
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 
 import mlflow
 import pandas as pd
 import pytest
 import yaml
-from project import Project
+from project import Project, listed_jobs
 
 from drugtail.runtime.files import read_json, read_parquet_metadata, write_parquet
 
@@ -566,7 +567,33 @@ def test_a_deleted_experiment_is_named_and_how_to_get_it_back(changeable: Projec
     assert refused.returncode == 1
     assert "'tiny' was deleted; restore it with `mlflow experiments restore" in refused.stdout
     client.restore_experiment(found.experiment_id)
+    # Its parent run deleted: the runs move to the new one, which would be empty else.
+    whole = "tags.`drugtail.run` = 'benchmark/tiny'"
+    (parent,) = client.search_runs([found.experiment_id], whole)
+    client.delete_run(parent.info.run_id)
     assert "6 kept" in changeable.run(*track).stdout
+    (parent,) = client.search_runs([found.experiment_id], whole)
+    children = client.search_runs(
+        [found.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    assert len(children) == 6
+
+
+def test_a_server_named_later_is_tracked_to_and_one_that_is_silent_is_refused(
+    finished: Project,
+) -> None:
+    assert finished.jobs_to_run() == {}
+    config = ["--configfile", "config/tiny.yaml", "--cores", "2", "--dry-run"]
+    address = "MLFLOW_TRACKING_URI=http://127.0.0.1:9"
+    done = finished.run("env", address, "snakemake", *config)
+    assert listed_jobs(done.stdout) == {"track_runs": 1}
+    started = time.monotonic()
+    words = ("--benchmark", "tiny", "--results", "elsewhere", "--uri", "http://127.0.0.1:9")
+    block = str(finished.block("cross_entropy"))
+    refused = finished.run("drugtail", "track", block, *words, check=False)
+    assert refused.returncode == 1
+    assert "http://127.0.0.1:9: does not answer within 10 s" in refused.stdout
+    assert time.monotonic() - started < 60
 
 
 # ------------------------------------------------------------------------------ bad input

@@ -24,6 +24,8 @@ rule track_runs:
             if BENCHMARK.tracking.uri
             else ""
         ),
+        # Set later, it is another place to import into.
+        address=lambda w: get_tracking_uri(),
         experiment=lambda w: BENCHMARK.tracking.experiment or BENCHMARK.name,
     message:
         "Importing the runs of {BENCHMARK.name} into MLflow"

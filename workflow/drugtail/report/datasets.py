@@ -141,7 +141,9 @@ def _draw_sizes(facts: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(5, 1.6), layout="constrained")
     axes = figure.subplots()
     axes.bar(range(len(sizes)), sizes, width=0.8 if len(sizes) < 40 else 1.0, color="#4477aa")
+    # From below one, so that heights compare and a class of one is seen.
     axes.set_yscale("log")
+    axes.set_ylim(bottom=0.7)
     axes.set_ylabel("molecules")
     axes.set_xticks([])
     axes.set_xlabel(f"{len(sizes)} classes")

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import requests
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,7 @@ KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
 CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",
           "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
 SQLITE = "sqlite:///"
+ANSWER_SECONDS = 10
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
 FILES = (
@@ -82,6 +84,8 @@ def track_blocks(
     try:
         if uri.startswith(SQLITE):
             _create_database(Path(uri.removeprefix(SQLITE)))
+        if uri.startswith(("http://", "https://")):
+            _check_answers(uri)
         imported = _import_blocks(
             MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
             artifacts=artifacts,
@@ -102,6 +106,17 @@ def track_blocks(
         f"renewed, {imported.kept} kept"
     )
     return imported
+
+
+def _check_answers(uri: str) -> None:
+    """Refuse a server that does not answer; MLflow itself would try for minutes in silence."""
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS)
+    except requests.RequestException as error:
+        raise DrugtailError(
+            f"{uri}: does not answer within {ANSWER_SECONDS} s ({type(error).__name__}); start the "
+            "server, or correct MLFLOW_TRACKING_URI or tracking.uri. What was trained stays"
+        ) from None
 
 
 def _create_database(path: Path) -> None:
@@ -126,6 +141,7 @@ def _import_blocks(
     experiment_id = _experiment(client, experiment, artifacts)
     known = {run.data.tags[KEY]: run for run in _runs(client, experiment_id)}
     parent = _parent(client, experiment_id, benchmark, known)
+    parents = {parent, *(run.info.run_id for run in known.values())}
     added = renewed = kept = 0
     for folder in folders:
         if not (folder / "status.json").is_file():
@@ -136,6 +152,9 @@ def _import_blocks(
             key = "/".join([*block.run_key, block.digest, f"seed{seed}"])
             old = known.get(key)
             if old is not None and old.data.tags.get(CONTENT) == content:
+                if old.data.tags.get(PARENT) not in parents:
+                    # Its parent was deleted on the server.
+                    client.set_tag(old.info.run_id, PARENT, parent)
                 kept += 1
                 continue
             if old is not None:
