@@ -69,6 +69,8 @@ class TestPublished:
     def test_the_configuration_is_todays(self, folder: Path) -> None:
         name = f"{folder.name}.yaml"
         today = yaml.safe_load((PROJECT / "config/benchmarks" / name).read_text())
+        # Their splits were named before parents were kept together by default.
+        today["splits"] = [split.removesuffix("-none") for split in today["splits"]]
         assert yaml.safe_load((folder / name).read_text()) == today
 
     def test_a_figure_of_networks_is_there_if_there_are_networks(self, folder: Path) -> None:

@@ -657,7 +657,7 @@ def test_a_bad_row_stops_nothing_and_a_bad_file_is_named(
     project = new_project("bad")
     table = project.folder / "tiny.csv"
     good = table.read_text()
-    table.write_text(good + "not a molecule,amine\nCCO,\n")
+    table.write_text(good + "C1CC,amine\nCCO,\n")
     project.snakemake("results/data/tiny/dataset.json")
     rejected = pd.read_csv(project.folder / "results/data/tiny/rejected.csv")
     assert rejected["row"].tolist() == [69, 70]

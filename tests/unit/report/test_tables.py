@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drugtail.config.table import Table
+from drugtail.config.table import Table, TableColumn
 from drugtail.report.tables import paired_difference, summarise, tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_parquet
@@ -323,3 +323,32 @@ def test_a_method_whose_distances_gave_weights_of_one_throughout_is_marked(tmp_p
     other = tmp_path / "other"
     other.mkdir()
     assert "†" not in Written(other, rows[2:], table()).md
+
+
+def test_a_column_on_new_parents_is_shown_where_it_says_something_else(tmp_path: Path) -> None:
+    table = Table(
+        name="t", title="T",
+        columns=[
+            TableColumn(metric="accuracy", title="All"),
+            TableColumn(metric="accuracy", title="New", subset="test_new_parents"),
+        ],
+    )  # fmt: skip
+    runs = pd.DataFrame(
+        {
+            "dataset": "a", "split": "random-0", "encoder": "gcn", "method": ["x", "y"], "seed": 0,
+            "status": "finished", "settings": "default", "weights_constant": False,
+            "test_accuracy": [0.5, 0.75], "test_new_parents_accuracy": [0.5, 0.25],
+        }
+    )  # fmt: skip
+
+    def columns(frame: pd.DataFrame) -> list[str]:
+        write_parquet(tmp_path / "runs.parquet", frame)
+        tabulate(tmp_path, table, tmp_path / "t")
+        return (tmp_path / "t.md").read_text().splitlines()[2].replace(" ", "").split("|")
+
+    assert "New" in columns(runs)
+    assert "25.0" in (tmp_path / "t.md").read_text()
+    same = runs.assign(test_new_parents_accuracy=runs["test_accuracy"])
+    assert "New" not in columns(same)
+    assert "New" not in columns(runs.drop(columns="test_new_parents_accuracy"))
+    assert "All" in columns(same)

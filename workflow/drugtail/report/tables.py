@@ -100,6 +100,7 @@ def tabulate(
             f"table {table.name}: kind {table.kind!r} is unknown; there are "
             f"{', '.join(TABLE_KINDS.names())}; one of your own needs its file: --plugin"
         )
+    table = _without_repetition(table, metrics)
     try:
         contents = TABLE_KINDS[table.kind](metrics, table, reference)
     except DrugtailError:
@@ -115,6 +116,31 @@ def tabulate(
             f"{type(contents).__name__}; return drugtail.report.tables.Contents"
         )
     _write(output, table, *contents)
+
+
+def _without_repetition(table: Table, metrics: Path) -> Table:
+    """Leave out columns on new parents that say the same as those on all test molecules.
+
+    They do where parents are kept together. Runs that were published before they were told apart
+    do not have them.
+    """
+    own = [column for column in table.columns if column.subset == NEW_PARENTS]
+    path = metrics / "runs.parquet"
+    if not own or not path.is_file():
+        return table
+    runs = read_parquet(path)
+    has_any = any(str(name).startswith(NEW_PARENTS) for name in runs)
+    dropped = [
+        column
+        for column in own
+        if not has_any or _same(runs, column_of(table, column), f"test_{column.metric}")
+    ]
+    kept = [column for column in table.columns if column not in dropped]
+    return table.model_copy(update={"columns": kept})
+
+
+def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
+    return {one, two} <= set(runs) and runs[one].equals(runs[two])
 
 
 @TABLE_KINDS.register("metrics")
@@ -186,9 +212,7 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
     columns = [column_of(table, column) for column in table.columns]
     if (frame["status"] == "finished").any():
         for column, name in zip(table.columns, columns, strict=True):
-            # Runs that were published before new parents were told of do not say it.
-            old = not any(str(known).startswith(NEW_PARENTS) for known in frame)
-            if name not in frame and not (old and name.startswith(NEW_PARENTS)):
+            if name not in frame:
                 raise DrugtailError(
                     f"table {table.name}: metric {column.metric!r} is unknown; `drugtail list "
                     f"metrics` names them all, and {', '.join(OF_A_RUN)} stand for themselves"

@@ -235,6 +235,8 @@ def read_parquet_metadata(path: Path) -> dict[str, Any]:
     """Return what `write_parquet` was given as `metadata`; empty if there is none."""
     try:
         header = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:
         raise DrugtailError(f"{path}: cannot be read as Parquet ({error})") from None
     metadata: dict[str, Any] = json.loads(header.get(METADATA_KEY, b"{}"))
