@@ -11,6 +11,7 @@ from typing import Any
 
 from drugtail.benchmark.additions import Additions
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
+from drugtail.benchmark.split_checks import check_splits
 from drugtail.config.base import meant, validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import Catalogue
@@ -19,7 +20,7 @@ from drugtail.config.encoder import Encoder, Form, misfit
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
-from drugtail.config.split_name import GROUPINGS, parse_split
+from drugtail.config.split_name import parse_split
 from drugtail.config.table import GROUP_SUFFIXES, KINDS, METRIC_NAMES, OF_A_RUN, Table
 from drugtail.config.training import Training
 from drugtail.plugins import (
@@ -144,7 +145,7 @@ class Plan:
             self._check_method(name)
         self.encoders = self._chosen_encoders(source)
         self._check_encoders()
-        self._check_splits()
+        check_splits(benchmark, self.datasets, self.additions)
         self._check_tables()
 
     @classmethod
@@ -206,58 +207,6 @@ class Plan:
         where = f"benchmark {self.benchmark.name}: encoder {encoder}: featurizer"
         form: Form = self.additions.find(FEATURIZERS, featurizer, where).form
         return form
-
-    def _check_splits(self) -> None:
-        where = f"benchmark {self.benchmark.name}: splits"
-        for split in self.benchmark.splits:
-            name, seed, fold, grouping = parse_split(split)
-            strategy = self.additions.find(SPLITS, name, f"{where}: {split}")
-            if strategy.folds and (fold is None or fold >= strategy.folds):
-                raise DrugtailError(
-                    f"{where}: {split}: write {name}-R-F, fold F (0 to {strategy.folds - 1}) of "
-                    f"repetition R, or {name}-5x{strategy.folds} for all of five repetitions"
-                )
-            if fold is not None and not strategy.folds:
-                raise DrugtailError(f"{where}: {split}: {name} has no folds; write {name}-{seed}")
-            if strategy.seeded and seed is None:
-                raise DrugtailError(f"{where}: {split}: add a split seed, for example {name}-0")
-            if not strategy.seeded and seed is not None:
-                raise DrugtailError(f"{where}: {split}: {name} knows no seeds; write {name}")
-            if grouping is not None:
-                self._check_grouping(strategy, grouping, f"{where}: {split}")
-            if "time" in strategy.requires:
-                self._check_time(f"{where}: {split}")
-            if "official" in strategy.requires:
-                self._check_official(f"{where}: {split}")
-
-    def _check_grouping(self, strategy: Any, grouping: str, where: str) -> None:
-        if not strategy.regroupable:
-            raise DrugtailError(
-                f"{where}: it says itself what stays together; leave {grouping} out"
-            )
-        for name, dataset in self.datasets.items():
-            known = [*GROUPINGS, *dataset.columns.group]
-            if grouping not in known:
-                raise DrugtailError(
-                    f"{where}: data set {name!r} cannot be grouped by {grouping!r}; write "
-                    f"{', '.join(known)}, or name the column in `columns.group` of its register"
-                )
-
-    def _check_official(self, where: str) -> None:
-        for name, dataset in self.datasets.items():
-            if not dataset.has_official:
-                raise DrugtailError(
-                    f"{where}: data set {name!r} has no published split; use random-0, standard-0 "
-                    "or scaffold-0"
-                )
-
-    def _check_time(self, where: str) -> None:
-        for name, dataset in self.datasets.items():
-            if dataset.columns.time is None:
-                raise DrugtailError(
-                    f"{where}: data set {name!r} has no column of times; name it in "
-                    "`columns.time` of its register, or use random-0 or scaffold-0"
-                )
 
     def _check_tables(self) -> None:
         benchmark, methods = self.benchmark, ", ".join(self.recipes)

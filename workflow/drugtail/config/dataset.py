@@ -81,7 +81,7 @@ class RawFile(Layout):
 
 
 class SecondInput(Settings):
-    """What a molecule is asked about: a second molecule, or a protein."""
+    """A second molecule or a protein that the question is about, too."""
 
     column: str = Field(description="Column of the table, or one that a lookup adds.")
     kind: Literal["smiles", "sequence"] = Field(
@@ -149,7 +149,7 @@ class OfficialSubsets(Settings):
 
 
 class Reaction(Settings):
-    """What of a reaction is the molecule."""
+    """The side of a reaction that is the molecule."""
 
     use: Literal["product", "main_product", "reactants"] = Field(
         "product",
@@ -158,7 +158,7 @@ class Reaction(Settings):
 
 
 class Molecules(Settings):
-    """How molecules are read."""
+    """Rules for reading molecules."""
 
     standardize: Literal["as_published", "largest_fragment", "uncharged", "parent"] = Field(
         "as_published",
@@ -247,7 +247,7 @@ class Dataset(Settings):
     licence: str = Field(description="Licence of the data as publicly stated.")
     citation: str = Field(description="What to cite.")
     note: str | None = Field(None, description="What a user should know.")
-    meaning: str | None = Field(None, description="What a result on it means, in a line.")
+    meaning: str | None = Field(None, description="Meaning of a result on it, in a line.")
     files: list[RawFile] = Field(
         [], description="Published files: the table, in one or several, and what else is named."
     )
@@ -264,7 +264,7 @@ class Dataset(Settings):
     lookups: list[Lookup] = Field([], description="Columns added from other files, in order.")
     filters: list[Filter] = Field([], description="Rows that are kept, after the lookups.")
     labels: Annotated[Labels, BeforeValidator(_with_kind)] = Field(
-        ClassLabels(), description="What the labels are, and how they become classes."
+        ClassLabels(), description="Kind of labels, and how they become classes."
     )
     reaction: Reaction = Field(Reaction(), description="What of a reaction is the molecule.")
     molecules: Molecules = Field(Molecules(), description="How molecules are read.")
