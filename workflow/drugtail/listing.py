@@ -11,6 +11,7 @@ from drugtail.config.base import meant, validated
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.encoder import package_kinds
 from drugtail.config.recipe import Family, Recipe, Reference
+from drugtail.config.split_name import SplitName
 from drugtail.data.table_format import FORMATS
 from drugtail.report.plots import plot_of
 from drugtail.runtime.errors import DrugtailError, file_of
@@ -147,6 +148,8 @@ def _declared(kind: str, one: Any, name: str) -> dict[str, Any]:
     """What a registered thing says of itself beside its docstring."""
     if kind == "splits":
         named = {"named": f"{name}-S, S a split seed"} if one.seeded else {}
+        if name == "official_purged":
+            named = {"named": str(SplitName(name))}
         if one.folds:
             named = {"named": f"{name}-R-F, fold F of repetition R; all: {name}-5x{one.folds}"}
         kept = {} if one.grouping is None else {"keeps_together": one.grouping}

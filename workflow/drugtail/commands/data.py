@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drugtail.commands.named import find_dataset, load_plugins
+from drugtail.commands.named import CONFIG, find_dataset, load_plugins
 from drugtail.commands.options import DatasetOption, Folder, PluginFiles, Replaced, Workers
 from drugtail.runtime.errors import DrugtailError
 
@@ -27,10 +27,12 @@ def inspect(
     print(describe(found))
     if write is not None:
         dataset = write_register(found, write)
-        first = dataset.each_task()[0].name
+        # A register elsewhere is named by its path.
+        known = write.resolve().parent == (CONFIG / "datasets").resolve()
+        first = dataset.each_task()[0].name if known else write
         print(
             f"\n{write}: written; look at it. Then, for a first comparison:\n"
-            "  snakemake --configfile config/config.yaml --config "
+            "  .venv/bin/snakemake --configfile config/config.yaml --config "
             f"name={dataset.name} title={dataset.name} 'datasets=[{first}]' 'notes=[]'"
         )
 

@@ -120,7 +120,7 @@ def predict(
     ] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Classify the molecules of a CSV with a trained network."""
+    """Classify the molecules of a table with a trained network."""
     from drugtail.predict import predict as run
 
     run(model, molecules, output, column=column, second=second, seed=seed, plugins=plugin or [])

@@ -57,6 +57,8 @@ def parse_split(name: str) -> SplitName:
             f"{name!r} is not a split; write a strategy and a split seed, for example random-0, or "
             "official (`drugtail list splits` shows all)"
         )
+    if match["strategy"] == "official_purged":
+        raise ValueError(f"{name!r}: write {'-'.join(PURGED)}")
     seed, fold = (None if match[key] is None else int(match[key]) for key in ("seed", "fold"))
     if (match["strategy"], match["grouping"]) == PURGED:
         return SplitName("official_purged")

@@ -31,7 +31,8 @@ CHEMISTRY = 5_000
 LOOK = 200
 MOST_CLASSES = 1_000
 FEW = 5
-ENCODINGS = (None, "utf-16", "latin-1")
+# UTF-16 is known by its mark; without one any bytes would pass for it.
+ENCODINGS = (None, "latin-1")
 LABEL_WORDS = (
     "label", "class", "activity", "active", "target", "category", "outcome", "type", "moa",
     "mechanism", "taste", "y",
@@ -242,8 +243,13 @@ def _take_binary(found: Inspection, columns: list[str]) -> None:
     if (on.sum(axis=1) == 1).mean() > 0.9:
         found.columns["label"] = columns
         found.labels = {"kind": "one_hot", "several": "single_only"}
-        found.sizes = on.sum().sort_values(ascending=False)
+        single = on.sum(axis=1) == 1
+        found.sizes = on[single].sum().sort_values(ascending=False)
         found.remarks.append(f"{len(columns)} columns are one class each (one-hot)")
+        if not single.all():
+            found.remarks.append(
+                f"{int((~single).sum()):,} rows have none or several of them and would be set aside"
+            )
         return
     found.tasks = columns
     found.remarks.append(
@@ -263,12 +269,13 @@ def _take_label(found: Inspection, column: str) -> None:
     separator = _list_separator(cells)
     if separator:
         found.labels = {"kind": "list", "separator": separator, "several": "single_only"}
-        several = int(cells.str.contains(separator, regex=False).sum())
+        parts = cells.map(lambda cell: {part.strip() for part in cell.split(separator)})
+        several = int((parts.map(len) > 1).sum())
         found.remarks.append(
             f"{several:,} cells of {column} are lists of labels (between them {separator!r}); rows "
             "with several labels would be set aside"
         )
-        cells = cells[~cells.str.contains(separator, regex=False)]
+        cells = parts[parts.map(len) == 1].map(lambda part: next(iter(part)))
     for spellings in _spellings(cells):
         found.labels["spelling"] = "merge"
         found.remarks.append(
@@ -403,6 +410,10 @@ def _described_molecules(found: Inspection) -> list[str]:
     return lines
 
 
+def _asked(label: str | list[str]) -> str:
+    return label if isinstance(label, str) else ", ".join(label)
+
+
 def write_register(found: Inspection, target: Path) -> Dataset:
     """Write a register to start from.
 
@@ -421,7 +432,7 @@ def write_register(found: Inspection, target: Path) -> Dataset:
     register: dict[str, Any] = {
         "name": target.stem,
         "title": target.stem.replace("_", " "),
-        "task": "molecule -> " + (str(found.columns.get("label", "class"))),
+        "task": f"molecule -> {_asked(found.columns.get('label', 'class'))}",
         "licence": "not stated",
         "citation": "none",
         "files": [

@@ -212,6 +212,7 @@ def _say_outcome(rows: Rows, frame: pd.DataFrame, dataset: Dataset, rejected: Pa
         line = f"{len(reasons):,} of {len(rows):,} rows set aside: {', '.join(parts)}"
         say(f"{dataset.name}: {line} ({rejected})")
     marks = reasons[reasons.str.startswith(MARKED)].str.slice(len(MARKED))
+    marks = marks[marks.isin(dataset.labels.missing)]
     for mark in marks.value_counts().index[:1]:
         say(
             f"{dataset.name}: if {mark!r} is a class and no missing value, take it out of "
