@@ -29,7 +29,7 @@ def register(columns: dict[str, str] | None = None, **changes: Any) -> Dataset:
 
 
 class Prepared:
-    """What `prepare_dataset` wrote."""
+    """Files that `prepare_dataset` wrote."""
 
     def __init__(self, folder: Path) -> None:
         self.molecules = read_parquet(folder / "molecules.parquet")

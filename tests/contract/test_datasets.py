@@ -106,7 +106,7 @@ def test_a_register_says_where_the_data_come_from_and_what_is_in_them(name: str)
         assert file.rows
         for source in file.sources:
             assert str(source.url).startswith("https://")
-            # Of SBAP no copy was at hand; its note says so.
+            # No copy of SBAP was at hand; its note says so.
             if name != "sbap":
                 assert source.sha256
                 assert len(source.sha256) == 64

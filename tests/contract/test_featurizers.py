@@ -41,7 +41,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def texts(name: str) -> list[str]:
-    """What a featurizer reads."""
+    """Texts of the kind that a featurizer reads."""
     return SMILES if FEATURIZERS[name].reads == "smiles" else SEQUENCES
 
 

@@ -1,4 +1,4 @@
-"""What a molecule is: the same one under all its spellings, and a reason for all that is none."""
+"""One molecule under all its spellings, and a reason for every text that is none."""
 
 from __future__ import annotations
 

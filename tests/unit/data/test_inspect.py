@@ -1,4 +1,4 @@
-"""What a table would be taken for, and registers that can be used as they are written."""
+"""Reading unknown tables, and registers that can be used as they are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rdkit import Chem
 from drugtail.config.catalogue import read_dataset
 from drugtail.data.fetch import fetch_dataset
 from drugtail.data.generate import generate_reactions
-from drugtail.data.inspect import describe, inspect_table, write_register
+from drugtail.data.inspect import inspect_table
+from drugtail.data.inspection import describe, write_register
 from drugtail.data.prepare import prepare_dataset
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json

@@ -21,7 +21,8 @@ def inspect(
     label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
 ) -> None:
     """Say what a table would be taken for, and write a register to start from."""
-    from drugtail.data.inspect import describe, inspect_table, write_register
+    from drugtail.data.inspect import inspect_table
+    from drugtail.data.inspection import describe, write_register
 
     found = inspect_table(table, smiles, label)
     print(describe(found))

@@ -266,8 +266,8 @@ class Dataset(Settings):
     labels: Annotated[Labels, BeforeValidator(_with_kind)] = Field(
         ClassLabels(), description="Kind of labels, and how they become classes."
     )
-    reaction: Reaction = Field(Reaction(), description="What of a reaction is the molecule.")
-    molecules: Molecules = Field(Molecules(), description="How molecules are read.")
+    reaction: Reaction = Field(Reaction(), description="Side of a reaction that is the molecule.")
+    molecules: Molecules = Field(Molecules(), description="Rules for reading molecules.")
     official: OfficialSubsets | None = Field(None, description="Published split, given as files.")
     classes: Annotated[dict[str, str], TextKeys] | None = Field(
         None, description="Label as published -> name, in class order; null takes them as found."

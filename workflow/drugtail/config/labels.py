@@ -1,4 +1,4 @@
-"""What the labels of a table are, and how they become classes."""
+"""Kinds of labels, and how they become classes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from drugtail.config.base import Settings
 MISSING_MARKS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL",
 )  # fmt: skip
-"""What stands in a cell without a value, by the habits of pandas, R and Excel."""
+"""Cells without a value, by the habits of pandas, R and Excel."""
 
 
 class LabelSettings(Settings):
-    """What all kinds of labels have in common."""
+    """Settings that all kinds of labels have."""
 
     missing: list[str] = Field(
         list(MISSING_MARKS),

@@ -1,4 +1,4 @@
-"""How a table lies in its file."""
+"""Form of a table in its file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drugtail.config.base import Settings
 
 
 class Layout(Settings):
-    """What cannot be seen in a file, or should not be guessed; null is found by looking."""
+    """Facts that a file does not show, or that should not be guessed; null is found by looking."""
 
     format: Literal["delimited", "smi", "sdf", "xlsx", "parquet", "json", "matrix"] | None = Field(
         None, description="Kind of table; null goes by the content, `drugtail list formats`."

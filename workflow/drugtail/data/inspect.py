@@ -10,27 +10,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from rdkit import rdBase
 
-from drugtail.config.base import validated
-from drugtail.config.dataset import Dataset
 from drugtail.config.labels import MISSING_MARKS, OneHotLabels
 from drugtail.config.layout import Layout
 from drugtail.data.formats.delimited import NAMES, found_separator
-from drugtail.data.identity import NOTES, identify, identify_all
-from drugtail.data.labels import LISTS, spelling_key
+from drugtail.data.identity import identify
+from drugtail.data.labels import LISTS, lists_among, spelling_key
 from drugtail.data.official import subset_of
 from drugtail.data.table_format import decoded
 from drugtail.data.tables import read_table, recognised, unpacked
 from drugtail.runtime.errors import DrugtailError
 
-# Rows whose molecules are read; of a larger table it is a sample.
-CHEMISTRY = 5_000
 # Cells by which a column is recognised.
 LOOK = 200
 MOST_CLASSES = 1_000
-FEW = 5
 # UTF-16 is known by its mark; without one any bytes would pass for it.
 ENCODINGS = (None, "latin-1")
 LABEL_WORDS = (
@@ -161,7 +155,7 @@ def _is_molecule(*texts: str) -> bool:
 # ---------------------------------------------------------------------------------- columns
 
 
-def _cells(found: Inspection, column: str) -> pd.Series:
+def values_of(found: Inspection, column: str) -> pd.Series:
     """Cells of a column that hold a value."""
     cells = found.table[column].str.strip()
     return cells[~cells.isin(MISSING_MARKS)]
@@ -176,7 +170,7 @@ def _look(cells: pd.Series) -> list[str]:
 def _find_molecules(found: Inspection, given: str | None) -> None:
     shares = {}
     for column in [given] if given else found.table.columns:
-        cells = _look(_cells(found, str(column)))
+        cells = _look(values_of(found, str(column)))
         if not cells:
             continue
         if np.mean([cell.count(">") == 2 for cell in cells]) > 0.8:
@@ -207,7 +201,7 @@ def _find_labels(found: Inspection, given: str | None) -> None:
     for column in map(str, found.table.columns):
         if column in taken or column == "":
             continue
-        cells = _cells(found, column)
+        cells = values_of(found, column)
         distinct = cells.nunique()
         if _is_split(cells):
             continue
@@ -259,7 +253,7 @@ def _take_binary(found: Inspection, columns: list[str]) -> None:
 
 def _take_label(found: Inspection, column: str) -> None:
     found.columns["label"] = column
-    cells = _cells(found, column)
+    cells = values_of(found, column)
     numbers = pd.to_numeric(cells, errors="coerce")
     if numbers.notna().all() and cells.nunique() > max(20, len(cells) // 20):
         found.remarks.append(
@@ -299,12 +293,7 @@ def _spellings(cells: pd.Series) -> Iterator[list[str]]:
 
 def _list_separator(cells: pd.Series) -> str | None:
     labels = set(cells)
-    for separator in LISTS:
-        parts = [[part.strip() for part in label.split(separator)] for label in labels]
-        lists = [one for one in parts if len(one) > 1 and set(one) <= labels]
-        if len(lists) > (separator == " "):
-            return separator
-    return None
+    return next((separator for separator in LISTS if lists_among(labels, separator)), None)
 
 
 def _is_split(cells: pd.Series) -> bool:
@@ -321,7 +310,7 @@ def _find_others(found: Inspection) -> None:
         if column in used or not column:
             continue
         cells = found.table[column]
-        if "split" not in found.columns and _is_split(_cells(found, column)):
+        if "split" not in found.columns and _is_split(values_of(found, column)):
             found.columns["split"] = column
             found.remarks.append(f"{column} holds a published split (`official`)")
         elif (
@@ -331,128 +320,3 @@ def _find_others(found: Inspection) -> None:
             and any(_has_word(column, word) for word in ("id", "name", "identifier"))
         ):
             found.columns["id"] = column
-
-
-# ------------------------------------------------------------------------------------- said
-
-
-def describe(found: Inspection) -> str:
-    """Return what was found, in lines for people."""
-    table = found.table
-    lines = [
-        f"{found.path}: {found.format}, {len(table):,} rows, {len(table.columns)} columns",
-        *(f"  {remark}" for remark in found.remarks),
-        "columns",
-    ]
-    roles = {}
-    for role, value in found.columns.items():
-        for column in value if isinstance(value, list) else [value]:
-            roles[column] = role
-    roles |= dict.fromkeys(found.tasks, "task")
-    for column in map(str, table.columns):
-        cells = _cells(found, column)
-        example = str(cells.iloc[0])[:40] if len(cells) else ""
-        lines.append(
-            f"  {column or '(no name)'}: {roles.get(column, 'not used')}; "
-            f"{cells.nunique():,} different values, for example {example!r}"
-        )
-        stripped = table[column].str.strip()
-        marks = stripped[stripped.isin(MISSING_MARKS)].value_counts()
-        if len(marks):
-            named = ", ".join(f"{n:,} {mark or 'empty'}" for mark, n in marks.items())
-            lines[-1] += f"; missing: {named}"
-    lines += _described_classes(found)
-    if "smiles" in found.columns:
-        lines += _described_molecules(found)
-    return "\n".join(lines)
-
-
-def _described_classes(found: Inspection) -> list[str]:
-    if found.sizes.empty:
-        return []
-    sizes = found.sizes
-    shown = [f"  {name}: {size:,}" for name, size in sizes.head(8).items()]
-    if len(sizes) > 8:
-        shown.append(f"  … and {len(sizes) - 8} smaller ones, the smallest with {sizes.iloc[-1]:,}")
-    few = int((sizes < FEW).sum())
-    if few:
-        shown.append(
-            f"  {few} classes have fewer than {FEW} rows; `minimum_class_size` leaves them out"
-        )
-    ratio = sizes.iloc[0] / sizes.iloc[-1]
-    return [f"{len(sizes)} classes, imbalance ratio {ratio:.1f}", *shown]
-
-
-def _described_molecules(found: Inspection) -> list[str]:
-    column = found.columns["smiles"]
-    cells = found.table[column]
-    sample = cells
-    which = "all rows"
-    if len(cells) > CHEMISTRY:
-        sample = cells.sample(CHEMISTRY, random_state=0)
-        which = f"a sample of {CHEMISTRY:,} rows"
-    read = identify_all(sample)
-    good = read[read["reason"] == ""]
-    lines = [f"molecules ({which})", f"  {len(good):,} of {len(sample):,} cells are molecules"]
-    for reason, number in read["reason"].str.split(":").str[0].value_counts().items():
-        if reason:
-            index = read.index[read["reason"].str.startswith(str(reason))][0]
-            cell = str(sample.iloc[int(index)])[:40]
-            lines.append(f"  {number:,} {reason}, for example {cell!r}")
-    for note, number in good["notes"].str.split().explode().dropna().value_counts().items():
-        lines.append(f"  {number:,} {NOTES[str(note)]}")
-    repeats = {name: len(good) - good[name].nunique() for name in ("smiles", "parent")}
-    lines.append(
-        f"  {repeats['smiles']:,} repeat a molecule, {repeats['parent']:,} a parent compound "
-        "(the same but for salt, charge or stereochemistry)"
-        + ("; in all rows it is more" if len(cells) > CHEMISTRY else "")
-    )
-    return lines
-
-
-def _asked(label: str | list[str]) -> str:
-    return label if isinstance(label, str) else ", ".join(label)
-
-
-def write_register(found: Inspection, target: Path) -> Dataset:
-    """Write a register to start from.
-
-    Raises
-    ------
-    DrugtailError
-        If the table has no molecules or labels that could be named, or the file is there already.
-    """
-    if target.exists():
-        raise DrugtailError(f"{target}: is there already; name another file, or delete it")
-    if not {"smiles", "reaction"} & set(found.columns):
-        raise DrugtailError(f"{found.path}: name the column of the molecules: --smiles COLUMN")
-    if "label" not in found.columns and not found.tasks:
-        raise DrugtailError(f"{found.path}: name the column of the classes: --label COLUMN")
-    layout = found.layout.model_dump(exclude_none=True)
-    register: dict[str, Any] = {
-        "name": target.stem,
-        "title": target.stem.replace("_", " "),
-        "task": f"molecule -> {_asked(found.columns.get('label', 'class'))}",
-        "licence": "not stated",
-        "citation": "none",
-        "files": [
-            {
-                "name": found.path.name,
-                **layout,
-                "columns": [],
-                "sources": [{"path": str(found.path)}],
-            }
-        ],
-        "columns": found.columns,
-    }
-    if found.labels:
-        register["labels"] = found.labels
-    if found.tasks:
-        register["tasks"] = {column: {} for column in found.tasks}
-    dataset = validated(Dataset, register, target)
-    remarks = "".join(f"# - {remark}\n" for remark in found.remarks)
-    head = f"# Made by looking at {found.path}; correct what is wrong.\n{remarks}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(register, sort_keys=False, allow_unicode=True, width=98)
-    target.write_text(head + text, encoding="utf-8")
-    return dataset

@@ -199,16 +199,18 @@ def _two_spellings(
     )
 
 
+def lists_among(labels: set[str], separator: str) -> list[str]:
+    """Return labels that are lists of others of them; between blanks one alone is a name."""
+    parts = {label: [part.strip() for part in label.split(separator)] for label in labels}
+    lists = [label for label, one in parts.items() if len(one) > 1 and set(one) <= labels]
+    return lists if len(lists) > (separator == " ") else []
+
+
 def _refuse_lists(labels: pd.Series, dataset: Dataset) -> None:
     """Refuse labels that are lists of other labels, which would become classes of their own."""
-    found = set(labels)
     for separator in LISTS:
-        lists = []
-        for label in found:
-            parts = [part.strip() for part in label.split(separator)]
-            if len(parts) > 1 and all(part in found for part in parts):
-                lists.append(label)
-        if len(lists) > (separator == " "):
+        lists = lists_among(set(labels), separator)
+        if lists:
             example = min(lists)
             raise DrugtailError(
                 f"{dataset.name}: column {dataset.columns.labels[0]!r} holds lists of labels: "

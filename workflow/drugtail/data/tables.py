@@ -120,6 +120,7 @@ def _member(content: bytes, path: Path) -> bytes:
                     "unpack it and name one"
                 )
             return archive.read(names[0])
+    # Of a locked member zipfile says RuntimeError, of an unknown packing NotImplementedError.
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise DrugtailError(
             f"{path}: is a damaged zip archive, or a locked one ({error}); fetch it again"
