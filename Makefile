@@ -49,9 +49,10 @@ $(VENV)/bin/python:
 	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: envs/requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/installed: envs/requirements.txt envs/requirements-no-deps.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing packages into $(VENV); this takes some minutes the first time."
 	$(PIP) -r envs/requirements.txt
+	$(PIP) --no-deps -r envs/requirements-no-deps.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "Packages are installed."

@@ -13,9 +13,10 @@ import torch
 from drugtail.config.base import Settings, validated
 from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
-from drugtail.config.dataset import Molecules
+from drugtail.config.dataset import Molecules, Reaction
 from drugtail.config.encoder import EncoderSettings
 from drugtail.data.identity import NOTES, identify_all
+from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.tables import read_table
 from drugtail.features.batch import Store
 from drugtail.features.featurizer import make_featurizer
@@ -92,7 +93,10 @@ def predict(
     _check_second(saved["second"], second, model)
     table = read_table(molecules, [column] if second is None else [column, second])
     reading = validated(Molecules, saved["molecules"], model)
-    parsed = identify_all(table[column], reading)
+    if saved["reads"] == "reaction":
+        parsed = read_reactions(table[column], Reaction(use="reaction"), reading)
+    else:
+        parsed = identify_all(table[column], reading)
     if second is not None:
         parsed["second"] = table[second].str.strip().str.upper()
         if saved["second"]["kind"] == "smiles":
@@ -159,7 +163,7 @@ def _rebuilt(
     _check_plugins(saved["plugins"], model, plugins)
     encoder = validated_encoder(saved["encoder"], model, kinds)
     assert isinstance(encoder, EncoderSettings)
-    featurizer = make_featurizer(encoder.featurizer, saved["second"])
+    featurizer = make_featurizer(encoder.featurizer, saved["second"], saved["reads"])
     store = STORES[featurizer.form](featurizer.arrays(asked), torch.device("cpu"))
     head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, model)
     network = Network(

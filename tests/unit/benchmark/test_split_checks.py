@@ -12,8 +12,9 @@ from drugtail.config.catalogue import Catalogue
 from drugtail.runtime.errors import DrugtailError
 
 
-def planned(split: str, dataset: str = "hiv") -> Plan:
+def planned(split: str, dataset: str = "hiv", encoder: str = "gcn") -> Plan:
     value = {
+        "encoders": [encoder],
         "name": "b", "title": "b", "datasets": [dataset], "splits": [split],
         "methods": ["cross_entropy"], "seeds": ["0-0"],
     }  # fmt: skip
@@ -54,9 +55,14 @@ def test_a_split_that_cannot_be_cut_is_refused(split: str, says: str) -> None:
     ],
 )  # fmt: skip
 def test_others_are_planned_under_their_names(split: str, dataset: str) -> None:
-    plan = planned(split, dataset)
+    plan = planned(split, dataset, "morgan_mlp")
     assert plan.split_name(split) == split
     assert [block.split for block in plan.blocks()] == [split]
+
+
+def test_a_second_input_needs_an_encoder_that_it_can_be_joined_to() -> None:
+    with pytest.raises(DrugtailError, match=r"davis is of molecules with a second input, whose b"):
+        planned("random-0", "davis")
 
 
 def test_a_register_of_tasks_is_as_many_data_sets() -> None:

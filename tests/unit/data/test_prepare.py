@@ -32,7 +32,7 @@ def test_molecules_are_canonical_numbered_and_named(tmp_path: Path) -> None:
     }
     assert found.header == {
         "dataset": "tiny", "class_names": ["no", "yes"], "molecules": Molecules().model_dump(),
-        "second": None,
+        "reads": "smiles", "second": None,
     }  # fmt: skip
     assert found.rejected.empty
 

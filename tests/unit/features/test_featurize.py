@@ -98,7 +98,7 @@ def test_arrays_on_disk_are_those_of_the_molecules_in_file_order(tmp_path: Path)
 
 def test_unknown_featurizer_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = molecules_file(tmp_path, ["C"])
-    with pytest.raises(DrugtailError, match="there are atoms, kmers, morgan"):
+    with pytest.raises(DrugtailError, match="there are atoms, drfp, kmers, morgan"):
         featurize(path, "atom", tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -198,5 +198,7 @@ def test_a_second_input_is_joined_to_the_molecule(tmp_path: Path) -> None:
     with pytest.raises(DrugtailError, match="only bits are joined to bits"):
         featurize(path, "atoms", tmp_path / "g")
     write_parquet(path, frame, {"second": {**second, "featurizer": "morgan"}})
-    with pytest.raises(DrugtailError, match="'morgan' reads a smiles, and is given a sequence"):
+    with pytest.raises(
+        DrugtailError, match="'morgan' reads smiles, and is given sequence; choose kmers"
+    ):
         featurize(path, "morgan", tmp_path / "g")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from drugtail.benchmark.additions import Additions
+from drugtail.benchmark.pairs import Pairs
+from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
 from drugtail.benchmark.split_checks import check_splits
-from drugtail.config.base import meant, validated
+from drugtail.benchmark.table_checks import check_tables
+from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import Encoder, Form, misfit
+from drugtail.config.encoder import Encoder, Form
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
 from drugtail.config.split_name import parse_split
-from drugtail.config.table import GROUP_SUFFIXES, KINDS, METRIC_NAMES, OF_A_RUN, Table
 from drugtail.config.training import Training
+from drugtail.features.featurizer import Featurizer
 from drugtail.plugins import (
     ENCODERS,
     FEATURIZERS,
@@ -33,74 +35,17 @@ from drugtail.plugins import (
     TESTS,
     load_plugin,
 )
-from drugtail.report.plots import PLOTS
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
-from drugtail.runtime.names import DEFAULT, TUNED, block_folder
+from drugtail.runtime.names import DEFAULT, TUNED
 
 # Keys of a recipe that change no result.
 WITHOUT_EFFECT = ("idea", "reference", "tuning")
+# What is classified -> encoder of the classical methods, where the benchmark names none of theirs.
+FINGERPRINT_OF = {"smiles": "morgan", "reaction": "reaction"}
 # Digits of the digest in the name of a block's folder.
 DIGITS = 8
-
-
-@dataclass(frozen=True)
-class PlannedBlock:
-    """One job of training.
-
-    Attributes
-    ----------
-    dataset, split, encoder, method, seeds
-        Names, and the seeds as first-last.
-    epochs
-        Epochs of each seed; 1 for classical methods.
-    settings
-        ``default`` or ``tuned``.
-    digest
-        Short digest of everything that is known of its result beforehand, see `Plan.wanted`.
-    """
-
-    dataset: str
-    split: str
-    encoder: str
-    method: str
-    seeds: str
-    epochs: int
-    settings: str
-    digest: str
-
-    @property
-    def path(self) -> str:
-        """Its folder below results/runs/."""
-        return f"{self.setting_path}/seeds{self.seeds}"
-
-    @property
-    def setting_path(self) -> str:
-        """Folder below results/runs/ of all blocks that differ in seeds only, and of its tuning."""
-        folder = block_folder(self.method, self.digest)
-        return "/".join([self.dataset, self.split, self.encoder, folder])
-
-    @property
-    def title(self) -> str:
-        """Its name for people, without the digest."""
-        names = [self.dataset, self.split, self.encoder, self.method]
-        tuned = " (tuned)" if self.settings == TUNED else ""
-        return f"{'/'.join(names)}{tuned}, seeds {self.seeds}"
-
-
-@dataclass(frozen=True)
-class PlannedTuning:
-    """One job of tuning; `path` is its folder below results/tuning/."""
-
-    dataset: str
-    split: str
-    encoder: str
-    method: str
-    seeds: str
-    epochs: int
-    trials: int
-    path: str
 
 
 class Plan:
@@ -144,9 +89,11 @@ class Plan:
         for name in self.recipes:
             self._check_method(name)
         self.encoders = self._chosen_encoders(source)
-        self._check_encoders()
+        self.featurizers = self._featurizers()
+        self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.featurizers)
+        self.pairs.check(f"benchmark {benchmark.name}")
         check_splits(benchmark, self.datasets, self.additions)
-        self._check_tables()
+        check_tables(benchmark, self.tables, self.recipes, self.additions)
 
     @classmethod
     def read(cls, path: Path) -> Plan:
@@ -181,7 +128,9 @@ class Plan:
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         if classical and all(e.network for e in chosen.values()):
             # Classical methods read fingerprints whatever the networks read.
-            chosen["morgan"] = source.encoder(EncoderChoice(name="morgan"), own, where=where)
+            for reads in dict.fromkeys(dataset.reads for dataset in self.datasets.values()):
+                name = FINGERPRINT_OF[reads]
+                chosen[name] = source.encoder(EncoderChoice(name=name), own, where=where)
         networks = [name for name, recipe in self.recipes.items() if recipe.classifier is None]
         if networks and not any(e.network for e in chosen.values()):
             raise DrugtailError(
@@ -190,59 +139,17 @@ class Plan:
             )
         return chosen
 
-    def _check_encoders(self) -> None:
-        """Refuse a method on an encoder that it does not go together with."""
-        for name, encoder in self.encoders.items():
-            for method, recipe in self.recipes.items():
-                if encoder.network == (recipe.classifier is None):
-                    reason = misfit(encoder, self.form(name), recipe)
-                    if reason:
-                        raise DrugtailError(
-                            f"benchmark {self.benchmark.name}: method {method}: {reason}"
-                        )
+    def _featurizers(self) -> dict[str, type[Featurizer]]:
+        """Return the featurizer of each encoder."""
+        where = f"benchmark {self.benchmark.name}: encoder"
+        return {
+            name: self.additions.find(FEATURIZERS, one.featurizer, f"{where} {name}: featurizer")
+            for name, one in self.encoders.items()
+        }
 
     def form(self, encoder: str) -> Form:
         """Return the form of the features that an encoder reads."""
-        featurizer = self.encoders[encoder].featurizer
-        where = f"benchmark {self.benchmark.name}: encoder {encoder}: featurizer"
-        form: Form = self.additions.find(FEATURIZERS, featurizer, where).form
-        return form
-
-    def _check_tables(self) -> None:
-        benchmark, methods = self.benchmark, ", ".join(self.recipes)
-        if any(t.difference for t in self.tables.values()) and (
-            benchmark.reference not in self.recipes
-        ):
-            raise DrugtailError(
-                f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is not among its "
-                f"methods ({methods}); add it or name another"
-            )
-        for figure in benchmark.figures:
-            if figure not in PLOTS:
-                self.additions.find(FIGURES, figure, f"benchmark {benchmark.name}: figures")
-        for table in self.tables.values():
-            where = f"benchmark {benchmark.name}: table {table.name}"
-            self._check_metrics(table, where)
-            if table.kind not in KINDS:
-                self.additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
-            if "test" in table.model_fields_set:
-                self.additions.find(TESTS, table.test, f"{where}: test")
-            if table.method is not None and table.method not in self.recipes:
-                raise DrugtailError(
-                    f"benchmark {benchmark.name}: table {table.name}: compares {table.method!r}, "
-                    f"which is not among the methods ({methods}); add it or leave the table out"
-                )
-
-    def _check_metrics(self, table: Table, where: str) -> None:
-        own = [f"{name}{group}" for name in self.own_metrics for group in ("", *GROUP_SUFFIXES)]
-        known = [*METRIC_NAMES, *own, *OF_A_RUN]
-        for column in table.columns:
-            if column.metric not in known:
-                raise DrugtailError(
-                    f"{where}: columns: metric {column.metric!r} is unknown"
-                    f"{meant(column.metric, known)}; `drugtail list metrics` shows all, and "
-                    f"{', '.join(OF_A_RUN)} stand for themselves"
-                )
+        return self.featurizers[encoder].form
 
     def _check_method(self, name: str) -> None:
         """Refuse a space that is none, and a training that is too short for the method."""
@@ -452,10 +359,9 @@ class Plan:
         """Data set, split, encoder and method, where the encoder is one that the method reads."""
         for dataset in self.datasets:
             for split in self.benchmark.splits:
-                for method, recipe in self.recipes.items():
-                    for name, encoder in self.encoders.items():
-                        if encoder.network == (recipe.classifier is None):
-                            yield dataset, split, name, method
+                for method in self.recipes:
+                    for name in self.pairs.encoders_of(dataset, method):
+                        yield dataset, split, name, method
 
     def _epochs(self, dataset: str, method: str) -> int:
         classical = self.recipes[method].classifier is not None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from drugtail.benchmark.plan import Plan, PlannedBlock, PlannedTuning
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.code import code_of
 from drugtail.runtime.digest import code_digest

@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from drugtail.benchmark.plan import Plan, PlannedBlock
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.progress import is_finished
 from drugtail.benchmark.verify import check_block
 from drugtail.evaluation.collect import block_states, check_complete, parse_block

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan, PlannedBlock
+from drugtail.benchmark.plan import WITHOUT_EFFECT, Plan
+from drugtail.benchmark.planned import PlannedBlock
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.code import code_of
 from drugtail.config.search_space import read_tuned

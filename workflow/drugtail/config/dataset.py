@@ -149,11 +149,12 @@ class OfficialSubsets(Settings):
 
 
 class Reaction(Settings):
-    """The side of a reaction that is the molecule."""
+    """The part of a reaction that is classified."""
 
-    use: Literal["product", "main_product", "reactants"] = Field(
+    use: Literal["product", "main_product", "reactants", "reaction"] = Field(
         "product",
-        description="All products, the largest one, or all reactants; agents are left out.",
+        description="All products, the largest one, all reactants, or the whole reaction; agents "
+        "are left out. Of a whole reaction, parent and scaffold are its product's.",
     )
 
 
@@ -266,7 +267,7 @@ class Dataset(Settings):
     labels: Annotated[Labels, BeforeValidator(_with_kind)] = Field(
         ClassLabels(), description="Kind of labels, and how they become classes."
     )
-    reaction: Reaction = Field(Reaction(), description="Side of a reaction that is the molecule.")
+    reaction: Reaction = Field(Reaction(), description="Part of a reaction that is classified.")
     molecules: Molecules = Field(Molecules(), description="Rules for reading molecules.")
     official: OfficialSubsets | None = Field(None, description="Published split, given as files.")
     classes: Annotated[dict[str, str], TextKeys] | None = Field(
@@ -297,6 +298,12 @@ class Dataset(Settings):
     def source(self) -> str:
         """Name of the register whose raw files it reads: its own, or that of its tasks."""
         return self.register_name or self.name
+
+    @property
+    def reads(self) -> Literal["smiles", "reaction"]:
+        """What is classified: molecules, or whole reactions."""
+        whole = self.columns.reaction is not None and self.reaction.use == "reaction"
+        return "reaction" if whole else "smiles"
 
     @property
     def table_files(self) -> list[RawFile]:
@@ -351,6 +358,8 @@ class Dataset(Settings):
         for lookup in self.lookups:
             if lookup.file not in names:
                 raise ValueError(f"lookups: {lookup.file!r} is not among the files")
+        if self.reads == "reaction" and self.molecules.standardize != "as_published":
+            raise ValueError("molecules.standardize is of single molecules; leave it out")
         self._check_table_files()
         return self
 

@@ -72,8 +72,10 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         rows.reject(frame["time"] == "", "no time")
     for column in dataset.columns.group:
         frame[column] = rows.table[column].str.strip()
-    # Of pairs, a repeat is one of both.
+    # Of pairs, a repeat is one of both; of reactions, one of product and reactants.
     both = frame.get("second", "")
+    if dataset.reads == "reaction":
+        both = both + ">" + frame["reactants"]
     compared = frame.assign(smiles=frame["smiles"] + both, parent=frame["parent"] + both)
     repeats = count_repeats(compared[rows.reasons == ""])
     apply_policies(rows, compared, dataset)
@@ -96,6 +98,7 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
             "dataset": dataset.name,
             "class_names": names,
             "molecules": dataset.molecules.model_dump(),
+            "reads": dataset.reads,
             "second": dataset.columns.second and dataset.columns.second.model_dump(),
         },
     )

@@ -1,4 +1,4 @@
-"""Reading reaction SMILES: one molecule of each, and the whole reaction without maps and agents."""
+"""Reading reaction SMILES: a molecule of each, or the whole, without atom maps and agents."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from drugtail.data.identity import (
 
 class ReadReaction(NamedTuple):
     """A reaction: the identities of its molecule (see `Identity`), and what else is known of it.
+
+    Of a whole reaction, ``smiles`` is the reaction itself, and parent and scaffold are those of its
+    product, so that splits keep one product together.
 
     Attributes
     ----------
@@ -95,6 +98,8 @@ def _read(text: str, use: str, settings: Molecules) -> ReadReaction:
     if reaction is None:
         return ReadReaction(reason="unparsable reaction")
     reactants, product = reaction.split(">>")
+    if use == "reaction":
+        return _whole(reactants, product, settings)
     side = reactants if use == "reactants" else product
     if not side:
         named = "reactants" if use == "reactants" else "product"
@@ -103,3 +108,17 @@ def _read(text: str, use: str, settings: Molecules) -> ReadReaction:
         side = Chem.MolToSmiles(largest_fragment(Chem.MolFromSmiles(side)))
     found: Identity = identify(side, settings)
     return ReadReaction(*found, reactants, reaction)
+
+
+def _whole(reactants: str, product: str, settings: Molecules) -> ReadReaction:
+    """The whole reaction; what is wrong or odd about either side is so of the reaction."""
+    notes: list[str] = []
+    for name, side in (("reactants", reactants), ("product", product)):
+        if not side:
+            return ReadReaction(reason=f"reaction without {name}")
+        found = identify(side, settings)
+        if found.reason:
+            return ReadReaction(reason=found.reason)
+        notes += [note for note in found.notes.split() if note not in notes]
+    whole = f"{reactants}>>{product}"
+    return ReadReaction(whole, found.parent, found.scaffold, "", " ".join(notes), reactants, whole)

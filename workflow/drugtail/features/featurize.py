@@ -50,8 +50,9 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     DrugtailError
         If there is no such featurizer, or what it gives is not what it must.
     """
-    second = read_parquet_metadata(molecules).get("second")
-    one = make_featurizer(featurizer, second)
+    header = read_parquet_metadata(molecules)
+    second = header.get("second")
+    one = make_featurizer(featurizer, second, header.get("reads", "smiles"))
     pieces: Iterator[Any]
     if second is None:
         tables = read_parquet_pieces(molecules, ["smiles"], CHUNK)

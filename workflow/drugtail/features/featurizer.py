@@ -29,7 +29,8 @@ class Featurizer(ABC):
     form : str
         What it gives: ``graph``, ``bits`` or ``vector``; encoders say which they read.
     reads : str
-        What it is given: ``smiles``, or ``sequence`` for second inputs that are proteins.
+        What it is given: ``smiles`` of molecules, whole reactions (``reaction``), or ``sequence``
+        for second inputs that are proteins.
     """
 
     form: ClassVar[Form]
@@ -44,7 +45,8 @@ class Featurizer(ABC):
         Parameters
         ----------
         smiles
-            Canonical SMILES of about 1,000 molecules of the data set, in its order.
+            Canonical SMILES of about 1,000 molecules of the data set, in its order; or reactions,
+            or sequences, see `reads`.
         """
 
 
@@ -60,7 +62,7 @@ class FingerprintFeaturizer(Featurizer):
         Parameters
         ----------
         molecules
-            RDKit molecules.
+            RDKit molecules; the text itself of what `reads` says is none.
         """
 
     def arrays(self, smiles: Sequence[str]) -> Arrays:
@@ -95,7 +97,7 @@ class VectorFeaturizer(Featurizer):
         Parameters
         ----------
         molecules
-            RDKit molecules.
+            RDKit molecules; the text itself of what `reads` says is none.
         """
 
     def arrays(self, smiles: Sequence[str]) -> Arrays:
@@ -148,7 +150,9 @@ class WithSecond:
         return {name: np.concatenate([one[name], two[name]], axis=1) for name in one}
 
 
-def make_featurizer(name: str, second: Mapping[str, Any] | None = None) -> Featurizer | WithSecond:
+def make_featurizer(
+    name: str, second: Mapping[str, Any] | None = None, reads: str = "smiles"
+) -> Featurizer | WithSecond:
     """Return a featurizer by name.
 
     Parameters
@@ -157,13 +161,15 @@ def make_featurizer(name: str, second: Mapping[str, Any] | None = None) -> Featu
         Of the molecules.
     second
         Settings of a second input (`drugtail.config.dataset.SecondInput`), if the data set has one.
+    reads
+        What it is given, see `Featurizer`.
 
     Raises
     ------
     DrugtailError
         If there is none of that name, or it does not read what it would be given.
     """
-    first = _named(name, "smiles")
+    first = _named(name, reads)
     return (
         first if second is None else WithSecond(first, _named(second["featurizer"], second["kind"]))
     )
@@ -177,9 +183,18 @@ def _named(name: str, reads: str) -> Featurizer:
         )
     one = FEATURIZERS[name]()
     one.name = name
-    if one.reads != reads:
-        raise DrugtailError(f"featurizer {name!r} reads a {one.reads}, and is given a {reads}")
+    check_reads(one, name, reads)
     return one
+
+
+def check_reads(featurizer: Featurizer | type[Featurizer], name: str, reads: str) -> None:
+    """Refuse a featurizer that does not read what it would be given."""
+    if featurizer.reads != reads:
+        fitting = [one for one in FEATURIZERS.names() if FEATURIZERS[one].reads == reads]
+        raise DrugtailError(
+            f"featurizer {name!r} reads {featurizer.reads}, and is given {reads}; choose "
+            f"{', '.join(fitting)}"
+        )
 
 
 def _molecules(smiles: Sequence[str]) -> Iterator[Any]:
@@ -195,7 +210,8 @@ def _rows(
     """Table of numbers of some molecules; what goes wrong in a user's file is one line."""
     named = f"featurizer {featurizer.name!r}"
     try:
-        table = np.asarray(compute(_molecules(smiles)))
+        given = _molecules(smiles) if featurizer.reads == "smiles" else iter(smiles)
+        table = np.asarray(compute(given))
     except DrugtailError:
         raise
     except Exception as error:

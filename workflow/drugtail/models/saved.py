@@ -12,8 +12,8 @@ import torch
 from drugtail.runtime.errors import DrugtailError
 
 MODEL_KEYS = {
-    "encoder", "last_layer", "experts", "class_names", "molecules", "second", "plugins",
-    "weights",
+    "encoder", "last_layer", "experts", "class_names", "molecules", "reads", "second",
+    "plugins", "weights",
 }  # fmt: skip
 
 DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)

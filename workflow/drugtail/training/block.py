@@ -342,6 +342,7 @@ def _write_results(
                     "class_names": problem.class_names,
                     "method": recipe.name,
                     "molecules": problem.molecules,
+                    "reads": problem.reads,
                     "second": problem.second,
                     "plugins": _needed_plugins(block),
                     "weights": weights,

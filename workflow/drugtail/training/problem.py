@@ -37,6 +37,8 @@ class Problem:
         Whether no training molecule has the same parent, bool [N].
     split_sha256 : str
         Digest of the split.
+    reads : str
+        What is classified: ``smiles`` of molecules, or a whole ``reaction``.
     second : dict or None
         What the second input is, as `drugtail.config.dataset.SecondInput` says it.
     molecules : dict
@@ -53,6 +55,7 @@ class Problem:
     split_sha256: str = ""
     molecules: dict[str, Any] = field(default_factory=dict)
     second: dict[str, Any] | None = None
+    reads: str = "smiles"
 
     @property
     def classes(self) -> int:
@@ -102,6 +105,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         split_sha256=digest,
         molecules=header.get("molecules", {}),
         second=header.get("second"),
+        reads=header.get("reads", "smiles"),
     )
     empty = [problem.class_names[c] for c in np.flatnonzero(problem.train_counts == 0)]
     if empty:

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from drugtail.features.arrays import Arrays
-from drugtail.features.featurizer import FEATURIZERS, Featurizer
+from drugtail.features.featurizer import FEATURIZERS, FingerprintFeaturizer
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 K, BITS = 3, 2048
 
 
 @FEATURIZERS.register("kmers")
-class Kmers(Featurizer):
+class Kmers(FingerprintFeaturizer):
     """Which runs of three amino acids a sequence has, folded to 2,048 bits.
 
     Letters that are no standard amino acid count as one more.
     """
 
-    form = "bits"
     reads = "sequence"
 
-    def arrays(self, smiles: Sequence[str]) -> Arrays:
-        """See `Featurizer.arrays`; of sequences."""
+    def fingerprints(self, molecules: Iterator[str]) -> np.ndarray:
+        """See `FingerprintFeaturizer.fingerprints`; of sequences."""
         codes = np.full(128, len(AMINO_ACIDS), dtype=np.int64)
         codes[[ord(letter) for letter in AMINO_ACIDS]] = range(len(AMINO_ACIDS))
         base = len(AMINO_ACIDS) + 1
-        table = np.zeros((len(smiles), BITS), dtype=bool)
-        for i, sequence in enumerate(smiles):
+        sequences = list(molecules)
+        table = np.zeros((len(sequences), BITS), dtype=bool)
+        for i, sequence in enumerate(sequences):
             letters = codes[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
             if len(letters) >= K:
                 windows = np.lib.stride_tricks.sliding_window_view(letters, K)
                 table[i, windows @ base ** np.arange(K)[::-1] % BITS] = True
-        return {"bits": np.packbits(table, axis=1)}
+        return table
