@@ -10,9 +10,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from drugtail.config.benchmark import parse_seeds
+from drugtail.evaluation.compared import Compared, note_on
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.logging import say
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
@@ -109,6 +111,10 @@ def collect_blocks(
         Metrics of plugins, which are computed here: blocks are shared with benchmarks that do not
         know them.
 
+    Where the splits of a data set do not test the same classes, means are taken over those that all
+    test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
+    (``left_out``: data set -> subset -> names).
+
     Raises
     ------
     DrugtailError
@@ -117,15 +123,13 @@ def collect_blocks(
     wanted = settings or {}
     blocks = [parse_block(folder, wanted.get(folder)) for folder in folders]
     _refuse_overlap(blocks)
+    compared = _compared(blocks)
     runs, classes, history = [], [], []
     for block in blocks:
         states = block_states(block)
-        if (block.folder / "status.json").is_file():
-            known = read_parquet(block.folder / "metrics.parquet")
-            states = states.merge(known, on=KEYS, how="left")
-            if metrics:
-                more = further_metrics(block.folder / "predictions.parquet", metrics)
-                states = states.merge(more, on="seed", how="left")
+        if _has_files(block):
+            known = _metrics_of(block, compared.get(block.dataset), metrics)
+            states = states.merge(known, on="seed", how="left")
             class_metrics = read_parquet(block.folder / "class_metrics.parquet")
             classes.append(class_metrics.assign(settings=block.settings))
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
@@ -136,9 +140,42 @@ def collect_blocks(
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
-    write_parquet(output / "runs.parquet", _stacked(runs))
+    left_out = {name: found for name, one in compared.items() if (found := one.left_out())}
+    write_parquet(output / "runs.parquet", _stacked(runs), {"left_out": left_out})
+    note = note_on(left_out, "test")
+    if note is not None:
+        say(note)
     write_parquet(output / "class_metrics.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
+
+
+def _has_files(block: Block) -> bool:
+    return (block.folder / "status.json").is_file()
+
+
+def _compared(blocks: Sequence[Block]) -> dict[str, Compared]:
+    """Data set -> the classes that all of its splits have."""
+    by_split: dict[str, dict[str, Path]] = {}
+    for block in filter(_has_files, blocks):
+        if not block_states(block)["status"].eq("finished").any():
+            continue
+        found = by_split.setdefault(block.dataset, {})
+        found.setdefault(block.split, block.folder / "predictions.parquet")
+    return {name: Compared(list(found.values())) for name, found in by_split.items()}
+
+
+def _metrics_of(block: Block, compared: Compared | None, metrics: Sequence[str]) -> pd.DataFrame:
+    """Seed and all metrics of a block's finished runs."""
+    predictions = block.folder / "predictions.parquet"
+    masks = compared.masks if compared is not None and compared.uneven else None
+    if masks is None:
+        known = read_parquet(block.folder / "metrics.parquet").drop(columns=KEYS[:-1])
+    else:
+        known = further_metrics(predictions, compared=masks)
+    if metrics:
+        more = further_metrics(predictions, metrics, masks)
+        known = known.merge(more, on="seed", how="left")
+    return known
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,22 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     write_parquet(class_table, pd.concat(classes) if classes else empty, header)
 
 
-def further_metrics(predictions: Path, names: Sequence[str]) -> pd.DataFrame:
-    """Compute some metrics of the finished runs of a block, such as those of a plugin.
+def further_metrics(
+    predictions: Path,
+    names: Sequence[str] | None = None,
+    compared: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> pd.DataFrame:
+    """Compute metrics of the finished runs of a block: a plugin's, or over fewer classes.
+
+    Parameters
+    ----------
+    predictions
+        ``predictions.parquet``.
+    names
+        Which metrics; by default all of the package.
+    compared
+        Each of `EVALUATED` -> which classes means are taken over, [C]; by default all with
+        molecules.
 
     Returns
     -------
@@ -80,7 +94,8 @@ def further_metrics(predictions: Path, names: Sequence[str]) -> pd.DataFrame:
     groups = class_groups(header["train_counts"])
     runs: dict[int, dict[str, object]] = {}
     for seed, subset, labels, logits in _parts(frame, len(groups)):
-        found = run_metrics(labels, logits, groups, names=names)
+        mask = None if compared is None else compared[subset]
+        found = run_metrics(labels, logits, groups, names=names, compared=mask)
         run = runs.setdefault(seed, {"seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}
     wide = [f"{subset}_{name}" for subset in EVALUATED for name in metric_names(names)]

@@ -29,7 +29,7 @@ class Evaluated:
     probabilities : numpy.ndarray
         Of all classes, [n, C].
     per_class : dict
-        What `class_metrics` gives, of those of these classes that have molecules, each [K].
+        What `class_metrics` gives, of those of these classes that means are taken over, each [K].
     """
 
     labels: NDArray[np.int64]
@@ -157,6 +157,7 @@ def run_metrics(
     groups: Sequence[str],
     per_class: dict[str, NDArray[np.float64]] | None = None,
     names: Sequence[str] | None = None,
+    compared: NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
     """Metrics of one run; a metric of a group ends in _head, _middle or _tail.
 
@@ -172,6 +173,8 @@ def run_metrics(
         What `class_metrics` gives, if it is known already.
     names
         Which metrics; by default all of the package.
+    compared
+        Which classes means are taken over, [C]; by default all that have molecules.
 
     Returns
     -------
@@ -186,10 +189,13 @@ def run_metrics(
     per_class = class_metrics(labels, logits) if per_class is None else per_class
     probabilities = softmax(logits.astype(float), axis=1)
     predicted = logits.argmax(1)
+    averaged = per_class["n"] > 0
+    if compared is not None:
+        averaged &= compared
     values: dict[str, float] = {}
     for group in (None, *GROUPS):
         members = np.array([group in (None, g) for g in groups])
-        rows, present = members[labels], members & (per_class["n"] > 0)
+        rows, present = members[labels], members & averaged
         part = Evaluated(
             labels[rows], predicted[rows], probabilities[rows],
             {name: values[present] for name, values in per_class.items()},
@@ -203,7 +209,7 @@ def run_metrics(
 
 
 def _value(name: str, part: Evaluated) -> float:
-    if not len(part.labels):
+    if not len(part.labels) or not len(part.per_class["recall"]):
         return float("nan")
     try:
         return float(METRICS[name](part))

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import OF_A_RUN, Table, TableColumn
+from drugtail.evaluation.compared import note_on
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
-from drugtail.runtime.files import atomic_path, read_parquet, write_text
+from drugtail.runtime.files import atomic_path, read_parquet, read_parquet_metadata, write_text
 from drugtail.runtime.names import TUNED, parse_method_label
 from drugtail.runtime.registry import Registry, first_line
 
@@ -155,7 +156,7 @@ def _means(metrics: Path, table: Table, reference: str) -> Contents:
     if table.order is not None:
         first = next(column for column in table.columns if column.metric == table.order)
         summary = _best_first(summary, f"{column_of(table, first)}_mean")
-    notes = [*_notes(summary, table), *settings_notes]
+    notes = [*_notes(summary, table), *_left_out(metrics, table), *settings_notes]
     return Contents(summary, _printed(summary, table), notes)
 
 
@@ -184,6 +185,7 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
         *([f"There is no method beside {table.method}."] if found.empty else []),
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),
+        *_left_out(metrics, table),
         *_settings_notes(frame),
     ]
     if parse_method_label(method)[1] == TUNED:
@@ -220,6 +222,18 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
     known = [*ROW, "seed", "status", *WEIGHTS, *columns]
     more = ["settings"] if "settings" in frame else []
     return frame.reindex(columns=[*known, *more]), columns
+
+
+def _left_out(metrics: Path, table: Table) -> list[str]:
+    """Notes on the classes that means leave out, if there are any."""
+    left_out = read_parquet_metadata(metrics / "runs.parquet").get("left_out", {})
+    notes = {table.subset: note_on(left_out, table.subset)}
+    for column in table.columns:
+        subset = column.subset or table.subset
+        note = note_on(left_out, subset)
+        if note is not None and note not in notes.values():
+            notes[subset] = f"{column.title}: {note}"
+    return [note for note in notes.values() if note is not None]
 
 
 def _settings_notes(frame: pd.DataFrame) -> list[str]:
