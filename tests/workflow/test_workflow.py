@@ -750,3 +750,19 @@ def test_predict_classifies_new_molecules(finished: Project) -> None:
     probabilities = out.loc[0, ["alcohol", "amine", "bromide"]].astype(float)
     assert probabilities.sum() == pytest.approx(1)
     assert out["reason"].tolist() == ["", "unparsable SMILES"]
+    # Another program's table: its own column, separator, encoding and names.
+    text = "Name;SMILES\nTee süß;CCCCCCO\nzwei;CCCCN\n"
+    (finished.folder / "theirs.csv").write_bytes(text.encode("latin-1"))
+    finished.run(
+        "drugtail", "predict", "--model", model, "--molecules", "theirs.csv", "--output",
+        "theirs-said.csv", "--encoding", "latin-1", "--name", "Name",
+    )  # fmt: skip
+    said = pd.read_csv(finished.folder / "theirs-said.csv", keep_default_na=False)
+    assert said["name"].tolist() == ["Tee süß", "zwei"]
+    assert said["predicted"][0] == out["predicted"][0]
+    (finished.folder / "other.csv").write_text("structure\nCCO\n")
+    refused = finished.run(
+        "drugtail", "predict", "--model", model, "--molecules", "other.csv", "--output", "no.csv",
+        check=False,
+    )  # fmt: skip
+    assert "no columns called smiles; name one with --column: structure" in refused.stdout

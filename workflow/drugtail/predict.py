@@ -15,9 +15,10 @@ from drugtail.config.catalogue import validated_encoder
 from drugtail.config.components.network import Experts, LastLayer
 from drugtail.config.dataset import Molecules, Reaction
 from drugtail.config.encoder import EncoderSettings
+from drugtail.config.layout import Layout
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.reaction_smiles import read_reactions
-from drugtail.data.tables import read_table
+from drugtail.data.tables import FOUND, read_table
 from drugtail.features.batch import Store
 from drugtail.features.featurizer import make_featurizer
 from drugtail.features.stores import STORES
@@ -44,8 +45,10 @@ def predict(
     molecules: Path,
     output: Path,
     *,
-    column: str = "smiles",
+    column: str | None = None,
     second: str | None = None,
+    name: str | None = None,
+    layout: Layout = FOUND,
     seed: int | None = None,
     plugins: Sequence[Path] = (),
 ) -> None:
@@ -60,12 +63,17 @@ def predict(
     molecules
         Table with a column of SMILES or InChI: CSV, TSV, SMI, SDF, XLSX or Parquet.
     output
-        CSV: row, smiles (canonical), predicted (class name), one probability per class, for
-        methods that say it the ``uncertainty``, and ``reason`` where a row is no molecule.
+        CSV: row, the column `name` as it is, smiles (canonical), predicted (class name), one
+        probability per class, for methods that say it the ``uncertainty``, and ``reason`` where a
+        row is no molecule.
     column
-        Name of the SMILES column.
+        Name of the SMILES column; None takes the one called smiles, in any case.
     second
         Name of the column with the second input, for models that have one.
+    name
+        Column that is kept, such as the names of the molecules.
+    layout
+        What is declared of the table: format, encoding, separator, header, sheet.
     seed
         Which seed's network; None averages the probabilities of all.
     plugins
@@ -91,7 +99,9 @@ def predict(
     if not weights:
         raise DrugtailError(f"{model}: every run of this block diverged; there is no network")
     _check_second(saved["second"], second, model)
-    table = read_table(molecules, [column] if second is None else [column, second])
+    table = read_table(molecules, [one for one in (column, second, name) if one], layout)
+    if column is None:
+        column = _smiles_column(table, molecules)
     reading = validated(Molecules, saved["molecules"], model)
     if saved["reads"] == "reaction":
         parsed = read_reactions(table[column], Reaction(use="reaction"), reading)
@@ -123,8 +133,10 @@ def predict(
             if found.uncertainty is not None:
                 unsure += found.uncertainty[0] / len(weights)
         probabilities[good] = mean.numpy()
-    frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1), "smiles": parsed["smiles"]})
-    frame["predicted"] = ""
+    frame = pd.DataFrame({"row": np.arange(1, len(parsed) + 1)})
+    if name is not None:
+        frame["name"] = table[name]
+    frame = frame.assign(smiles=parsed["smiles"], predicted="")
     frame.loc[good, "predicted"] = np.array(names)[probabilities[good].argmax(1)]
     frame = frame.join(pd.DataFrame(probabilities, columns=names))
     if saved["experts"] is not None and saved["experts"]["combine"] == "evidence":
@@ -132,6 +144,17 @@ def predict(
     frame = frame.assign(reason=parsed["reason"])
     with atomic_path(output) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def _smiles_column(table: pd.DataFrame, path: Path) -> str:
+    """Name of the column called smiles, in any case, if there is one."""
+    named = [str(column) for column in table.columns if str(column).lower() == "smiles"]
+    if len(named) != 1:
+        raise DrugtailError(
+            f"{path}: has {len(named) or 'no'} columns called smiles; name one with --column: "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    return named[0]
 
 
 def _check_second(needed: dict[str, Any] | None, given: str | None, model: Path) -> None:

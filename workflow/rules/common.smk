@@ -303,10 +303,13 @@ def get_summary():
     lines = ["", table.read_text(encoding="utf-8")]
     if any(dataset.synthetic for dataset in PLAN.datasets.values()):
         lines.append("The demo data are synthetic and say nothing about real drugs.\n")
-    lines += [
-        f"page    {get_page()}",
-        f"tables  {TABLES}/   figures  {FIGURES}/",
-        f"MLflow  {get_tracking_uri()}",
-        f"        open it with: {BIN}/mlflow ui --backend-store-uri {get_tracking_uri()}",
-    ]
+    lines.append(f"tables  {TABLES}/")
+    # A target such as `tables` makes neither of them.
+    if Path(get_page()).is_file():
+        lines += [f"page    {get_page()}", f"figures {FIGURES}/"]
+    if Path(get_tracking_record()).is_file():
+        lines += [
+            f"MLflow  {get_tracking_uri()}",
+            f"        open it with: {BIN}/mlflow ui --backend-store-uri {get_tracking_uri()}",
+        ]
     return "\n".join(lines)

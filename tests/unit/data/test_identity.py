@@ -118,6 +118,11 @@ def test_parents_are_those_of_rdkits_own_steps(fragments: list[str]) -> None:
         ("CCO |", "text after the SMILES: '|'"),
         ("C(C", "unparsable SMILES"),
         ("aspirin", "unparsable SMILES"),
+        (
+            "BSYNRYMUTXBXSQ-UHFFFAOYSA-N",
+            "unparsable SMILES: an InChIKey, from which no structure can be read",
+        ),
+        ("CCO>>CC=O", "unparsable SMILES: a reaction, which `columns.reaction` reads"),
         ("CN(C)(C)(C)C", "unparsable SMILES"),
         ("[Xx]CC", "unparsable SMILES"),
         ("InChI=1S/nonsense", "unparsable InChI"),

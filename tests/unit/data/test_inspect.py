@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from openpyxl import Workbook
 from rdkit import Chem
 
 from drugtail.config.catalogue import read_dataset
+from drugtail.config.layout import Layout
 from drugtail.data.fetch import fetch_dataset
 from drugtail.data.generate import generate_reactions
 from drugtail.data.inspect import inspect_table
@@ -168,3 +170,49 @@ def test_a_register_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert yaml.safe_load(target.read_text())["columns"] == {"smiles": "smiles", "label": "label"}
     with pytest.raises(DrugtailError, match="is there already"):
         write_register(inspect_table(table), target)
+
+
+def test_tasks_are_shown_with_their_sizes(tmp_path: Path) -> None:
+    table = tmp_path / "assays.csv"
+    rows = [f"{s},{i % 2},{'' if i % 3 else i % 2}" for i, s in enumerate(SMILES)]
+    table.write_text("\n".join(["smiles,one,two", *rows]))
+    said = describe(inspect_table(table))
+    assert "one: 30 of class 0, 30 of class 1" in said
+    assert "two: 10 of class 0, 10 of class 1" in said
+
+
+def test_measurements_are_hinted_at_as_classes_to_be_cut(tmp_path: Path) -> None:
+    table = tmp_path / "measured.csv"
+    rows = [f"{s},{4 + i / 7}" for i, s in enumerate(SMILES)]
+    table.write_text("\n".join(["smiles,pIC50", *rows]))
+    said = describe(inspect_table(table))
+    assert "no column looks like classes; name it with --label" in said
+    assert "pIC50: numbers, which can be cut into classes: `labels: {kind: threshold" in said
+
+
+def test_a_sheet_and_an_encoding_can_be_given(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["nothing", "here"])
+    sheet = book.create_sheet("data")
+    for row in [["smiles", "class"], *([one, "ab"[i % 2]] for i, one in enumerate(SMILES))]:
+        sheet.append(row)
+    book.save(tmp_path / "mine.xlsx")
+    with pytest.raises(DrugtailError, match=r"2 sheets \(Sheet, data\)"):
+        inspect_table(tmp_path / "mine.xlsx")
+    found = inspect_table(tmp_path / "mine.xlsx", layout=Layout(sheet="data"))
+    assert found.columns == {"smiles": "smiles", "label": "class"}
+    dataset = write_register(found, tmp_path / "mine.yaml")
+    assert dataset.files[0].sheet == "data"
+    table = tmp_path / "dos.csv"
+    rows = [f"{s};{('Süß', 'bitter')[i % 2]}" for i, s in enumerate(SMILES)]
+    table.write_bytes("\n".join(["smiles;class", *rows]).encode("cp850"))
+    found = inspect_table(table, layout=Layout(encoding="cp850"))
+    assert set(found.sizes.index) == {"Süß", "bitter"}
+
+
+def test_a_register_whose_name_is_none_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    write_labelled(table, SMILES)
+    with pytest.raises(DrugtailError, match=r"for example my_data\.yaml"):
+        write_register(inspect_table(table), tmp_path / "my-data.yaml")
+    assert not (tmp_path / "my-data.yaml").exists()

@@ -44,10 +44,14 @@ def test_two_spellings_are_refused_by_name(tmp_path: Path, labels: list[str], pa
     assert "my/tiny.csv: column label" in str(caught.value)
 
 
-def test_spellings_are_merged_or_kept_where_declared(tmp_path: Path) -> None:
+def test_spellings_are_merged_or_kept_where_declared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = ["Active", "active", "ACTIVE", "active", "no", "No "] * 3
     merged = labelled(tmp_path, labels, labels={"spelling": "merge"})
     assert merged.header["class_names"] == ["No", "active"]
+    said = capsys.readouterr().err
+    assert "tiny: 'ACTIVE' (3), 'Active' (3) taken for 'active': spelling merge" in said
     kept = labelled(tmp_path, labels, labels={"spelling": "keep"})
     assert kept.header["class_names"] == ["ACTIVE", "Active", "No", "active", "no"]
     declared = labelled(

@@ -109,6 +109,16 @@ def test_two_spellings_of_a_label_are_no_conflict(tmp_path: Path) -> None:
     assert found.reasons == {4: "repeats a molecule"}
 
 
+def test_molecules_of_several_classes_are_said_where_they_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*ENOUGH, ["OCC", "1"], ["C(N)C", "0"]]
+    prepare(tmp_path, rows)
+    assert "tiny: 2 molecules in several classes, kept as published" in capsys.readouterr().err
+    prepare(tmp_path, [*rows, ["CCC", "0"], ["CCCC", "1"]], register(conflicts="drop"))
+    assert "in several classes" not in capsys.readouterr().err
+
+
 def test_a_repeated_id_is_an_error_that_names_both_rows(tmp_path: Path) -> None:
     dataset = register({"smiles": "smiles", "label": "label", "id": "id"})
     rows = [["CCO", "0", "a"], ["CCN", "1", "b"], ["CCC", "1", "a"]]

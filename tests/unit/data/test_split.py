@@ -346,6 +346,16 @@ def test_a_split_without_training_molecules_of_a_class_is_refused(tmp_path: Path
         split_dataset(path, "official", 0, tmp_path / "split")
 
 
+def test_too_few_groups_are_said_with_their_sizes(tmp_path: Path) -> None:
+    path = molecules(tmp_path, [30, 30])
+    frame = read_parquet(path)
+    frame["scaffold"] = np.where(frame["label"] == 1, "c1ccccc1", "c1ccncc1")
+    write_parquet(path, frame, read_parquet_metadata(path))
+    says = r"leaves valid empty \(60 molecules in 2 groups by scaffold, .* the largest holds 50%\)"
+    with pytest.raises(DrugtailError, match=says):
+        split_dataset(path, "scaffold", 0, tmp_path / "split")
+
+
 def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DrugtailError, match="'stratified': there are butina, cv, official, off"):
         split_dataset(molecules(tmp_path, [9, 6]), "stratified", 0, tmp_path / "split")

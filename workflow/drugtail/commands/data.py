@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from drugtail.commands.named import CONFIG, find_dataset, load_plugins
-from drugtail.commands.options import DatasetOption, Folder, PluginFiles, Replaced, Workers
+from drugtail.commands.options import (
+    DatasetOption,
+    Encoding,
+    Folder,
+    Header,
+    PluginFiles,
+    Replaced,
+    Separator,
+    Sheet,
+    Workers,
+    as_layout,
+)
 from drugtail.runtime.errors import DrugtailError
 
 
@@ -19,12 +30,17 @@ def inspect(
     ] = None,
     smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    header: Header = None,
+    sheet: Sheet = None,
 ) -> None:
     """Say what a table would be taken for, and write a register to start from."""
     from drugtail.data.inspect import inspect_table
     from drugtail.data.inspection import describe, write_register
 
-    found = inspect_table(table, smiles, label)
+    layout = as_layout(encoding, separator, header, sheet)
+    found = inspect_table(table, smiles, label, layout)
     print(describe(found))
     if write is not None:
         dataset = write_register(found, write)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from drugtail.config.layout import Layout
 
 Folder = Annotated[Path, typer.Option(help="Folder to write into.")]
 Replaced = Annotated[
@@ -36,3 +39,24 @@ BlockOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of a text table, such as latin-1; default: UTF-8.")
+]
+Separator = Annotated[str | None, typer.Option(help="Between cells; default: found.")]
+Header = Annotated[
+    str | None,
+    typer.Option(help="Names of the columns of a table without a header row: smiles,name,class."),
+]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook with several.")]
+
+
+def as_layout(
+    encoding: str | None, separator: str | None, header: str | None, sheet: str | None
+) -> Layout:
+    """Return what these options declare of a table."""
+    from drugtail.config.base import validated
+    from drugtail.config.layout import Layout
+
+    names = None if header is None else [name.strip() for name in header.split(",")]
+    given = {"encoding": encoding, "separator": separator, "header": names, "sheet": sheet}
+    return validated(Layout, given, "options of the table")

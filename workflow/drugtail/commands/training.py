@@ -12,9 +12,14 @@ from drugtail.commands.options import (
     BlockOption,
     Device,
     EncoderFile,
+    Encoding,
     Folder,
+    Header,
     MethodFile,
     PluginFiles,
+    Separator,
+    Sheet,
+    as_layout,
 )
 
 
@@ -111,16 +116,28 @@ def predict(
         Path, typer.Option(help="Table with a column of SMILES: CSV, TSV, SMI, SDF, XLSX, Parquet.")
     ],
     output: Annotated[Path, typer.Option(help="CSV to write.")],
-    column: Annotated[str, typer.Option(help="Name of the SMILES column.")] = "smiles",
+    column: Annotated[
+        str | None, typer.Option(help="SMILES column (or reactions); default: smiles, SMILES …")
+    ] = None,
     second: Annotated[
         str | None, typer.Option(help="Column of the second input, for models that read one.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Column to keep, such as the molecules' names.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="One seed's network; default: mean of all.")
     ] = None,
     plugin: PluginFiles = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    header: Header = None,
+    sheet: Sheet = None,
 ) -> None:
     """Classify the molecules of a table with a trained network."""
     from drugtail.predict import predict as run
 
-    run(model, molecules, output, column=column, second=second, seed=seed, plugins=plugin or [])
+    run(
+        model, molecules, output, column=column, second=second, name=name, seed=seed,
+        plugins=plugin or [], layout=as_layout(encoding, separator, header, sheet),
+    )  # fmt: skip

@@ -118,6 +118,9 @@ def _fetch_file(
             "Put the file into a folder and name it with --mirror (or DRUGTAIL_MIRROR), as "
             f"{file.mirror}"
         )
+    if len(places) == 1 and isinstance(places[0], Source) and places[0].path is not None:
+        # It lies on this machine, so nothing was to be fetched.
+        raise DrugtailError(f"{answers[0].strip()}\n{advice}")
     raise DrugtailError(
         "\n".join([f"{dataset.name}: {file.name} could not be fetched:", *answers, advice])
     )

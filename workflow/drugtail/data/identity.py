@@ -35,6 +35,7 @@ MAPPED = re.compile(r":\d+\]")
 ISOTOPE = re.compile(r"\[\d+")
 # The element of an atom in brackets, without isotope.
 BRACKET = re.compile(r"\[\d*([A-Za-z][a-z]?)")
+INCHI_KEY = re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]")
 KNOWN = frozenset(ELEMENTS) | {element.lower() for element in ELEMENTS}
 
 # What was done to a molecule, or is odd about it: a note -> how the terminal says it.
@@ -150,8 +151,17 @@ def _from_smiles(words: list[str]) -> tuple[Chem.Mol, list[str]]:
     # Other programs write extensions that RDKit does not know.
     molecule = molecule or Chem.MolFromSmiles(words[0])
     if molecule is None:
-        raise NoMolecule("unparsable SMILES")
+        raise NoMolecule(_no_smiles(words[0]))
     return molecule, notes
+
+
+def _no_smiles(text: str) -> str:
+    """Reason of a text that is no SMILES, with what it looks like."""
+    if INCHI_KEY.fullmatch(text):
+        return "unparsable SMILES: an InChIKey, from which no structure can be read"
+    if text.count(">") == 2:
+        return "unparsable SMILES: a reaction, which `columns.reaction` reads"
+    return "unparsable SMILES"
 
 
 def _odd_atoms(molecule: Chem.Mol, smiles: str, settings: Molecules) -> list[str]:

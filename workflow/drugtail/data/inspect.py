@@ -19,7 +19,7 @@ from drugtail.data.identity import identify
 from drugtail.data.labels import LISTS, lists_among, spelling_key
 from drugtail.data.official import subset_of
 from drugtail.data.table_format import decoded
-from drugtail.data.tables import read_table, recognised, unpacked
+from drugtail.data.tables import FOUND, read_table, recognised, unpacked
 from drugtail.runtime.errors import DrugtailError
 
 # Cells by which a column is recognised.
@@ -71,7 +71,9 @@ class Inspection:
     sizes: Any = field(default_factory=lambda: pd.Series(dtype=int))
 
 
-def inspect_table(path: Path, smiles: str | None = None, label: str | None = None) -> Inspection:
+def inspect_table(
+    path: Path, smiles: str | None = None, label: str | None = None, layout: Layout = FOUND
+) -> Inspection:
     """Look at a table: how it is written, what its columns hold, what is odd about it.
 
     Parameters
@@ -80,6 +82,8 @@ def inspect_table(path: Path, smiles: str | None = None, label: str | None = Non
         The file, of any format that `drugtail.data.tables.read_table` reads.
     smiles, label
         Columns, where the user knows better.
+    layout
+        What the user declares of the table.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def inspect_table(path: Path, smiles: str | None = None, label: str | None = Non
     """
     # RDKit explains every cell that is no molecule on standard error.
     with rdBase.BlockLogs():
-        return _inspected(_read(path), smiles, label)
+        return _inspected(_read(path, layout), smiles, label)
 
 
 def _inspected(found: Inspection, smiles: str | None, label: str | None) -> Inspection:
@@ -107,18 +111,19 @@ def _inspected(found: Inspection, smiles: str | None, label: str | None) -> Insp
 # ---------------------------------------------------------------------------------- reading
 
 
-def _read(path: Path) -> Inspection:
+def _read(path: Path, given: Layout) -> Inspection:
     """Read a table, with the encoding that fits and with or without a header."""
     content = unpacked(path)
     name = recognised(content, path)
-    layout, frame = Layout(), None
-    for encoding in ENCODINGS:
+    layout, frame = given, None
+    encodings = (given.encoding,) if given.encoding else ENCODINGS
+    for encoding in encodings:
         try:
-            layout = Layout(encoding=encoding)
+            layout = given.model_copy(update={"encoding": encoding})
             frame = read_table(path, layout=layout)
             break
         except DrugtailError as error:
-            if encoding == ENCODINGS[-1] or "text: line" not in str(error):
+            if encoding == encodings[-1] or "text: line" not in str(error):
                 raise
     assert frame is not None
     found = Inspection(path, layout, name, frame)
@@ -127,7 +132,7 @@ def _read(path: Path) -> Inspection:
         header = ["smiles", *(f"column{i}" for i in range(2, width + 1))]
         place = next(i for i, one in enumerate(frame.columns) if _is_molecule(str(one)))
         header[0], header[place] = header[place], header[0]
-        found.layout = Layout(encoding=layout.encoding, header=header)
+        found.layout = layout.model_copy(update={"header": header})
         found.table = read_table(path, layout=found.layout)
         found.remarks.append("it has no header: its first row is a molecule, so columns are named")
     if name == "smi" and found.layout.header is None:
@@ -135,14 +140,14 @@ def _read(path: Path) -> Inspection:
         width = Counter(len(line.split()) for line in lines if line.strip()).most_common(1)[0][0]
         if width > 2:
             header = ["smiles", "name", *(f"column{i}" for i in range(3, width + 1))]
-            found.layout = Layout(encoding=layout.encoding, header=header)
+            found.layout = layout.model_copy(update={"header": header})
             found.table = read_table(path, layout=found.layout)
             found.remarks.append(f"it has no header, and {width} words in most lines")
     if name == "delimited":
         text = decoded(content, layout, path)
-        separator = found_separator(text, [])
-        found.remarks.insert(0, f"cells are separated by {NAMES[separator]}")
-    if layout.encoding:
+        separator = layout.separator or found_separator(text, [])
+        found.remarks.insert(0, f"cells are separated by {NAMES.get(separator, separator)}")
+    if layout.encoding and not given.encoding:
         found.remarks.insert(0, f"it is not UTF-8 but reads as {layout.encoding}")
     return found
 
@@ -224,6 +229,18 @@ def _find_labels(found: Inspection, given: str | None) -> None:
         _take_label(found, best)
     else:
         found.remarks.append("no column looks like classes; name it with --label")
+        numbers = [name for name in map(str, found.table.columns) if _holds_numbers(found, name)]
+        if numbers:
+            found.remarks.append(
+                f"{', '.join(numbers[:5])}: numbers, which can be cut into classes: `labels: "
+                "{kind: threshold, below: …}`"
+            )
+
+
+def _holds_numbers(found: Inspection, column: str) -> bool:
+    """Whether a column holds measurements."""
+    cells = values_of(found, column)
+    return len(cells) > 0 and bool(pd.to_numeric(cells, errors="coerce").notna().all())
 
 
 def _has_word(column: str, word: str) -> bool:

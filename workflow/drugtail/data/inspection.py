@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from drugtail.config.base import validated
+from drugtail.config.base import NAME, validated
 from drugtail.config.dataset import Dataset
 from drugtail.config.labels import MISSING_MARKS
 from drugtail.data.identity import NOTES, identify_all
@@ -51,6 +52,8 @@ def describe(found: Inspection) -> str:
 
 
 def _described_classes(found: Inspection) -> list[str]:
+    if found.tasks:
+        return ["tasks", *(_described_task(found, column) for column in found.tasks)]
     if found.sizes.empty:
         return []
     sizes = found.sizes
@@ -64,6 +67,11 @@ def _described_classes(found: Inspection) -> list[str]:
         )
     ratio = sizes.iloc[0] / sizes.iloc[-1]
     return [f"{len(sizes)} classes, imbalance ratio {ratio:.1f}", *shown]
+
+
+def _described_task(found: Inspection, column: str) -> str:
+    counts = values_of(found, column).value_counts()
+    return f"  {column}: {', '.join(f'{n:,} of class {label}' for label, n in counts.items())}"
 
 
 def _described_molecules(found: Inspection) -> list[str]:
@@ -111,6 +119,11 @@ def write_register(found: Inspection, target: Path) -> Dataset:
         raise DrugtailError(f"{found.path}: name the column of the molecules: --smiles COLUMN")
     if "label" not in found.columns and not found.tasks:
         raise DrugtailError(f"{found.path}: name the column of the classes: --label COLUMN")
+    if not re.fullmatch(NAME, target.stem):
+        raise DrugtailError(
+            f"{target}: the file's name is the data set's; write it with letters, digits, _ and . "
+            f"only, for example {re.sub('[^A-Za-z0-9_.]', '_', target.stem)}{target.suffix}"
+        )
     layout = found.layout.model_dump(exclude_none=True)
     register: dict[str, Any] = {
         "name": target.stem,

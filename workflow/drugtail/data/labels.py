@@ -18,6 +18,7 @@ from drugtail.config.labels import (
 )
 from drugtail.data.rows import Rows
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import say
 
 WHOLE = re.compile(r"^([-+]?\d+)\.0+$")
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
@@ -172,6 +173,8 @@ def _spelled(labels: pd.Series, dataset: Dataset, rows: Rows) -> pd.Series:
         if dataset.labels.spelling == "refuse":
             raise DrugtailError(_two_spellings(spellings, labels, counts, dataset, rows))
         chosen = (known or spellings)[0]
+        others = [f"{label!r} ({counts.get(label, 0):,})" for label in spellings if label != chosen]
+        say(f"{dataset.name}: {', '.join(others)} taken for {chosen!r}: spelling merge")
         spelling.update({label: chosen for label in spellings if label not in known})
     return labels.replace(spelling) if spelling else labels
 

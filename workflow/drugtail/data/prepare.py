@@ -84,6 +84,7 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     rejected = output / "rejected.csv"
     _write_rejected(rows, frame, dataset, rejected)
     _say_outcome(rows, frame, dataset, rejected)
+    _say_conflicts(repeats, dataset)
     used = rows.reasons == ""
     if not used.any():
         raise DrugtailError(_nothing_left(rows, dataset, rejected))
@@ -224,6 +225,17 @@ def _say_outcome(rows: Rows, frame: pd.DataFrame, dataset: Dataset, rejected: Pa
     notes = frame["notes"][rows.reasons == ""].str.split()
     for note, number in notes.explode().dropna().value_counts().items():
         say(f"{dataset.name}: {counted(number, 'molecule')}: {NOTES[str(note)]}")
+
+
+def _say_conflicts(repeats: dict[str, int], dataset: Dataset) -> None:
+    """Say how many molecules have several classes, where they are kept."""
+    named = {"smiles": "molecule", "parent": "parent"}[dataset.identity]
+    several = repeats[f"{named}s_with_several_classes"]
+    if several and dataset.conflicts == "keep":
+        say(
+            f"{dataset.name}: {counted(several, named)} in several classes, kept as published; "
+            "`conflicts: drop` in the register leaves them out"
+        )
 
 
 def _examples(reasons: pd.Series) -> str:

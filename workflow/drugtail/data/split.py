@@ -82,7 +82,7 @@ def split_dataset(
         raise DrugtailError(
             f"{where} came out otherwise when it was cut a second time; take all chance from `rng`"
         )
-    _check_cut(subsets, frame["label"].to_numpy(), names, where)
+    _check_cut(subsets, grouped, names, where, grouping)
     if grouping is not None:
         _check_groups(subsets, grouped, grouping, where)
 
@@ -155,8 +155,11 @@ def _cut(cutter: Strategy, frame: pd.DataFrame, rng: np.random.Generator, where:
         raise DrugtailError(f"{where}: {fault_in(type(cutter), error)}") from error
 
 
-def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where: str) -> None:
+def _check_cut(
+    subsets: np.ndarray, grouped: pd.DataFrame, names: list[str], where: str, grouping: str | None
+) -> None:
     """Refuse what is no cut of these molecules, or one that nothing can be learned from."""
+    labels = grouped["label"].to_numpy()
     if subsets.shape != labels.shape:
         raise DrugtailError(
             f"{where} has shape {list(subsets.shape)} for {len(labels)} molecules; `cut` must "
@@ -170,14 +173,27 @@ def _check_cut(subsets: np.ndarray, labels: np.ndarray, names: list[str], where:
     empty = sorted(set(range(len(names))) - set(labels[subsets == "train"]))
     if empty:
         raise DrugtailError(
-            f"{where} leaves class {names[empty[0]]!r} without training molecules; use another "
-            "split (seed or strategy), or `minimum_class_size` in the register"
+            f"{where} leaves class {names[empty[0]]!r} without training molecules"
+            f"{_grouped_by(grouped[labels == empty[0]], grouping)}; use another split (seed or "
+            "strategy), or `minimum_class_size` in the register"
         )
     for subset in SUBSETS:
         if not np.any(subsets == subset):
             raise DrugtailError(
-                f"{where} leaves {subset} empty; use another split seed or strategy"
+                f"{where} leaves {subset} empty{_grouped_by(grouped, grouping)}; use another split "
+                "seed or strategy"
             )
+
+
+def _grouped_by(molecules: pd.DataFrame, grouping: str | None) -> str:
+    """How few groups there are to cut, for messages."""
+    if grouping in (None, "none"):
+        return ""
+    sizes = molecules["group"].value_counts()
+    return (
+        f" ({counted(len(molecules), 'molecule')} in {counted(len(sizes), 'group')} by {grouping}, "
+        f"which stay whole; the largest holds {sizes.iloc[0] / len(molecules):.0%})"
+    )
 
 
 def _check_groups(subsets: np.ndarray, grouped: pd.DataFrame, grouping: str, where: str) -> None:
