@@ -20,8 +20,9 @@ from drugtail.config.dataset import Dataset
 from drugtail.config.encoders.fingerprint import FingerprintEncoder
 from drugtail.config.encoders.mlp import MLPEncoder
 from drugtail.data.split import split_dataset
+from drugtail.features.choice import make_featurizer
 from drugtail.features.featurize import featurize
-from drugtail.features.featurizer import FEATURIZERS, make_featurizer
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.predict import predict
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet

@@ -35,7 +35,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
 
 
 def test_an_encoder_takes_at_most_sixty_lines_and_a_featurizer_forty() -> None:
-    assert len(shown_files(section(PAGE, "An encoder"))["my/gine.py"].splitlines()) <= 60
+    assert len(shown_files(section(PAGE, "An encoder"))["my/own_gine.py"].splitlines()) <= 60
     assert len(shown_files(section(PAGE, "A featurizer"))["my/descriptors.py"].splitlines()) <= 40
 
 
@@ -45,7 +45,7 @@ def test_each_encoder_has_its_rows_in_the_table(encoders: tuple[Project, str]) -
     table = pd.read_csv(project.folder / "results/tables/encoders/head_tail.csv")
     assert set(zip(table["encoder"], table["method"], strict=True)) == {
         (encoder, method)
-        for encoder in ("gcn", "morgan_mlp", "gine", "gine_small")
+        for encoder in ("gcn", "morgan_mlp", "own_gine", "own_gine_small")
         for method in ("cross_entropy", "class_distance")
     }
     assert (table["runs"] == 2).all()
@@ -56,27 +56,27 @@ def test_an_encoder_that_is_named_alone_has_its_default_settings(
 ) -> None:
     blocks = encoders[0].folder / "results/runs/tiny/random-0"
     widths = {}
-    for name in ("gine", "gine_small"):
+    for name in ("own_gine", "own_gine_small"):
         (manifest,) = blocks.glob(f"{name}/cross_entropy-*/seeds0-1/manifest.json")
         settings = read_json(manifest)
         widths[name] = settings["settings"]["encoder"]["width"]
-        assert "plugin my/gine.py" in settings["inputs"]
-    assert widths == {"gine": 64, "gine_small": 32}
+        assert "plugin my/own_gine.py" in settings["inputs"]
+    assert widths == {"own_gine": 64, "own_gine_small": 32}
 
 
 def test_a_model_on_an_encoder_of_ones_own_predicts_what_it_predicted(
     encoders: tuple[Project, str],
 ) -> None:
     project = encoders[0]
-    (model,) = (project.folder / "results/runs").glob("*/*/gine/cross_entropy-*/*/model.pt")
+    (model,) = (project.folder / "results/runs").glob("*/*/own_gine/cross_entropy-*/*/model.pt")
     frame = pd.read_parquet(project.folder / "results/data/tiny/molecules.parquet")
     frame[["smiles"]].to_csv(project.folder / "asked.csv", index=False, quoting=csv.QUOTE_ALL)
     words = ("predict", "--model", str(model), "--molecules", "asked.csv", "--output", "said.csv")
     refused = project.run("drugtail", *words, check=False)
     assert refused.returncode == 1
-    assert "--plugin my/gine.py" in refused.stdout
+    assert "--plugin my/own_gine.py" in refused.stdout
     assert "Traceback" not in refused.stdout
-    project.run("drugtail", *words, "--plugin", "my/gine.py", "--seed", "0")
+    project.run("drugtail", *words, "--plugin", "my/own_gine.py", "--seed", "0")
     found = pd.read_csv(project.folder / "said.csv")
     stored = pd.read_parquet(model.parent / "predictions.parquet")
     stored = stored[stored["seed"] == 0].set_index("id")
@@ -94,10 +94,10 @@ def test_a_change_of_the_encoder_trains_what_stands_on_it_alone(
     project = Project(tmp_path / "copy")
     words = ("snakemake", "train", "--dry-run", "--cores", "2", "--configfile", "my/encoders.yaml")
     assert listed_jobs(project.run(*words).stdout) == {}
-    project.edit("my/gine.py", "x = x + self", "x = x - self")
+    project.edit("my/own_gine.py", "x = x + self", "x = x - self")
     assert listed_jobs(project.run(*words).stdout) == {"train_network": 4, "train": 1}
     # And one of the package's, for which nothing else is trained again.
-    project.edit("my/gine.py", "x = x - self", "x = x + self")
+    project.edit("my/own_gine.py", "x = x - self", "x = x + self")
     project.edit("workflow/drugtail/models/encoders/mlp.py", "settings.layers - 1", "1")
     jobs = listed_jobs(project.run(*words).stdout)
     assert jobs == {"train_network": 2, "train": 1}
@@ -146,12 +146,12 @@ def test_an_encoder_that_does_not_fit_is_refused_with_the_reason(
     assert "method two_phase_food: second_stage two_phase grafts parts of graphs" in said
     assert "morgan_mlp has none" in said
     project.edit("my/encoders.yaml", "  - morgan_mlp\n", "")
-    project.edit("my/gine.py", "    atoms: ClassVar[bool] = True\n", "")
+    project.edit("my/own_gine.py", "    atoms: ClassVar[bool] = True\n", "")
     said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
-    assert "gine has none" in said
-    project.edit("my/encoders.yaml", "plugins: [my/gine.py]\n", "")
+    assert "own_gine has none" in said
+    project.edit("my/encoders.yaml", "plugins: [my/own_gine.py]\n", "")
     said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
-    assert "encoders: gine: there is no encoder 'gine'" in said
+    assert "encoders: own_gine: there is no encoder 'own_gine'" in said
     assert "one of your own needs its file in `plugins`" in said
     assert "Traceback" not in said
 
@@ -161,9 +161,9 @@ def test_a_typo_is_answered_with_what_the_file_adds_too(
 ) -> None:
     shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
-    project.edit("my/encoders.yaml", "  - gine\n", "  - gien\n")
+    project.edit("my/encoders.yaml", "  - own_gine\n", "  - own_gien\n")
     said = project.run("drugtail", "check", "my/encoders.yaml", check=False).stdout
-    assert "there is no encoder 'gien' (did you mean gine?)" in said
+    assert "there is no encoder 'own_gien' (did you mean own_gine?)" in said
 
 
 def test_a_model_says_that_its_encoder_has_changed_and_where_a_copy_lies(
@@ -171,14 +171,14 @@ def test_a_model_says_that_its_encoder_has_changed_and_where_a_copy_lies(
 ) -> None:
     shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
-    (model,) = (project.folder / "results/runs").glob("*/*/gine/cross_entropy-*/*/model.pt")
+    (model,) = (project.folder / "results/runs").glob("*/*/own_gine/cross_entropy-*/*/model.pt")
     (project.folder / "asked.csv").write_text("smiles\nCCO\nCCN\n")
-    project.edit("my/gine.py", "sees bonds", "sees every bond")
+    project.edit("my/own_gine.py", "sees bonds", "sees every bond")
     words = ("predict", "--model", str(model), "--molecules", "asked.csv", "--output", "said.csv")
-    refused = project.run("drugtail", *words, "--plugin", "my/gine.py", check=False)
+    refused = project.run("drugtail", *words, "--plugin", "my/own_gine.py", check=False)
     assert refused.returncode == 1
-    assert "my/gine.py has changed since it was trained" in refused.stdout
-    copy = model.parent / "plugins/gine.py"
+    assert "my/own_gine.py has changed since it was trained" in refused.stdout
+    copy = model.parent / "plugins/own_gine.py"
     assert f"--plugin {copy}" in refused.stdout
     project.run("drugtail", *words, "--plugin", str(copy))
     assert len(pd.read_csv(project.folder / "said.csv")) == 2
@@ -189,12 +189,12 @@ def test_an_encoder_that_fails_ends_its_job_with_the_line(
 ) -> None:
     shutil.copytree(encoders[0].folder, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
-    project.edit("my/gine.py", "data.x)", "data.xx)")
+    project.edit("my/own_gine.py", "data.x)", "data.xx)")
     project.edit("my/encoders.yaml", "encoders:\n  - gcn\n  - morgan_mlp\n", "encoders:\n")
     words = ("snakemake", "train", "--cores", "2", "--configfile", "my/encoders.yaml")
     done = project.run(*words, check=False)
     assert done.returncode != 0
-    assert "encoder 'gine': my/gine.py: line 4" in done.stdout
+    assert "encoder 'own_gine': my/own_gine.py: line 4" in done.stdout
     assert "Traceback" not in done.stdout
 
 

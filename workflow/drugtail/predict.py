@@ -20,7 +20,7 @@ from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.tables import FOUND, read_table
 from drugtail.features.batch import Store
-from drugtail.features.featurizer import make_featurizer
+from drugtail.features.choice import make_featurizer
 from drugtail.features.stores import STORES
 from drugtail.models.inference import predict as predict_logits
 from drugtail.models.network import Network

@@ -14,6 +14,7 @@ from drugtail.config.benchmark import Benchmark
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.code import code_of
 from drugtail.config.split_name import parse_split
+from drugtail.features.choice import module_of, parts_of
 from drugtail.report.plots import plot_of
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
@@ -224,9 +225,18 @@ def get_split_code(wildcards):
 
 
 def get_features_code(wildcards):
-    """Digest of what featurizes: one featurizer, no other."""
-    name = Path(wildcards.featurizer).name
-    return get_one_code("drugtail.features.featurize", plugins.FEATURIZERS, name)
+    """Digest of what featurizes: those featurizers that the name joins, no other."""
+    names = parts_of(Path(wildcards.featurizer).name)
+    plugin = PLAN.additions.one_path(plugins.FEATURIZERS, names)
+    modules = filter(None, map(module_of, names))
+    code = get_code("drugtail.features.featurize", *modules)
+    return [code] if plugin is None else [code, file_digest(plugin)]
+
+
+def get_featurizer_plugin(wildcards):
+    """Option with the plugin that a featurizer comes from, if it comes from one."""
+    names = parts_of(Path(wildcards.featurizer).name)
+    return get_plugin_option(PLAN.additions.one_path(plugins.FEATURIZERS, names))
 
 
 def get_one_code(stage, axis, name):

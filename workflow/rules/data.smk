@@ -135,9 +135,7 @@ rule featurize_dataset:
         runtime=60,
     params:
         name=lambda w: Path(w.featurizer).name,
-        plugin=lambda w: get_plugin_option(
-            PLAN.additions.path(plugins.FEATURIZERS, Path(w.featurizer).name)
-        ),
+        plugin=get_featurizer_plugin,
         code=get_features_code,
     message:
         "Featurizing {wildcards.dataset}: {wildcards.featurizer}"

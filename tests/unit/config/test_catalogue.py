@@ -382,9 +382,9 @@ def test_a_faulty_register_is_refused_with_file_and_key(
 
 
 def test_an_unknown_kind_of_encoder_is_refused(tmp_path: Path) -> None:
-    message = refusal(read_encoder, written(tmp_path, {"name": "mine", "kind": "transformer"}))
-    assert "'transformer'" in message
-    assert "known are: fingerprint, gcn, mlp" in message
+    message = refusal(read_encoder, written(tmp_path, {"name": "mine", "kind": "resnet"}))
+    assert "'resnet'" in message
+    assert "known are: attentivefp, dmpnn, fingerprint, gat, gcn," in message
 
 
 @pytest.mark.parametrize("kind", ["datasets", "methods", "encoders", "tables"])

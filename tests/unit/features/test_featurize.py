@@ -98,7 +98,7 @@ def test_arrays_on_disk_are_those_of_the_molecules_in_file_order(tmp_path: Path)
 
 def test_unknown_featurizer_is_refused_with_the_choices(tmp_path: Path) -> None:
     path = molecules_file(tmp_path, ["C"])
-    with pytest.raises(DrugtailError, match="there are atoms, drfp, kmers, morgan"):
+    with pytest.raises(DrugtailError, match="there are atom_pair, atoms, drfp, kmers, maccs"):
         featurize(path, "atom", tmp_path / "f")
     assert not (tmp_path / "f").exists()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,28 @@ class Additions:
         """Return all names that plugins register on an axis."""
         return [name for plugin in self.plugins.values() for name in plugin.names.get(axis, ())]
 
-    def folder(self, axis: str, name: str) -> str:
-        """Return the folder that what is made by `name` lies in: of a plugin's its digest's.
+    def one_path(self, axis: str, names: Sequence[str]) -> Path | None:
+        """Return the one file that some names are from; None if all are the package's.
+
+        Raises
+        ------
+        DrugtailError
+            If they are from several files.
+        """
+        paths = {path for name in names if (path := self.path(axis, name)) is not None}
+        if len(paths) > 1:
+            raise DrugtailError(
+                f"{self.where}: {', '.join(names)} are of several plugins "
+                f"({', '.join(sorted(map(str, paths)))}); put them into one file"
+            )
+        return paths.pop() if paths else None
+
+    def folder(self, axis: str, *names: str) -> str:
+        """Return the folder that what is made by `names` lies in: of a plugin's its digest's.
 
         Files of one name that say different things then never take each other's place.
         """
-        path = self.path(axis, name)
+        path = self.one_path(axis, names)
         return "" if path is None else f"plugin-{file_digest(path)[:DIGITS]}/"
 
     def find(self, axis: str, name: str, where: str) -> Any:

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from drugtail.config.dataset import Dataset
 from drugtail.config.encoder import Encoder, misfit
 from drugtail.config.recipe import Recipe
-from drugtail.features.featurizer import FEATURIZERS, Featurizer
+from drugtail.features.choice import Features, class_of
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.runtime.errors import DrugtailError
+
+# Forms of features to which those of a second input are joined.
+JOINED = ("bits", "vector")
 
 
 class Pairs:
@@ -21,8 +25,8 @@ class Pairs:
     ----------
     datasets, recipes, encoders
         What the benchmark names, by name.
-    featurizers
-        Featurizer of each encoder, by the encoder's name.
+    features
+        What each encoder reads, by the encoder's name.
     """
 
     def __init__(
@@ -30,10 +34,10 @@ class Pairs:
         datasets: Mapping[str, Dataset],
         recipes: Mapping[str, Recipe],
         encoders: Mapping[str, Encoder],
-        featurizers: Mapping[str, type[Featurizer]],
+        features: Mapping[str, Features],
     ) -> None:
         self.datasets, self.recipes = datasets, recipes
-        self.encoders, self.featurizers = encoders, featurizers
+        self.encoders, self.features = encoders, features
 
     def encoders_of(self, dataset: str, method: str) -> list[str]:
         """Return the encoders that a method is trained with on a data set."""
@@ -45,16 +49,13 @@ class Pairs:
 
     def _fits(self, dataset: str, encoder: str) -> bool:
         """Return whether an encoder reads a data set, with its second input if it has one."""
-        featurizer, register = self.featurizers[encoder], self.datasets[dataset]
-        form = self._second_form(dataset)
-        joined = form is None or (form == featurizer.form and form != "graph")
-        return joined and featurizer.reads == register.reads
+        features, form = self.features[encoder], self._second_form(dataset)
+        joined = form is None or (form == features.form and form in JOINED)
+        return joined and features.reads == self.datasets[dataset].reads
 
     def _second_form(self, dataset: str) -> str | None:
         second = self.datasets[dataset].columns.second
-        if second is None or second.featurizer not in FEATURIZERS.names():
-            return None
-        return FEATURIZERS[second.featurizer].form
+        return None if second is None else class_of(second.featurizer).form
 
     def check(self, where: str) -> None:
         """Refuse what does not go together.
@@ -66,7 +67,7 @@ class Pairs:
         """
         for method, recipe in self.recipes.items():
             for name in self._of_method(method):
-                reason = misfit(self.encoders[name], self.featurizers[name].form, recipe)
+                reason = misfit(self.encoders[name], self.features[name].form, recipe)
                 if reason:
                     raise DrugtailError(f"{where}: method {method}: {reason}")
             for dataset in self.datasets:
@@ -79,7 +80,7 @@ class Pairs:
         fitting = [name for name in FEATURIZERS.names() if FEATURIZERS[name].reads == reads]
         joined = ""
         if form is not None:
-            fitting = [name for name in fitting if FEATURIZERS[name].form == form != "graph"]
+            fitting = [name for name in fitting if FEATURIZERS[name].form == form in JOINED]
             joined = f" with a second input, whose {form} are joined to {form} alone"
         return (
             f"data set {dataset} is of {what}{joined}, and none of the encoders of method {method} "

@@ -24,7 +24,7 @@ from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
 from drugtail.config.split_name import parse_split
 from drugtail.config.training import Training
-from drugtail.features.featurizer import Featurizer
+from drugtail.features.choice import Features, class_of, features_of, is_librarys, parts_of
 from drugtail.plugins import (
     ENCODERS,
     FEATURIZERS,
@@ -89,8 +89,8 @@ class Plan:
         for name in self.recipes:
             self._check_method(name)
         self.encoders = self._chosen_encoders(source)
-        self.featurizers = self._featurizers()
-        self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.featurizers)
+        self.features = self._features()
+        self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.features)
         self.pairs.check(f"benchmark {benchmark.name}")
         check_splits(benchmark, self.datasets, self.additions)
         check_tables(benchmark, self.tables, self.recipes, self.additions)
@@ -139,17 +139,24 @@ class Plan:
             )
         return chosen
 
-    def _featurizers(self) -> dict[str, type[Featurizer]]:
-        """Return the featurizer of each encoder."""
-        where = f"benchmark {self.benchmark.name}: encoder"
-        return {
-            name: self.additions.find(FEATURIZERS, one.featurizer, f"{where} {name}: featurizer")
-            for name, one in self.encoders.items()
-        }
+    def _features(self) -> dict[str, Features]:
+        """Return what each encoder reads."""
+        found = {}
+        for name, encoder in self.encoders.items():
+            where = f"benchmark {self.benchmark.name}: encoder {name}: featurizer"
+            parts = [
+                class_of(part)
+                if is_librarys(part)
+                else self.additions.find(FEATURIZERS, part, where)
+                for part in parts_of(encoder.featurizer)
+            ]
+            found[name] = features_of(encoder.featurizer, parts)
+            self.featurizer_plugin(name)
+        return found
 
     def form(self, encoder: str) -> Form:
         """Return the form of the features that an encoder reads."""
-        return self.featurizers[encoder].form
+        return self.features[encoder].form
 
     def _check_method(self, name: str) -> None:
         """Refuse a space that is none, and a training that is too short for the method."""
@@ -174,12 +181,12 @@ class Plan:
 
     def featurizer_plugin(self, encoder: str) -> Path | None:
         """Return the file that an encoder's featurizer is from; None if from the package."""
-        return self.additions.path(FEATURIZERS, self.encoders[encoder].featurizer)
+        return self.additions.one_path(FEATURIZERS, parts_of(self.encoders[encoder].featurizer))
 
     def features_name(self, encoder: str) -> str:
         """Return the folder of what an encoder reads, below results/features/{dataset}/."""
         featurizer = self.encoders[encoder].featurizer
-        return self.additions.folder(FEATURIZERS, featurizer) + featurizer
+        return self.additions.folder(FEATURIZERS, *parts_of(featurizer)) + featurizer
 
     # ------------------------------------------------------------------- tables and figures
 
@@ -193,7 +200,9 @@ class Plan:
         used = {
             SPLITS: {parse_split(split)[0] for split in self.benchmark.splits},
             ENCODERS: {encoder.kind for encoder in self.encoders.values()},
-            FEATURIZERS: {encoder.featurizer for encoder in self.encoders.values()},
+            FEATURIZERS: {
+                part for encoder in self.encoders.values() for part in parts_of(encoder.featurizer)
+            },
             TESTS: {table.test for table in self.tables.values()},
             TABLE_KINDS: {table.kind for table in self.tables.values()},
             FIGURES: set(self.benchmark.figures),

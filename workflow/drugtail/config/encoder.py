@@ -10,9 +10,9 @@ from drugtail.config.base import NAME, Settings
 from drugtail.runtime.registry import Registry
 
 # What features of a molecule can be: a graph of atoms and bonds, the bits of a fingerprint that are
-# set, or a vector of numbers.
-Form = Literal["graph", "bits", "vector"]
-FORMS: tuple[Form, ...] = ("graph", "bits", "vector")
+# set, a vector of numbers, or a graph and a vector.
+Form = Literal["graph", "bits", "vector", "graph_and_vector"]
+FORMS: tuple[Form, ...] = ("graph", "bits", "vector", "graph_and_vector")
 
 
 class Encoder(Settings):
@@ -38,7 +38,9 @@ class Encoder(Settings):
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     kind: str = Field(description="Which encoder.")
-    featurizer: str = Field("atoms", description="Features it reads.")
+    featurizer: str = Field(
+        "atoms", description="Features it reads; several are joined by +, as in morgan+maccs."
+    )
 
 
 class EncoderSettings(Encoder):

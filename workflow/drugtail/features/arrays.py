@@ -19,6 +19,14 @@ ARRAYS: dict[Form, tuple[str, ...]] = {
     "graph": ("atoms", "bonds", "bond_types", "atom_counts", "bond_counts"),
     "bits": ("bits",),
     "vector": ("values",),
+    "graph_and_vector": (
+        "atoms",
+        "bonds",
+        "bond_types",
+        "atom_counts",
+        "bond_counts",
+        "values",
+    ),
 }
 
 

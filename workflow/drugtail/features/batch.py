@@ -24,11 +24,14 @@ class InputShape(NamedTuple):
         Numbers of an atom of a graph; else of a molecule.
     edge_features : int
         Numbers of a bond of a graph; else 0.
+    vector : int
+        Numbers of the vector beside a graph; else 0.
     """
 
     form: Form
     features: int
     edge_features: int = 0
+    vector: int = 0
 
 
 class Batch(Protocol):
@@ -48,7 +51,7 @@ class Batch(Protocol):
     def with_tensors(self: Self, tensors: Iterable[Tensor]) -> Self:
         """Return a batch with other tensors in the place of those of `tensors()`."""
 
-    def viewed(self: Self, values: Tensor) -> Self:
+    def viewed(self: Self, values: Any) -> Self:
         """Return a batch that is seen as an augmented view: with other `values` of its parts."""
 
     def of_seed(self, seed: int) -> Any:

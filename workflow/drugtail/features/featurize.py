@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from drugtail.features.arrays import ARRAYS, Arrays
-from drugtail.features.featurizer import FEATURIZERS, make_featurizer
+from drugtail.features.choice import make_featurizer, module_of, parts_of
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.files import (
@@ -37,7 +38,7 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     molecules
         ``molecules.parquet`` of the data set.
     featurizer
-        Name of a registered featurizer, for example ``atoms`` or ``morgan``.
+        Name of a registered featurizer, for example ``atoms``, or several joined by +.
     output
         Folder with an array per file, as `drugtail.features.arrays.ARRAYS` names them; also gets
         ``features.json`` (form, numbers, shapes, SHA-256 of every array).
@@ -69,7 +70,7 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 f"featurizer {featurizer!r}: gives {', '.join(shapes)}; features of the form "
                 f"{one.form} are {', '.join(ARRAYS[one.form])}"
             )
-        counted = "atom_counts" if one.form == "graph" else ARRAYS[one.form][0]
+        counted = "atom_counts" if "atom_counts" in shapes else ARRAYS[one.form][0]
         write_json(
             folder / "features.json",
             {
@@ -90,9 +91,16 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
 
 def _plugin(featurizer: str) -> dict[str, str] | None:
     """Path and SHA-256 of the file that a featurizer is from; None if it is the package's."""
-    if FEATURIZERS.is_packaged(featurizer):
+    own = [name for name in parts_of(featurizer) if module_of(name) is None]
+    paths = {file_of(FEATURIZERS[name]) for name in own}
+    if not paths:
         return None
-    path = file_of(FEATURIZERS[featurizer])
+    if len(paths) > 1:
+        raise DrugtailError(
+            f"featurizer {featurizer!r}: is of several files ({', '.join(sorted(paths))}); put "
+            "them into one"
+        )
+    path = paths.pop()
     return {"path": path, "sha256": file_digest(Path(path))}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -92,7 +92,7 @@ class VectorFeaturizer(Featurizer):
 
     @abstractmethod
     def vectors(self, molecules: Iterator[Any]) -> NDArray[Any]:
-        """Return the vectors, [n, F], all of them finite.
+        """Return the vectors, [n, F], all of them finite; counts as uint8 take a quarter of disk.
 
         Parameters
         ----------
@@ -108,7 +108,9 @@ class VectorFeaturizer(Featurizer):
         DrugtailError
             If a number is not finite; the message names the molecule and the column.
         """
-        found = _rows(self, self.vectors, smiles).astype(np.float32)
+        found = _rows(self, self.vectors, smiles)
+        if found.dtype != np.uint8:
+            found = found.astype(np.float32)
         wrong = np.argwhere(~np.isfinite(found))
         if len(wrong):
             row, column = wrong[0]
@@ -117,84 +119,6 @@ class VectorFeaturizer(Featurizer):
                 f"{smiles[row]}; replace or leave out what is not finite"
             )
         return {"values": found}
-
-
-class WithSecond:
-    """A featurizer of molecules, with the numbers of a second input joined to its own.
-
-    Parameters
-    ----------
-    first
-        Of the molecules.
-    second
-        Of the second inputs; of the same form.
-
-    Raises
-    ------
-    DrugtailError
-        If what the two give cannot be joined.
-    """
-
-    def __init__(self, first: Featurizer, second: Featurizer) -> None:
-        if first.form != second.form or first.form == "graph":
-            raise DrugtailError(
-                f"featurizer {first.name!r} gives {first.form}, and {second.name!r}, of the second "
-                f"input, {second.form}: only bits are joined to bits, and vectors to vectors; use "
-                "an encoder that reads them, such as morgan_mlp"
-            )
-        self.first, self.second, self.form = first, second, first.form
-
-    def arrays(self, pairs: tuple[Sequence[str], Sequence[str]]) -> Arrays:
-        """Return the arrays of some molecules and their second inputs."""
-        one, two = self.first.arrays(pairs[0]), self.second.arrays(pairs[1])
-        return {name: np.concatenate([one[name], two[name]], axis=1) for name in one}
-
-
-def make_featurizer(
-    name: str, second: Mapping[str, Any] | None = None, reads: str = "smiles"
-) -> Featurizer | WithSecond:
-    """Return a featurizer by name.
-
-    Parameters
-    ----------
-    name
-        Of the molecules.
-    second
-        Settings of a second input (`drugtail.config.dataset.SecondInput`), if the data set has one.
-    reads
-        What it is given, see `Featurizer`.
-
-    Raises
-    ------
-    DrugtailError
-        If there is none of that name, or it does not read what it would be given.
-    """
-    first = _named(name, reads)
-    return (
-        first if second is None else WithSecond(first, _named(second["featurizer"], second["kind"]))
-    )
-
-
-def _named(name: str, reads: str) -> Featurizer:
-    if name not in FEATURIZERS.names():
-        raise DrugtailError(
-            f"featurizer {name!r}: there is none; there are {', '.join(FEATURIZERS.names())}; one "
-            "of your own needs its file: --plugin"
-        )
-    one = FEATURIZERS[name]()
-    one.name = name
-    check_reads(one, name, reads)
-    return one
-
-
-def check_reads(featurizer: Featurizer | type[Featurizer], name: str, reads: str) -> None:
-    """Refuse a featurizer that does not read what it would be given."""
-    if featurizer.reads != reads:
-        fitting = [one for one in FEATURIZERS.names() if FEATURIZERS[one].reads == reads]
-        raise DrugtailError(
-            f"featurizer {name!r} reads {featurizer.reads}, and is given {reads}; choose "
-            f"{', '.join(fitting)}"
-        )
 
 
 def _molecules(smiles: Sequence[str]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
 from drugtail.features.batch import Store
 from drugtail.features.bits import BitStore, unpack_fingerprints
+from drugtail.features.graph_and_vector import GraphAndVectorStore
 from drugtail.features.packed import GraphStore
 from drugtail.features.vectors import VectorStore
 
@@ -19,6 +20,7 @@ STORES: dict[Form, Callable[[Arrays, torch.device], Store]] = {
     "graph": GraphStore,
     "bits": BitStore,
     "vector": VectorStore,
+    "graph_and_vector": GraphAndVectorStore,
 }
 
 

@@ -57,14 +57,14 @@ class VectorStore:
     Parameters
     ----------
     arrays
-        ``values``: float32 [N, F].
+        ``values``: float32 or uint8 [N, F]; counts and bits are kept in a byte each.
     device
         Where to keep them.
     """
 
     def __init__(self, arrays: Arrays, device: torch.device) -> None:
         self.device = device
-        self.values = torch.from_numpy(np.array(arrays["values"], np.float32)).to(device)
+        self.values = torch.from_numpy(np.array(arrays["values"])).to(device)
 
     def __len__(self) -> int:
         """Number of molecules."""
@@ -85,4 +85,4 @@ class VectorStore:
 
     def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> VectorBatch:
         """Cut out molecules, int64 [S, B] on the store's device, in the order given."""
-        return VectorBatch(self.values[molecules], size is not None)
+        return VectorBatch(self.values[molecules].float(), size is not None)

@@ -9,18 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from drugtail.features.bits import BitBatch
+from drugtail.features.graph_and_vector import GraphAndVectorBatch
 from drugtail.features.packed import GraphBatch
 from drugtail.features.vectors import VectorBatch
 from drugtail.runtime.draws import Draws
 from drugtail.runtime.registry import Registry
 
-# A batch of one seed -> what `Batch.viewed` puts in the place of its values.
-Views = Callable[[Any, Any, Draws], Tensor]
+# A batch of one seed -> what `Batch.viewed` puts in the place of its values: a tensor, or a pair of
+# them where there is a vector beside a graph.
+Views = Callable[[Any, Any, Draws], Any]
 VIEWS: Registry[Views] = Registry("views")
 
 
 @VIEWS.register("drop")
-def drop(settings: Any, batch: GraphBatch | BitBatch | VectorBatch, draws: Draws) -> Tensor:
+def drop(settings: Any, batch: Any, draws: Draws) -> Tensor | tuple[Tensor, Tensor]:
     """Two views with a random part left out: bonds, bits that are set, or numbers.
 
     Parameters
@@ -35,12 +37,21 @@ def drop(settings: Any, batch: GraphBatch | BitBatch | VectorBatch, draws: Draws
 
     Returns
     -------
-    Tensor
+    Tensor, or a tuple of two
         Entries of the normalised adjacency matrix, float32 [entries]; of fingerprints the values
-        of their bits, [entries]; of vectors their values, [2 B, F].
+        of their bits, [entries]; of vectors their values, [2 B, F]; of graphs with vectors both.
     """
+    if isinstance(batch, GraphAndVectorBatch):
+        return (
+            _drop_edges(settings, batch.graph, draws),
+            _drop_numbers(settings, batch.vector, draws),
+        )
     if isinstance(batch, GraphBatch):
         return _drop_edges(settings, batch, draws)
+    return _drop_numbers(settings, batch, draws)
+
+
+def _drop_numbers(settings: Any, batch: BitBatch | VectorBatch, draws: Draws) -> Tensor:
     first, second = settings.rates
     half = batch.molecules // 2
     if isinstance(batch, BitBatch):

@@ -50,7 +50,14 @@ def make_encoder(settings: EncoderSettings, shape: InputShape) -> nn.Module:
 
 
 def join_seeds(settings: EncoderSettings, modules: Sequence[nn.Module]) -> nn.Module:
-    """Join the modules of several seeds to one that computes them all."""
+    """Join the modules of several seeds to one that computes them all.
+
+    A class that has a method ``join`` of settings and modules does it by itself.
+    """
+    join = getattr(type(modules[0]), "join", None)
+    if join is not None:
+        joined: nn.Module = join(settings, modules)
+        return joined
     return stack(modules) if settings.batched else SeedBySeed(modules, settings.kind)
 
 

@@ -300,14 +300,15 @@ class Objective:
             self.classes.weights, keys,
         )  # fmt: skip
 
-    def _view(self, batch: Batch, keys: Tensor) -> Tensor:
+    def _view(self, batch: Batch, keys: Tensor) -> Any:
         settings = self.recipe.views
         assert settings is not None
         view = VIEWS[settings.name]
 
-        def of_one_seed(key: Tensor, *tensors: Tensor) -> Tensor:
+        def of_one_seed(key: Tensor, *tensors: Tensor) -> Any:
             return view(settings, batch.with_tensors(tensors), Draws(key))
 
+        # A tensor, or a pair of them where there is a vector beside a graph.
         return torch.vmap(of_one_seed)(keys, *batch.tensors())
 
     def _contrastive(self, seeds: Tensor, /, **tensors: Tensor | None) -> Tensor:

@@ -21,10 +21,10 @@ class Drop(ViewsSettings):
     """Two views of each molecule with a random part left out.
 
     Of a graph bonds are left out, rather those that lead to atoms with few bonds; of a fingerprint
-    bits that are set; of a vector numbers.
+    bits that are set; of a vector numbers; of a graph with a vector both.
     """
 
-    reads: ClassVar[tuple[Form, ...]] = ("graph", "bits", "vector")
+    reads: ClassVar[tuple[Form, ...]] = ("graph", "bits", "vector", "graph_and_vector")
 
     name: Literal["drop"] = "drop"
     rates: list[float] = Field(

@@ -1,0 +1,20 @@
+"""Settings of the encoder attentivefp."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from drugtail.config.encoder import SETTINGS, EncoderSettings
+
+
+@SETTINGS.register("attentivefp")
+class AttentiveFPEncoder(EncoderSettings):
+    """AttentiveFP: attention over atoms, then over molecules (Xiong et al., 2020)."""
+
+    kind: Literal["attentivefp"] = Field(description="AttentiveFP.")
+    layers: int = Field(2, ge=1, description="Steps of attention over atoms.")
+    timesteps: int = Field(2, ge=1, description="Steps of attention over molecules.")
+    width: int = Field(128, ge=1, description="Width of each layer, and of the embedding.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in each layer.")

@@ -1,0 +1,22 @@
+"""Settings of the encoder dmpnn."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from drugtail.config.encoder import SETTINGS, EncoderSettings
+
+
+@SETTINGS.register("dmpnn")
+class DMPNNEncoder(EncoderSettings):
+    """Messages along directed bonds, by the package chemprop (Yang et al., 2019)."""
+
+    kind: Literal["dmpnn"] = Field(
+        description="Messages along directed bonds, by the package chemprop (Yang et al."
+    )
+    layers: int = Field(3, ge=1, description="Steps of message passing (chemprop's depth).")
+    width: int = Field(300, ge=1, description="Width of messages, and of the embedding.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in each step.")
+    pooling: Literal["mean", "sum"] = Field("mean", description="From atoms to molecules.")
