@@ -10,7 +10,7 @@ from drugtail.features.batch import InputShape
 from drugtail.features.packed import BONDS, GraphBatch, GraphStore
 from drugtail.models.encoders.gcn import GCN, GraphConvolutionLayer
 from drugtail.models.network import Network
-from drugtail.models.stacked import BatchNorm, Linear, state_of
+from drugtail.models.stacked import BatchNorm, Dropout, Linear, state_of
 
 # Shape of the features that a graph encoder gets.
 ATOMS = InputShape("graph", FEATURES, len(BONDS))
@@ -39,7 +39,8 @@ def plain_norm(layer: BatchNorm, seed: int) -> nn.BatchNorm1d:
 
 def plain_classifier(layers: nn.Sequential, seed: int) -> nn.Sequential:
     """PyTorch's own layers with the weights of one seed."""
-    made = {Linear: plain_linear, BatchNorm: plain_norm, nn.ReLU: lambda *_: nn.ReLU()}
+    made = {Linear: plain_linear, BatchNorm: plain_norm, nn.ReLU: lambda *_: nn.ReLU(),
+            Dropout: lambda layer, _: nn.Dropout(layer.rate)}  # fmt: skip
     return nn.Sequential(*(made[type(layer)](layer, seed) for layer in layers))
 
 

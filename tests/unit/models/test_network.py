@@ -15,7 +15,7 @@ from drugtail.features.reading import pack_atoms
 from drugtail.models.classifiers import Head
 from drugtail.models.encoders.gcn import GCN
 from drugtail.models.network import Network
-from drugtail.models.stacked import BatchNorm, Linear
+from drugtail.models.stacked import BatchNorm, Dropout, Linear
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O", "[Xe]", "CCO", "[Na+].[Cl-]", "C1CC1N", "c1ccc2ccccc2c1",
@@ -143,7 +143,7 @@ def test_a_batch_serves_any_pyg_layer_by_its_edge_index(
 def test_head_is_linear_norm_relu_blocks_and_a_last_linear_layer() -> None:
     head = Head(16, [12, 8], 3)
     layers = [*head.hidden, head.last]
-    block = [Linear, BatchNorm, nn.ReLU]
+    block = [Linear, BatchNorm, nn.ReLU, Dropout]
     assert [type(layer) for layer in layers] == [*block, *block, Linear]
     assert [m.weight.shape[1] for m in layers if isinstance(m, Linear)] == [12, 8, 3]
     features, logits = head(torch.randn(1, 2, 16))
@@ -207,3 +207,28 @@ def test_mixed_precision_stays_close_to_full_precision(store: GraphStore) -> Non
     assert not torch.equal(full, mixed)
     error = (mixed.float() - full).norm(dim=1) / full.norm(dim=1)
     assert error.max() < 0.03
+
+
+def test_dropout_draws_from_each_seeds_own_source() -> None:
+    layer = Dropout(0.4).train()
+    x = torch.ones(2, 500, 40)
+    assert torch.equal(layer(x), x), "nothing is left out before there is a source"
+    layer.keys = torch.tensor([5, 6])
+    first = layer(x)
+    assert torch.equal(layer(x), first)
+    assert sorted(first.unique().tolist()) == pytest.approx([0, 1 / 0.6])
+    assert (first == 0).float().mean().item() == pytest.approx(0.4, abs=0.01)
+    assert not torch.equal(first[0], first[1])
+    layer.keys = torch.tensor([6])
+    assert torch.equal(layer(x[:1])[0], first[1]), "a seed alone leaves out the same"
+    assert torch.equal(layer(x[:1, :3])[0], first[1, :3]), "so does a shorter batch"
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_every_layer_with_dropout_has_draws_of_its_own(store: GraphStore) -> None:
+    encoder = ENCODER.model_copy(update={"dropout": 0.5, "head": [16, 16]})
+    network = Network(encoder, ATOMS, classes=3, seeds=[0, 1]).train()
+    network.draw_from(torch.tensor([7, 8]))
+    keys = [module.keys.tolist() for module in network.modules() if isinstance(module, Dropout)]
+    assert len(keys) == 2
+    assert keys[0] != keys[1]

@@ -79,13 +79,22 @@ def test_predictions_cover_validation_and_test_molecules_of_every_seed(
     }  # fmt: skip
 
 
-def test_the_epoch_of_best_validation_balanced_accuracy_is_the_one_that_predicts(
-    files: Any, tmp_path: Path
+@pytest.mark.parametrize("selection", ["best_smoothed", "best", "last"])
+def test_the_chosen_epoch_is_the_one_that_predicts(
+    files: Any, tmp_path: Path, selection: str
 ) -> None:
-    output = train(files.inputs(), "cross_entropy", tmp_path, settings=training(epochs=12))
+    settings = training(epochs=12, selection=selection)
+    output = train(files.inputs(), "cross_entropy", tmp_path, settings=settings)
     history = read_parquet(output / "history.parquet")
     best = status(output)["seeds"]["0"]["best_epoch"]
-    assert best == history["valid_balanced_accuracy"].idxmax() == history.loc[best, "epoch"]
+    scores = history["valid_balanced_accuracy"]
+    wanted = {
+        "best": scores.idxmax(),
+        # A quarter of twelve epochs.
+        "best_smoothed": scores.rolling(3).mean().idxmax(),
+        "last": 11,
+    }
+    assert best == wanted[selection] == history.loc[best, "epoch"]
     predictions = read_parquet(output / "predictions.parquet")
     valid = predictions[predictions["subset"] == "valid"]
     logits = torch.tensor(valid.filter(like="logit_").to_numpy(), dtype=torch.float64)

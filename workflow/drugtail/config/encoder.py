@@ -53,6 +53,10 @@ class EncoderSettings(Encoder):
     network: ClassVar[bool] = True
 
     head: list[int] = Field([128, 128], description="Widths of the head's hidden layers.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1,
+        description="Dropout after each hidden layer of the head, and of encoders but gcn.",
+    )  # fmt: skip
 
 
 # Classes of settings by kind, a module each, found by name: a new one changes no other's code.

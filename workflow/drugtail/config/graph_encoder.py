@@ -16,4 +16,3 @@ class GraphLayers(EncoderSettings):
 
     layers: int = Field(3, ge=1, description="Number of graph layers.")
     width: int = Field(128, ge=1, description="Width of each layer, and of the embedding.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout after each layer.")

@@ -22,6 +22,7 @@ from drugtail.config.components.samplers import InstanceSampler, Sampler
 from drugtail.config.components.second_stage import SecondStage
 from drugtail.config.components.views import Drop
 from drugtail.config.components.weights import ClassWeights, UniformWeights
+from drugtail.config.training import OptimizerName
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
@@ -83,6 +84,13 @@ NETWORK_TUNING = {"training.learning_rate": Space(low=3e-4, high=3e-3, log=True)
 # -------------------------------------------------------------------------------- recipe
 
 
+class OwnOptimizer(Settings):
+    """An optimiser that is part of a method."""
+
+    name: OptimizerName = Field(description="Instead of the benchmark's.")
+    weight_decay: float = Field(ge=0, description="Instead of the benchmark's.")
+
+
 class Recipe(Settings):
     """One method: what it is, and the components it is made of."""
 
@@ -106,6 +114,9 @@ class Recipe(Settings):
     posthoc: Posthoc | None = Field(None, description="Change of the logits at prediction.")
     second_stage: SecondStage | None = Field(
         None, description="What the last epochs do, after a training as above."
+    )
+    optimizer: OwnOptimizer | None = Field(
+        None, description="Optimiser instead of the benchmark's, where it is part of the method."
     )
     subclusters: Subclusters | None = Field(None, description="Sub-clusters of classes.")
     schedule: Schedule | None = Field(None, description="Warm-up and re-clustering.")
@@ -205,12 +216,6 @@ class Recipe(Settings):
     def _check_mixing(self) -> None:
         if self.mixing is not None and self.views is not None:
             raise ValueError("mixing and views cannot be together; leave one out")
-        if self.mixing is not None and self.partners is not None:
-            samplers = (self.sampler.name, self.partners.name)
-            if "undersample" in samplers and samplers != ("undersample", "undersample"):
-                raise ValueError(
-                    f"mixing {self.mixing.name} needs two samplers of equally many molecules"
-                )
 
     def _check_second_stage(self) -> None:
         stage = self.second_stage

@@ -20,7 +20,7 @@ METRIC_NAMES = (
     *(f"{name}{suffix}" for suffix in GROUP_SUFFIXES for name in OF_GROUPS),
 )  # fmt: skip
 # Columns that say something of a run's training.
-OF_A_RUN = ("seconds", "epochs", "best_epoch")
+OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
 KINDS = ("metrics", "comparison", "identifiability")
 

@@ -105,7 +105,8 @@ def collect_blocks(
         Folder for ``runs.parquet``, ``class_metrics.parquet`` and ``class_history.parquet``. Each
         file has a column ``settings``: default or tuned.
         ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
-        ``epochs``, ``best_epoch``, ``seconds``, ``class_weights`` (the component's name),
+        ``epochs``, ``best_epoch``, ``updates`` of the weights and ``molecules_seen``
+        by them (0 for classical methods), ``seconds``, ``class_weights`` (the component's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
     metrics
         Metrics of plugins, which are computed here: blocks are shared with benchmarks that do not
@@ -224,10 +225,13 @@ def block_states(block: Block) -> pd.DataFrame:
                 "status": state["status"],
                 "epochs": state.get("epochs"),
                 "best_epoch": state.get("best_epoch"),
+                "updates": state.get("updates"),
+                "molecules_seen": state.get("molecules"),
                 "seconds": state.get("seconds"),
             }
         )
-    types = {"epochs": "Int64", "best_epoch": "Int64", "seconds": "float64"}
+    counts = ("epochs", "best_epoch", "updates", "molecules_seen")
+    types = {**dict.fromkeys(counts, "Int64"), "seconds": "float64"}
     return pd.DataFrame(rows).astype(types)
 
 

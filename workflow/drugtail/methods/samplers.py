@@ -90,14 +90,24 @@ def reverse(settings: Any, labels: Tensor, generator: torch.Generator, progress:
 def undersample(
     settings: Any, labels: Tensor, generator: torch.Generator, progress: float
 ) -> Tensor:
-    """At most k · n_min molecules of every class, other ones in each epoch, in random order.
+    """At most k · n_min molecules of every class at a time, others each time; N draws.
 
-    Random under-sampling (Japkowicz and Stephen, Intelligent Data Analysis 2002), anew in every
-    epoch. Parameters and result as in `instance`; ``settings.multiple`` is k, and n_min is the size
-    of the smallest class that has molecules. An epoch is short: about k · n_min · C molecules.
+    Random under-sampling (Japkowicz and Stephen, Intelligent Data Analysis 2002), drawn anew until
+    an epoch has as many molecules, and the training as many updates, as that of any other method.
+    Parameters and result as in `instance`; ``settings.multiple`` is k, and n_min is the size of the
+    smallest class that has molecules.
     """
     counts = torch.bincount(labels)
     most = int(settings.multiple * int(counts[counts > 0].min()))
+    drawn: list[Tensor] = []
+    length = int(counts.clamp(max=most).sum())
+    for _ in range(-(-len(labels) // length)):
+        drawn.append(_at_most(most, labels, counts, generator))
+    return torch.cat(drawn)[: len(labels)]
+
+
+def _at_most(most: int, labels: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
+    """At most so many molecules of each class, in random order."""
     order = torch.randperm(len(labels), generator=generator, device=labels.device)
     by_class = order[labels[order].argsort(stable=True)]
     rank = (

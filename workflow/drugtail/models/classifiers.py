@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drugtail.models.stacked import BatchNorm, Linear
+from drugtail.models.stacked import BatchNorm, Dropout, Linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,15 +51,22 @@ class Head(nn.Module):
         Number of logits.
     last
         Which last layer; None is a linear one.
+    dropout
+        Dropout after each hidden layer.
     """
 
     def __init__(
-        self, width: int, hidden: Sequence[int], classes: int, last: LastLayer | None = None
+        self,
+        width: int,
+        hidden: Sequence[int],
+        classes: int,
+        last: LastLayer | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for size in hidden:
-            layers += [Linear(width, size), BatchNorm(size), nn.ReLU()]
+            layers += [Linear(width, size), BatchNorm(size), nn.ReLU(), Dropout(dropout)]
             width = size
         self.hidden = nn.Sequential(*layers)
         self.last: Linear | CosineLayer

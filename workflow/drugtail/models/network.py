@@ -13,7 +13,7 @@ from drugtail.features.batch import Batch, InputShape
 from drugtail.models.classifiers import Head
 from drugtail.models.encoder import join_seeds, make_encoder
 from drugtail.models.experts import combine_by_evidence
-from drugtail.models.stacked import stack
+from drugtail.models.stacked import Dropout, stack
 
 if TYPE_CHECKING:
     from drugtail.config.components.network import Experts, LastLayer
@@ -84,7 +84,9 @@ class Network(nn.Module):
                 torch.manual_seed(seed)
                 module = make_encoder(encoder, shape)
                 heads = nn.ModuleList(
-                    Head(cast(int, module.width), encoder.head, classes, last_layer)
+                    Head(
+                        cast(int, module.width), encoder.head, classes, last_layer, encoder.dropout
+                    )
                     for _ in range(1 if experts is None else experts.number)
                 )
                 made.append((module, heads))
@@ -116,6 +118,12 @@ class Network(nn.Module):
             Source of randomness of each seed, int64 [S], for an encoder that draws in training.
         """
         return self.classify(self.encoder(batch, keys))
+
+    def draw_from(self, keys: Tensor) -> None:
+        """Let dropout of the next step draw from a source of randomness per seed, int64 [S]."""
+        places = (module for module in self.modules() if isinstance(module, Dropout))
+        for number, place in enumerate(places):
+            place.keys = keys + number
 
     def classify(self, embedding: Tensor) -> Output:
         """Logits of embeddings, [S, B, D]; in evaluation mode as for prediction."""

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from drugtail.runtime.draws import Draws, mix
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -67,6 +69,36 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if bias is None:
         return torch.bmm(x, weight.mT)
     return torch.baddbmm(bias[:, None], x, weight.mT)
+
+
+class Dropout(nn.Module):
+    """Dropout per seed, from the seed's own source of randomness.
+
+    Srivastava et al., JMLR 2014. Nothing is left out before `keys` is set.
+
+    Parameters
+    ----------
+    rate
+        Probability with which a number is left out in training.
+
+    Attributes
+    ----------
+    keys : Tensor or None
+        Source of randomness of each seed for the step at hand, int64 [S].
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.keys: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [S, n, D] to [S, n, D]."""
+        if not self.training or self.rate == 0 or self.keys is None:
+            return x
+        shape = x.shape[1:]
+        drawn = torch.vmap(lambda key: Draws(mix(key)).uniform(*shape))(self.keys)
+        return x * (drawn >= self.rate) / (1 - self.rate)
 
 
 class BatchNorm(nn.Module):

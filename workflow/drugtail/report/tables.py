@@ -11,6 +11,7 @@ import pandas as pd
 
 from drugtail.config.table import OF_A_RUN, Table, TableColumn
 from drugtail.evaluation.compared import note_on
+from drugtail.evaluation.effort import EFFORT, effort_note
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
@@ -148,7 +149,7 @@ def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
 def _means(metrics: Path, table: Table, reference: str) -> Contents:
     """Means of metrics, or of their differences to a reference method."""
     frame, columns = _runs(metrics, table)
-    settings_notes = _settings_notes(frame)
+    settings_notes = [*_effort(frame), *_settings_notes(frame)]
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
@@ -186,6 +187,7 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),
         *_left_out(metrics, table),
+        *_effort(frame),
         *_settings_notes(frame),
     ]
     if parse_method_label(method)[1] == TUNED:
@@ -220,8 +222,14 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
                     f"metrics` names them all, and {', '.join(OF_A_RUN)} stand for themselves"
                 )
     known = [*ROW, "seed", "status", *WEIGHTS, *columns]
-    more = ["settings"] if "settings" in frame else []
+    more = [name for name in ("settings", *EFFORT) if name in frame and name not in columns]
     return frame.reindex(columns=[*known, *more]), columns
+
+
+def _effort(frame: pd.DataFrame) -> list[str]:
+    """A note on methods that were trained for longer than others, if there are any."""
+    note = effort_note(frame)
+    return [] if note is None else [note]
 
 
 def _left_out(metrics: Path, table: Table) -> list[str]:

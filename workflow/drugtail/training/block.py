@@ -370,6 +370,8 @@ def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
             "status": result.status,
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
+            "updates": result.updates,
+            "molecules": result.molecules,
             "seconds": round(sum(row["seconds"] for row in result.history), 3),
         }
         for seed, result in results.items()

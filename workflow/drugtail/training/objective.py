@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Streams of randomness of a step beside that of the views.
 LOSS_STREAM, MIXING_STREAM, CONTRASTIVE_STREAM, ENCODER_STREAM = 1, 2, 3, 4
+# Layers with dropout count on from here.
+DROPOUT_STREAM = 100
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Objective:
         size
             Size of a seed's part of the batch, see `Store.batch`.
         """
+        network.draw_from(keys + DROPOUT_STREAM)
         taken = self.pool.take(drawn)
         if taken.features is not None:
             return _alone(self._of_features(network, taken, keys))
@@ -276,10 +279,14 @@ class Objective:
     # ------------------------------------------------------------------------------- components
 
     def _losses(self, output: Output, labels: Tensor, keys: Tensor) -> Tensor:
-        """Classification loss per molecule, times its class's weight, [S, B]."""
+        """Classification loss per molecule, times its class's weight over the batch's mean, [S, B].
+
+        Its mean is the weighted mean, so that only the ratios of class weights matter.
+        """
         settings = self._student().loss
         loss = LOSSES[settings.name]
         scale = self.recipe.last_layer.scale
+        keeps_scale = declares(settings, "keeps_scale")
 
         def of_one_seed(
             logits: Tensor, features: Tensor, experts: Tensor, labels: Tensor, weights: Tensor,
@@ -292,8 +299,10 @@ class Objective:
             )  # fmt: skip
             losses = loss(settings, batch)
             _check_shape(f"loss {settings.name!r}", losses, labels.shape, "one for each molecule")
-            weighted: Tensor = weights[labels] * losses
-            return weighted
+            share = weights[labels].to(losses.dtype)
+            if not keeps_scale:
+                share = share / share.mean()
+            return share * losses
 
         return torch.vmap(of_one_seed)(
             _single(output.logits), _single(output.features), _single(output.experts), labels,

@@ -28,11 +28,13 @@ def parameter_groups(state: SeedState) -> list[dict[str, Any]]:
     """`trained_parameters` with their weight decay, as a PyTorch optimiser takes them.
 
     The second branch of `bbn` has none: its loss counts (t/T)², next to nothing at first. Adam
-    takes steps of full size however small a gradient is, so that the decay alone would make all
-    its weights zero within a few epochs; stochastic gradient descent, with which Zhou et al. (CVPR
-    2020) train, would not.
+    takes steps of full size however small a gradient is, so that an L2 penalty alone would make
+    all its weights zero within a few epochs; stochastic gradient descent, with which Zhou et al.
+    (CVPR 2020) train, would not.
     """
-    parameters, decay = trained_parameters(state), state.training.weight_decay
+    own = state.recipe.optimizer
+    decay = state.training.weight_decay if own is None else own.weight_decay
+    parameters = trained_parameters(state)
     if not declares(state.recipe.mixing, "branches"):
         return [{"params": parameters, "weight_decay": decay}]
     second = set(state.network.heads[1].parameters())

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.geometry.class_geometry import Geometry
+from drugtail.training.selection import Selection
 
 # For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
 MAPPED_REFRESHES = 3
@@ -30,7 +31,10 @@ class SeedResult:
     epochs : int
         Epochs that were trained; for a diverged seed, the last one is where it happened.
     best_epoch : int or None
-        Epoch (counted from 0) whose weights were chosen by validation balanced accuracy.
+        Epoch (counted from 0) whose weights were chosen, see `drugtail.training.selection`.
+    updates, molecules : int
+        Steps of the optimiser, and molecules that they saw; each view or branch counts. 0 where
+        nothing is trained step by step.
     history, class_history : list of dict
         Rows of history.parquet and class_history.parquet.
     embeddings : list of dict
@@ -51,6 +55,8 @@ class SeedResult:
     history: list[dict[str, Any]]
     class_history: list[dict[str, Any]]
     embeddings: list[dict[str, Any]] = field(default_factory=list)
+    updates: int = 0
+    molecules: int = 0
     weights: dict[str, Tensor] | None = None
     logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     uncertainty: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -63,8 +69,10 @@ class SeedRecord:
     number: int
     diverged: bool = False
     epochs: int = 0
-    best_score: float = -1.0
-    best_epoch: int | None = None
+    updates: int = 0
+    molecules: int = 0
+    stopped: bool = False
+    selection: Selection = field(default_factory=Selection)
     best_weights: dict[str, Tensor] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     class_history: list[dict[str, Any]] = field(default_factory=list)
@@ -77,7 +85,22 @@ class SeedRecord:
 
     def forget_best(self) -> None:
         """Let later epochs be chosen only."""
-        self.best_score, self.best_epoch, self.best_weights = -1.0, None, None
+        self.selection.forget()
+        self.best_weights = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The chosen epoch."""
+        return self.selection.best_epoch
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it: numbers, text and tensors."""
+        return {**vars(self), "selection": vars(self.selection)}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> SeedRecord:
+        """Return what `state` was taken of."""
+        return cls(**{**state, "selection": Selection(**state["selection"])})
 
     def result(self) -> SeedResult:
         """The result, as yet without predictions."""
@@ -85,6 +108,8 @@ class SeedRecord:
             status="diverged" if self.diverged else "finished",
             epochs=self.epochs,
             best_epoch=self.best_epoch,
+            updates=self.updates,
+            molecules=self.molecules,
             history=self.history,
             class_history=self.class_history,
             embeddings=self.embeddings,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from drugtail.training.record import (
     recall_per_class,
 )
 from drugtail.training.second_stage import change_last_layer, enter_second_stage, posthoc_shift
+from drugtail.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from drugtail.config.components.samplers import Sampler
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
     from drugtail.config.recipe import Recipe
     from drugtail.config.training import Training
 
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+}
 # Of a fixed size of graph, over what the batches of the epoch at hand need.
 SPARE_ROOM = 1.05
 
@@ -99,6 +104,9 @@ class SeedBatch:
         self.second_start = second_stage_epoch(recipe, training.epochs)
         # The epoch before which the last component sets in that is not there from the first.
         self.last_change = last_change_epoch(recipe, training.epochs)
+        # From here on an epoch without a better one counts for stopping.
+        changes = (self.second_start, self.last_change)
+        self.settled = max((one for one in changes if one and one < training.epochs), default=0)
         self.optimizer = self.new_optimizer()
         self.refreshes = refresh_epochs(recipe, training.epochs, training.schedule_scale)
         self.mapped = mapped_epochs(self.refreshes)
@@ -108,7 +116,23 @@ class SeedBatch:
         self.sizes: dict[int, tuple[int, ...]] = {}
         # Molecules that were made in training, as packed arrays.
         self.grown: dict[str, Tensor] | None = None
+        self.average = self.new_average()
         self.step = self.new_step()
+
+    @property
+    def views(self) -> int:
+        """How often a step sees each molecule that is drawn for it."""
+        return 1 if self.recipe.views is None else 2
+
+    def new_average(self) -> WeightAverage | None:
+        """An average of the weights from here on, if the training wants one."""
+        factor = self.training.weight_average
+        return None if factor is None else WeightAverage(self.network, factor)
+
+    @property
+    def judged(self) -> Network:
+        """The network that is validated and kept: the trained one, or its average."""
+        return self.network if self.average is None else cast(Network, self.average.network)
 
     def new_network(self, stream: str) -> Network:
         """A network with fresh weights, drawn from a random stream of that name."""
@@ -124,7 +148,8 @@ class SeedBatch:
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimiser of what is trained at this stage."""
         rate, on_gpu = self.training.learning_rate, self.store.device.type == "cuda"
-        return torch.optim.Adam(
+        own = self.recipe.optimizer
+        return OPTIMIZERS[self.training.optimizer if own is None else own.name](
             parameter_groups(self),
             # A replayed step reads the learning rate from the device.
             lr=torch.tensor(rate, device=self.store.device) if on_gpu else rate,
@@ -140,8 +165,10 @@ class SeedBatch:
         )
 
     def active(self) -> list[tuple[int, SeedRecord]]:
-        """The seeds that have not diverged, with their places among all."""
-        return [(i, seed) for i, seed in enumerate(self.seeds) if not seed.diverged]
+        """The seeds still in training, with their places among all."""
+        return [
+            (i, seed) for i, seed in enumerate(self.seeds) if not (seed.diverged or seed.stopped)
+        ]
 
     # ------------------------------------------------------------------------- one epoch
 
@@ -150,6 +177,7 @@ class SeedBatch:
         started = time.monotonic()
         if self.epoch == self.second_start:
             enter_second_stage(self)
+            self.average = self.new_average()
         if self.epoch == self.last_change:
             # An earlier network knows nothing of what the method is named after.
             for _, seed in self.active():
@@ -164,7 +192,7 @@ class SeedBatch:
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
-        losses, molecules = self._train_batches()
+        losses, molecules, steps = self._train_batches()
         trained = time.monotonic() - started
         logits = None
         if self.objective.trains_classifier(self.epoch):
@@ -189,6 +217,10 @@ class SeedBatch:
                 else:
                     seed.diverged = True
             seed.note_epoch(self.epoch, row, self._share_of_time(started))
+            seed.updates += steps
+            seed.molecules += self.views * molecules // len(self.seeds)
+            if self.epoch >= self.settled and seed.selection.is_over(self.epoch, self.training):
+                seed.stopped = True
         self.epoch += 1
 
     def _refresh(self, started: float) -> dict[int, list[dict[str, Any]]]:
@@ -215,8 +247,8 @@ class SeedBatch:
                 )
         return rows
 
-    def _train_batches(self) -> tuple[list[list[float]], int]:
-        """Mean losses of each seed, [S][3], and how many molecules all of them saw together."""
+    def _train_batches(self) -> tuple[list[list[float]], int, int]:
+        """Mean losses of each seed, [S][3], how many molecules all saw together, and steps."""
         drawn = self._draw(self._sampler(), "order")
         pieces = batches(drawn, self.training.batch_size)
         if self.recipe.partners is not None:
@@ -235,7 +267,7 @@ class SeedBatch:
             kind = length, self.sizes.get(length), self.objective.phase(self.epoch)
             self.step(kind, piece, key)
         molecules = sum(piece.shape[1] for piece in pieces)
-        return (self.losses / molecules).T.tolist(), molecules * len(self.seeds)
+        return (self.losses / molecules).T.tolist(), molecules * len(self.seeds), len(pieces)
 
     def _sampler(self) -> Sampler:
         stage = self.recipe.second_stage
@@ -258,12 +290,11 @@ class SeedBatch:
         """Let the fixed sizes of graphs hold all batches of this epoch; waits for the device."""
         if not self.static_shapes or self.objective.pool.features is not None:
             return
-        views = 1 if self.recipe.views is None else 2
         seed = torch.arange(len(self.seeds), device=self.store.device)[:, None]
         for length in {piece.shape[1] for piece in pieces}:
             alike = torch.stack([piece for piece in pieces if piece.shape[1] == length])
             molecules = self.objective.pool.molecules[seed, alike]
-            needed = self.store.size_of(molecules.repeat(1, 1, views))
+            needed = self.store.size_of(molecules.repeat(1, 1, self.views))
             held = self.sizes.get(length, (0,) * len(needed))
             if not self.store.has_room(held, needed):
                 # With some room to spare, so that the next epochs fit in, too.
@@ -293,18 +324,19 @@ class SeedBatch:
         losses.total.sum().backward()
         self.optimizer.step()
         self.companion.momentum_update(self.network)
+        if self.average is not None:
+            self.average.update(self.network)
         parts = torch.stack([losses.total, losses.classification, losses.contrastive])
         self.losses += parts.detach() * length
 
     def _validate(
         self, index: int, seed: SeedRecord, logits: Tensor, recalls: list[float]
     ) -> dict[str, Any]:
-        """Validation metrics; remembers the weights when balanced accuracy is the best so far."""
+        """Validation metrics; keeps the weights of an epoch that is chosen for now."""
         labels = self.labels[self.subsets[VALID]]
         score = float(torch.tensor(recalls, dtype=torch.float32).nanmean())
-        if score > seed.best_score:
-            seed.best_score, seed.best_epoch = score, self.epoch
-            seed.best_weights = state_of(self.network, index)
+        if seed.selection.note(score, self.epoch, self.training):
+            seed.best_weights = state_of(self.judged, index)
         return {
             "valid_loss": float(F.cross_entropy(logits, labels)),
             "valid_balanced_accuracy": score,
@@ -343,7 +375,7 @@ class SeedBatch:
 
     def predict_each(self, molecules: Tensor) -> Output:
         """What every seed's network says of molecules of its own, int64 [S, n]."""
-        return predict(self.network, self.store, molecules)
+        return predict(self.judged, self.store, molecules)
 
     # --------------------------------------------------------------------- random streams
 
@@ -370,10 +402,11 @@ class SeedBatch:
         return {
             "epoch": self.epoch,
             "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.network.state_dict(),
             "companion": self.companion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "objective": [self.objective.classes.state(i) for i in range(len(self.seeds))],
-            "seeds": [vars(seed) for seed in self.seeds],
+            "seeds": [seed.state() for seed in self.seeds],
             "sizes": {length: list(size) for length, size in self.sizes.items()},
             # What the second stage works on follows from networks that are no more.
             "pool": self.objective.pool.state() if self.objective.second_stage else None,
@@ -388,13 +421,15 @@ class SeedBatch:
         if state["pool"] is not None:
             self.use_second_stage(Pool(**state["pool"]).to(self.store.device))
         self.network.load_state_dict(state["network"])
+        if self.average is not None and state["average"] is not None:
+            self.average.network.load_state_dict(state["average"])
         self.companion.load_state_dict(state["companion"])
         # How a device wants them, not how the one that was trained on before did.
         kept = [(group["lr"], group["capturable"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
         for group, (rate, capturable) in zip(self.optimizer.param_groups, kept, strict=True):
             group |= {"lr": rate, "capturable": capturable}
-        self.seeds = [SeedRecord(**seed) for seed in state["seeds"]]
+        self.seeds = [SeedRecord.restored(seed) for seed in state["seeds"]]
         # A checkpoint of another device may have sizes where this training has none.
         kept_sizes = state["sizes"] if self.static_shapes else {}
         self.sizes = {length: tuple(size) for length, size in kept_sizes.items()}
@@ -439,7 +474,12 @@ class SeedBatch:
 
     def results(self) -> list[SeedResult]:
         """Predict with the chosen weights of every seed."""
-        chosen = [(i, seed) for i, seed in self.active() if seed.best_weights is not None]
+        chosen = [
+            (i, seed)
+            for i, seed in enumerate(self.seeds)
+            if not seed.diverged and seed.best_weights is not None
+        ]
+        self.average = None
         found = [seed.result() for seed in self.seeds]
         if not chosen:
             return found

@@ -16,6 +16,9 @@ class LossSettings(Settings):
     for_experts: ClassVar[bool] = False
     needs_cosine: ClassVar[bool] = False
     needs_evidence: ClassVar[bool] = False
+    # Whether the batch's sum of class weights, by which others are divided, would cancel what the
+    # loss is about.
+    keeps_scale: ClassVar[bool] = False
 
 
 class CrossEntropy(LossSettings):
@@ -46,6 +49,8 @@ class Focal(LossSettings):
 
 class InfluenceBalanced(LossSettings):
     """Cross-entropy over a molecule's influence on the last layer (Park et al., ICCV 2021)."""
+
+    keeps_scale: ClassVar[bool] = True
 
     name: Literal["influence_balanced"]
     alpha: float = Field(1000.0, gt=0, description="Factor.")

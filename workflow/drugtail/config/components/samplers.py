@@ -40,7 +40,7 @@ class ReverseSampler(Settings):
 
 
 class UndersampleSampler(Settings):
-    """Every epoch, other molecules of the large classes: at most some times the smallest class."""
+    """At most some times the smallest class of each class, others each time; N draws."""
 
     name: Literal["undersample"]
     multiple: float = Field(1.0, ge=1, description="k: most molecules of a class, in n_min.")

@@ -17,4 +17,3 @@ class AttentiveFPEncoder(EncoderSettings):
     layers: int = Field(2, ge=1, description="Steps of attention over atoms.")
     timesteps: int = Field(2, ge=1, description="Steps of attention over molecules.")
     width: int = Field(128, ge=1, description="Width of each layer, and of the embedding.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in each layer.")

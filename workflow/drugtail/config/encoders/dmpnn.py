@@ -18,5 +18,4 @@ class DMPNNEncoder(EncoderSettings):
     )
     layers: int = Field(3, ge=1, description="Steps of message passing (chemprop's depth).")
     width: int = Field(300, ge=1, description="Width of messages, and of the embedding.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in each step.")
     pooling: Literal["mean", "sum"] = Field("mean", description="From atoms to molecules.")

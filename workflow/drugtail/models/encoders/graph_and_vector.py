@@ -35,7 +35,7 @@ class GraphAndVector(nn.Module):
         self.graph = make_encoder(settings.graph, graph)
         perceptron = MLPEncoder(
             name=settings.name, kind="mlp", layers=settings.vector_layers,
-            width=settings.vector_width,
+            width=settings.vector_width, dropout=settings.dropout,
         )  # fmt: skip
         self.vector = MLP(perceptron, InputShape("vector", shape.vector))
         self.width = cast(int, self.graph.width) + self.vector.width

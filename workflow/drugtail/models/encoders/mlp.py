@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +10,7 @@ from drugtail.features.batch import InputShape
 from drugtail.features.bits import BitBatch, sum_of_rows
 from drugtail.features.vectors import VectorBatch
 from drugtail.models.encoder import ENCODERS
-from drugtail.models.stacked import BatchNorm, Linear
+from drugtail.models.stacked import BatchNorm, Dropout, Linear
 
 
 @ENCODERS.register("mlp")
@@ -37,10 +35,11 @@ class MLP(nn.Module):
         # A row for each number of a molecule, so that rows can be taken without a copy.
         self.weight = nn.Parameter(one.weight.detach().mT[None].contiguous())
         self.bias = nn.Parameter(one.bias.detach()[None])
-        rest: Sequence[nn.Module] = [BatchNorm(settings.width), nn.ReLU()]
-        for _ in range(settings.layers - 1):
-            rest = [*rest, Linear(settings.width, settings.width)]
-            rest = [*rest, BatchNorm(settings.width), nn.ReLU()]
+        rest: list[nn.Module] = []
+        for layer in range(settings.layers):
+            if layer:
+                rest.append(Linear(settings.width, settings.width))
+            rest += [BatchNorm(settings.width), nn.ReLU(), Dropout(settings.dropout)]
         self.rest = nn.Sequential(*rest)
         self.width = settings.width
 

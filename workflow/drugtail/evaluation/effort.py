@@ -1,0 +1,43 @@
+"""Whether the methods of a comparison were trained for as long as each other."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+EFFORT = {"updates": "updates", "molecules_seen": "molecules seen"}
+# Methods that are compared with each other.
+GROUP = ["dataset", "split", "encoder"]
+# Batches are equal to within a molecule, so that counts may differ a little.
+ALIKE = 0.02
+
+
+def effort_note(runs: pd.DataFrame) -> str | None:
+    """Say which networks made more or fewer updates, or saw more molecules, than most.
+
+    Parameters
+    ----------
+    runs
+        Rows of runs.parquet; those of classical methods, which make no updates, do not count.
+
+    Returns
+    -------
+    str or None
+        A sentence; None if all were trained alike, or the runs do not say.
+    """
+    if not set(EFFORT) <= set(runs):
+        return None
+    finished = runs[(runs["status"] == "finished") & (runs["updates"].fillna(0) > 0)]
+    if finished.empty:
+        return None
+    parts = []
+    for column, named in EFFORT.items():
+        mean = finished.groupby([*GROUP, "method"])[column].mean().astype(float)
+        usual = mean.groupby(GROUP).transform(lambda values: values.mode().iloc[0])
+        ratio = (mean / usual).groupby("method", sort=False).mean()
+        others = ratio[(ratio - 1).abs() > ALIKE]
+        if len(others):
+            shown = ", ".join(f"{method} ×{value:.2g}" for method, value in others.items())
+            parts.append(f"{named}: {shown}")
+    if not parts:
+        return None
+    return f"Not all were trained alike, as multiples of most methods ({'; '.join(parts)})."
