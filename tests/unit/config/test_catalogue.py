@@ -430,19 +430,21 @@ def test_a_number_that_yaml_takes_for_text_is_told_how_to_be_written(tmp_path: P
 # ------------------------------------------------------ the proposed method and what it loses
 
 
+DISTANCE = {"name": "class_distance", "distances": "both", "control": None, "spread": None}
 PAPER: dict[str, Any] = {
     "sampler": {"name": "instance"},
-    "class_weights": {"name": "class_distance", "distances": "both"},
+    "class_weights": DISTANCE,
     "loss": {"name": "cross_entropy"},
     "contrastive": {
         "name": "subcluster", "temperature": 0.1, "weight": 1.0, "beta": 0.25, "variant": "paper",
     },
-    "views": {"name": "drop", "rates": [0.15, 0.10], "cap": 0.7},
+    "views": {"name": "drop", "rates": [0.15, 0.10], "cap": 0.7, "classified": "both"},
     "subclusters": {
         "name": "balanced_kmeans", "minimum_size": 10, "rounds": 50, "tolerance": 1e-3,
         "counted": "molecules",
     },
-    "schedule": {"warmup_epochs": 10, "refresh_epochs": 10},
+    "schedule": {"warmup_epochs": 10, "refresh_epochs": 10, "classifier_delay": 0},
+    "optimizer": None,
     "mixing": None,
     "last_layer": {"name": "linear"},
     "experts": None,
@@ -464,16 +466,21 @@ PAPER: dict[str, Any] = {
                 "subclusters": {"name": "whole_classes"},
             },
         ),
-        ("_class_only", {"class_weights": {"name": "class_distance", "distances": "class"}}),
-        (
-            "_subcluster_only",
-            {"class_weights": {"name": "class_distance", "distances": "subcluster"}},
-        ),
+        ("_class_only", {"class_weights": {**DISTANCE, "distances": "class"}}),
+        ("_subcluster_only", {"class_weights": {**DISTANCE, "distances": "subcluster"}}),
+        ("_permuted", {"class_weights": {**DISTANCE, "control": "permuted"}}),
+        ("_inverted", {"class_weights": {**DISTANCE, "control": "inverted"}}),
+        ("_size_matched", {"class_weights": {**DISTANCE, "control": "size_matched"}}),
+        ("_sharpened_3", {"class_weights": {**DISTANCE, "spread": 3.0}}),
+        ("_sharpened_10", {"class_weights": {**DISTANCE, "spread": 10.0}}),
         ("_no_reweighting", {"class_weights": {"name": "uniform"}}),
         (
             "_official_code",
             {
-                "sampler": {"name": "class_balanced"},
+                "sampler": {"name": "oversample_once"},
+                "views": {**PAPER["views"], "classified": "first"},
+                "schedule": {**PAPER["schedule"], "classifier_delay": 1},
+                "optimizer": {"name": "adam", "weight_decay": 0.0003},
                 "contrastive": {**PAPER["contrastive"], "variant": "official_code"},
                 "subclusters": {
                     **PAPER["subclusters"], "name": "kmeans", "counted": "oversampled",

@@ -152,6 +152,17 @@ def test_deferred_sampling_is_instance_and_then_class_balanced() -> None:
         assert torch.equal(found, SAMPLERS[name](None, labels, seeded(3), progress))
 
 
+@given(sizes=SIZES, seed=st.integers(0, 2**62))
+@settings(max_examples=40, deadline=None)
+def test_oversampling_once_takes_as_many_of_each_class(sizes: list[int], seed: int) -> None:
+    labels = shuffled_labels(sizes)
+    drawn = SAMPLERS["oversample_once"](None, labels, seeded(seed), 0.0)
+    present = [n for n in sizes if n]
+    each = max(1, sum(sizes) // len(present))
+    counts = torch.bincount(labels[drawn], minlength=len(sizes)).tolist()
+    assert counts == [each if n else 0 for n in sizes]
+
+
 def test_every_sampler_there_is_has_a_test_of_its_own() -> None:
     assert set(SAMPLERS.names()) == {*SHARES, "instance", "class_balanced", "undersample",
-                                     "deferred"}  # fmt: skip
+                                     "deferred", "oversample_once"}  # fmt: skip

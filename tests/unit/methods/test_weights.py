@@ -1,7 +1,9 @@
 """Class weights."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from class_sizes import LONG_TAIL, seeded, shuffled_labels
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from drugtail.config.components.weights import (
     ClassBalancedWeights,
+    ClassDistanceWeights,
     ClassSeparabilityWeights,
     CostSensitiveWeights,
     UniformWeights,
@@ -185,6 +188,98 @@ def test_separability_weights_follow_their_formula_whichever_molecules_are_taken
             found = CLASS_WEIGHTS["class_separability"](settings, counts, geometry)
             assert found.tolist() == pytest.approx(wanted, rel=1e-5)
             assert CLASS_WEIGHTS["class_separability"](settings, counts, None).tolist() == [1] * 3
+
+
+def geometry_of(distances: list[float]) -> Geometry:
+    nothing = torch.zeros(len(distances))
+    return Geometry(
+        subclusters=torch.zeros(1, dtype=torch.int64),
+        subcluster_count=torch.ones(len(distances), dtype=torch.int64),
+        centroids=nothing[:, None],
+        nearest_class=nothing.long(),
+        class_distance=torch.tensor(distances),
+        subcluster_distance=torch.tensor(distances) * 0.7,
+        spread=nothing,
+        separability=nothing,
+        valid_separability=nothing,
+    )
+
+
+DISTANCES = st.lists(st.floats(0.02, 2.0), min_size=3, max_size=12)
+
+
+def weighted(distances: list[float], counts: list[int] | None = None, **settings: Any) -> Tensor:
+    chosen = ClassDistanceWeights.model_validate({"name": "class_distance", **settings})
+    sizes = torch.tensor(counts or [*range(1, len(distances) + 1)])
+    return CLASS_WEIGHTS["class_distance"](chosen, sizes, geometry_of(distances))
+
+
+@given(distances=DISTANCES)
+@settings(max_examples=60, deadline=None)
+def test_permuted_weights_are_the_same_ones_in_an_order_that_is_kept(
+    distances: list[float],
+) -> None:
+    plain, found = weighted(distances), weighted(distances, control="permuted")
+    torch.testing.assert_close(found.sort().values, plain.sort().values)
+    assert torch.equal(weighted(distances, control="permuted"), found)
+
+
+def test_permuted_weights_are_in_another_order_at_every_refresh() -> None:
+    orders = set()
+    for shift in range(30):
+        distances = [0.1 + 0.1 * i + 0.001 * shift * (i % 3) for i in range(8)]
+        found = weighted(distances, control="permuted")
+        orders.add(tuple(found.argsort().tolist()))
+    assert len(orders) > 25
+
+
+@given(distances=DISTANCES)
+@settings(max_examples=60, deadline=None)
+def test_inverted_weights_are_the_softmax_of_the_distances(distances: list[float]) -> None:
+    d = np.array(distances)
+    wanted = sum(np.exp(one) / np.exp(one).sum() for one in (d, 0.7 * d)) / 2
+    found = weighted(distances, control="inverted").numpy()
+    np.testing.assert_allclose(found / found.sum(), wanted, rtol=1e-4)
+
+
+@given(distances=DISTANCES, counts=st.lists(st.integers(1, 5000), min_size=12, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_size_matched_weights_have_the_same_spread_and_follow_class_size(
+    distances: list[float], counts: list[int]
+) -> None:
+    sizes = counts[: len(distances)]
+    plain = weighted(distances, sizes)
+    found = weighted(distances, sizes, control="size_matched")
+    assert found.mean().item() == pytest.approx(1, rel=1e-5)
+    if len(set(sizes)) == 1:
+        assert found.tolist() == [1.0] * len(sizes)
+        return
+    ratio = (plain.max() / plain.min()).item()
+    assert (found.max() / found.min()).item() == pytest.approx(ratio, rel=1e-3)
+    order = np.argsort(sizes, kind="stable")
+    assert (np.diff(found.numpy()[order]) <= 1e-6).all()
+
+
+@given(distances=DISTANCES, spread=st.sampled_from([3.0, 10.0]))
+@settings(max_examples=60, deadline=None)
+def test_sharpened_weights_have_the_spread_asked_for_and_the_order_of_distances(
+    distances: list[float], spread: float
+) -> None:
+    found = weighted(distances, spread=spread)
+    if max(distances) - min(distances) < 1e-2:
+        return
+    assert (found.max() / found.min()).item() == pytest.approx(spread, rel=1e-2)
+    order = np.argsort(distances, kind="stable")
+    assert (np.diff(found.numpy()[order]) <= 1e-5).all()
+
+
+def test_with_two_classes_every_control_is_equal_weights() -> None:
+    for settings_given in (
+        {"control": "permuted"}, {"control": "inverted"}, {"spread": 3.0}, {"spread": 10.0},
+        {"control": "size_matched"},
+    ):  # fmt: skip
+        found = weighted([0.8, 0.8], [90, 10], **settings_given)
+        assert found.tolist() == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.9, 0.999, 0.9999])

@@ -166,6 +166,11 @@ class Recipe(Settings):
             raise ValueError("subclusters also needs: schedule")
         if self.schedule is not None and missing:
             raise ValueError("schedule also needs: subclusters")
+        if self.schedule is not None and self.schedule.classifier_delay and not self.contrastive:
+            raise ValueError("schedule.classifier_delay also needs: contrastive")
+        first = self.views is not None and self.views.classified == "first"
+        if first and declares(self.contrastive, "whole"):
+            raise ValueError("contrastive weighs the losses of both views; classify both")
 
     def _check_losses(self) -> None:
         """Refuse a loss that works on another last layer, or on experts that are not there."""

@@ -16,6 +16,16 @@ def warmup_epochs(recipe: Recipe, scale: float) -> int:
     return 0 if recipe.schedule is None else _scaled(recipe.schedule.warmup_epochs, scale)
 
 
+def classifier_epoch(recipe: Recipe, scale: float) -> int:
+    """Epoch, counted from 0, before which the classification loss begins to count.
+
+    Without a contrastive term there is nothing else to train, so it counts from the first.
+    """
+    if recipe.schedule is None or recipe.contrastive is None:
+        return 0
+    return warmup_epochs(recipe, scale) + _scaled(recipe.schedule.classifier_delay, scale)
+
+
 def refresh_epochs(recipe: Recipe, epochs: int, scale: float) -> range:
     """Epochs, counted from 0, before which the training set is embedded and clustered."""
     if recipe.schedule is None:
@@ -55,7 +65,7 @@ def check_epochs(recipe: Recipe, training: Training) -> None:
         If its warm-up or first stage leaves no epoch.
     """
     epochs, scale = training.epochs, training.schedule_scale
-    warmup = warmup_epochs(recipe, scale)
+    warmup = max(warmup_epochs(recipe, scale), classifier_epoch(recipe, scale))
     if warmup >= epochs:
         raise DrugtailError(
             f"method {recipe.name!r}: its warm-up takes {warmup} epochs, but the training has "

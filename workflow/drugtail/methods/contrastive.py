@@ -46,8 +46,6 @@ class ViewBatch:
         class is its own sub-cluster.
     logits : Tensor
         [B, 2, C].
-    losses : Tensor
-        Classification loss of either view, times its class's weight, [B, 2].
     counts : Tensor
         Training molecules per class, [C].
     temperatures : Tensor
@@ -56,6 +54,9 @@ class ViewBatch:
         Source of randomness.
     clustered : bool
         Whether there has been a re-clustering.
+    losses : Tensor or None
+        Classification loss of either view, times its class's weight, [B, 2]; None where the first
+        view alone is classified.
     centres : Tensor or None
         Learned centre of each class, L2-normalised, [C, D].
     targets : Tensor or None
@@ -71,11 +72,11 @@ class ViewBatch:
     labels: Tensor
     subclusters: Tensor
     logits: Tensor
-    losses: Tensor
     counts: Tensor
     temperatures: Tensor
     draws: Draws
     clustered: bool
+    losses: Tensor | None = None
     centres: Tensor | None = None
     targets: Tensor | None = None
     keys: Tensor | None = None
@@ -245,6 +246,7 @@ def class_instance(settings: Any, batch: ViewBatch) -> Tensor:
     positive = _equal(batch.labels) & others
     contrast = -log_share.where(positive, 0.0).sum(dim=1)
     count = positive.to(log_share.dtype).sum(dim=1)
+    assert batch.losses is not None
     losses = batch.losses.T.flatten()
     shared: Tensor = (losses + settings.weight * contrast) / (1 + settings.weight * count)
     return shared.mean()

@@ -118,6 +118,20 @@ def _at_most(most: int, labels: Tensor, counts: Tensor, generator: torch.Generat
     return kept[torch.randperm(len(kept), generator=generator, device=labels.device)]
 
 
+@SAMPLERS.register("oversample_once")
+def oversample_once(
+    settings: Any, labels: Tensor, generator: torch.Generator, progress: float
+) -> Tensor:
+    """⌊N/C⌋ molecules of each class, with replacement; the trainer draws them once.
+
+    As the code of Su, Li, Wang (arXiv:2504.04647) does by default. Parameters and result as in
+    `instance`; C counts the classes that have molecules.
+    """
+    present = torch.bincount(labels).nonzero()[:, 0]
+    each = max(1, len(labels) // len(present))
+    return _members(labels, present.repeat_interleave(each), generator)
+
+
 @SAMPLERS.register("deferred")
 def deferred(settings: Any, labels: Tensor, generator: torch.Generator, progress: float) -> Tensor:
     """`instance` for the first ``settings.start`` of the epochs, then `class_balanced`.

@@ -7,7 +7,8 @@ decay counts more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ def class_distance(settings: Any, counts: Tensor, geometry: Geometry | None) -> 
     """Weights from the distances of the last re-clustering; uniform before the first.
 
     Parameters and result as in `uniform`; formula in `class_distance_weights`.
-    ``settings.distances`` leaves one of its two halves out.
+    ``settings.distances`` leaves one of its two halves out; ``settings.control`` and
+    ``settings.spread`` are controls of what the weights do.
     """
     if geometry is None:
         return uniform(settings, counts, None)
@@ -72,7 +74,58 @@ def class_distance(settings: Any, counts: Tensor, geometry: Geometry | None) -> 
         "class": (geometry.class_distance,),
         "subcluster": (geometry.subcluster_distance,),
     }
-    return _from_distances(*distances[settings.distances])
+    chosen = distances[settings.distances]
+    if settings.control == "inverted":
+        chosen = tuple(-d for d in chosen)
+    if settings.spread is None:
+        weights = _from_distances(*chosen)
+    else:
+        weights = _from_distances(
+            *(d / spread_temperature(chosen, settings.spread) for d in chosen)
+        )
+    if settings.control == "permuted":
+        return permuted(weights)
+    return size_matched(weights, counts) if settings.control == "size_matched" else weights
+
+
+def permuted(weights: Tensor) -> Tensor:
+    """Shuffle weights over the classes; the order follows from the weights, so that it is kept."""
+    # Digits that no two refreshes share.
+    seed = int(float(weights.double().square().sum()) * 2**40) % 2**40
+    order = torch.randperm(len(weights), generator=torch.Generator().manual_seed(seed))
+    return weights[order.to(weights.device)]
+
+
+def size_matched(weights: Tensor, counts: Tensor) -> Tensor:
+    """w_c ∝ n_c^−γ with the same largest ratio: γ = ln(max w / min w) / ln(n_max / n_min).
+
+    Equal where all classes have one size.
+    """
+    sizes = counts.double()
+    if bool(sizes.max() == sizes.min()):
+        return torch.ones_like(weights)
+    gamma = (weights.max() / weights.min()).double().log() / (sizes.max() / sizes.min()).log()
+    return mean_one(sizes**-gamma).float()
+
+
+def spread_temperature(distances: Sequence[Tensor], spread: float) -> float:
+    """T for which max w / min w of the weights of distances over T is `spread`.
+
+    It is found by bisection. Where all distances are equal, as with two classes, no T gives
+    another ratio than 1, and T is 1.
+    """
+
+    def ratio(temperature: float) -> float:
+        weights = _from_distances(*(d.double() / temperature for d in distances))
+        return float(weights.max() / weights.min())
+
+    if ratio(1e-3) <= 1 + 1e-9:
+        return 1.0
+    low, high = math.log(1e-4), math.log(1e4)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ratio(math.exp(middle)) > spread else (low, middle)
+    return math.exp((low + high) / 2)
 
 
 @CLASS_WEIGHTS.register("class_separability")

@@ -44,6 +44,14 @@ class Output:
     logits: Tensor
     uncertainty: Tensor | None = None
 
+    def first(self, molecules: int) -> Output:
+        """Return what is said of the first molecules of each seed, without their uncertainty."""
+        part = slice(molecules)
+        return Output(
+            self.embedding[:, part], self.features[:, part], self.experts[:, :, part],
+            self.logits[:, part],
+        )  # fmt: skip
+
 
 class Network(nn.Module):
     """Encoder and heads.

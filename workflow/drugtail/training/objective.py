@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drugtail.config.base import declares
-from drugtail.config.schedule import warmup_epochs
+from drugtail.config.schedule import classifier_epoch
 from drugtail.features.batch import Batch, Store
 from drugtail.methods.contrastive import CONTRASTIVE, ViewBatch
 from drugtail.methods.distillation import distillation
@@ -26,6 +26,7 @@ from drugtail.training.class_state import ClassState
 from drugtail.training.pool import Pool
 
 if TYPE_CHECKING:
+    from drugtail.config.components.views import Drop
     from drugtail.config.recipe import Recipe
 
 # Streams of randomness of a step beside that of the views.
@@ -86,7 +87,13 @@ class Objective:
         self.second_stage = False
         self.progress = torch.zeros((), device=labels.device)
         self.draws_to_targets = False
-        self.warmup = warmup_epochs(recipe, schedule_scale)
+        self.classifier_start = classifier_epoch(recipe, schedule_scale)
+
+    @property
+    def views(self) -> Drop:
+        """Settings of the views, of a recipe that has them."""
+        assert self.recipe.views is not None
+        return self.recipe.views
 
     # ---------------------------------------------------------------------------- epochs
 
@@ -105,7 +112,7 @@ class Objective:
 
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
-        return self.recipe.contrastive is None or epoch >= self.warmup
+        return epoch >= self.classifier_start
 
     def phase(self, epoch: int) -> tuple[bool, ...]:
         """What a step of this epoch consists of; steps of one phase run the same operations."""
@@ -182,8 +189,9 @@ class Objective:
         batch = batch.viewed(self._view(batch, keys))
         drawn_by_encoder = keys + ENCODER_STREAM
         output = network(batch, drawn_by_encoder)
-        # The paper of the proposed method does not say which view the classifier sees; both do.
-        losses = self._losses(output, taken.labels.repeat(1, 2), keys)
+        # The paper of the proposed method does not say which view the classifier sees: both do
+        # unless the recipe says otherwise.
+        losses = self._losses_of_views(output, taken, keys)
         settings = self.recipe.contrastive
         if settings is None:
             return _alone(losses)
@@ -197,7 +205,7 @@ class Objective:
             labels=taken.labels,
             subclusters=self.classes.subclusters.gather(1, drawn),
             logits=_by_view(_single(output.logits)),
-            losses=_by_view(losses),
+            losses=_by_view(losses) if self.views.classified == "both" else None,
             temperatures=self.classes.temperatures,
             centres=None if centres is None else F.normalize(centres, dim=2),
             targets=self.classes.targets if self.draws_to_targets else None,
@@ -213,6 +221,12 @@ class Objective:
         if not self.trains_classifier(epoch):
             return Losses(contrastive, torch.zeros_like(contrastive), contrastive)
         return Losses(classification + contrastive, classification, contrastive)
+
+    def _losses_of_views(self, output: Output, taken: Pool, keys: Tensor) -> Tensor:
+        """Losses of those views that are classified, [S, B] or [S, 2 B]."""
+        if self.views.classified == "both":
+            return self._losses(output, taken.labels.repeat(1, 2), keys)
+        return self._losses(output.first(taken.labels.shape[1]), taken.labels, keys)
 
     def _mixed(self, network: Network, embedding: Tensor, taken: Pool, keys: Tensor) -> Tensor:
         """Losses of embeddings mixed with others of the batch, [S, B]."""
@@ -310,9 +324,7 @@ class Objective:
         )  # fmt: skip
 
     def _view(self, batch: Batch, keys: Tensor) -> Any:
-        settings = self.recipe.views
-        assert settings is not None
-        view = VIEWS[settings.name]
+        settings, view = self.views, VIEWS[self.views.name]
 
         def of_one_seed(key: Tensor, *tensors: Tensor) -> Any:
             return view(settings, batch.with_tensors(tensors), Draws(key))

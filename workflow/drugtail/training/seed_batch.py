@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from drugtail.config.base import declares
 from drugtail.config.schedule import (
     check_epochs,
     last_change_epoch,
@@ -280,10 +281,17 @@ class SeedBatch:
         # Drawn on the CPU: a GPU's generator gives other numbers.
         labels = self.objective.pool.labels.cpu()
         progress = self.epoch / self.training.epochs
-        drawn = [
-            SAMPLERS[sampler.name](sampler, one, self._generator(stream, seed.number), progress)
-            for one, seed in zip(labels, self.seeds, strict=True)
-        ]
+        draw, once = SAMPLERS[sampler.name], declares(sampler, "once")
+        drawn = []
+        for one, seed in zip(labels, self.seeds, strict=True):
+            generator = self._generator(stream, seed.number)
+            if once:
+                # The same molecules in every epoch, in another order.
+                kept = torch.Generator().manual_seed(self.stream_seed(stream, seed.number))
+                rows = draw(sampler, one, kept, progress)
+                drawn.append(rows[torch.randperm(len(rows), generator=generator)])
+            else:
+                drawn.append(draw(sampler, one, generator, progress))
         return torch.stack(drawn).to(self.store.device)
 
     def make_room(self, pieces: Sequence[Tensor]) -> None:

@@ -53,3 +53,8 @@ class Schedule(Settings):
         "trained in them; without one the classifier is, all classes alike.",
     )  # fmt: skip
     refresh_epochs: int = Field(10, ge=1, description="Epochs between two re-clusterings.")
+    classifier_delay: int = Field(
+        0, ge=0,
+        description="Epochs after the first re-clustering before the classifier is trained, too, "
+        "where a contrastive term is trained until then.",
+    )  # fmt: skip

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from drugtail.config.base import Settings
 
 
-class InstanceSampler(Settings):
+class SamplerSettings(Settings):
+    """What the settings of all samplers have."""
+
+    # Whether the molecules are drawn once for the whole training, and only shuffled in each epoch.
+    once: ClassVar[bool] = False
+
+
+class InstanceSampler(SamplerSettings):
     """Every molecule once per epoch, in random order."""
 
     name: Literal["instance"] = "instance"
 
 
-class ClassBalancedSampler(Settings):
+class ClassBalancedSampler(SamplerSettings):
     """A class uniformly, then one of its molecules uniformly, with replacement; N draws."""
 
     name: Literal["class_balanced"]
 
 
-class SquareRootSampler(Settings):
+class SquareRootSampler(SamplerSettings):
     """A class with probability proportional to sqrt(n_c), then one of its molecules; N draws."""
 
     name: Literal["square_root"]
 
 
-class ProgressiveSampler(Settings):
+class ProgressiveSampler(SamplerSettings):
     """From the classes as they are at the first epoch to all alike at the last; N draws."""
 
     name: Literal["progressive"]
 
 
-class ReverseSampler(Settings):
+class ReverseSampler(SamplerSettings):
     """A class with probability proportional to 1/n_c, then one of its molecules; N draws."""
 
     name: Literal["reverse"]
 
 
-class UndersampleSampler(Settings):
+class UndersampleSampler(SamplerSettings):
     """At most some times the smallest class of each class, others each time; N draws."""
 
     name: Literal["undersample"]
     multiple: float = Field(1.0, ge=1, description="k: most molecules of a class, in n_min.")
 
 
-class DeferredSampler(Settings):
+class OversampleOnceSampler(SamplerSettings):
+    """floor(N / C) molecules of each class with replacement, the same ones in all epochs.
+
+    Of a large class most molecules are never seen. It is how the authors' code of the proposed
+    method samples.
+    """
+
+    once: ClassVar[bool] = True
+
+    name: Literal["oversample_once"]
+
+
+class DeferredSampler(SamplerSettings):
     """Every molecule once per epoch at first, then class-balanced (DRS; Cao et al., 2019)."""
 
     name: Literal["deferred"]
@@ -55,6 +74,6 @@ class DeferredSampler(Settings):
 
 Sampler = Annotated[
     InstanceSampler | ClassBalancedSampler | SquareRootSampler | ProgressiveSampler
-    | ReverseSampler | UndersampleSampler | DeferredSampler,
+    | ReverseSampler | UndersampleSampler | OversampleOnceSampler | DeferredSampler,
     Field(discriminator="name"),
 ]  # fmt: skip

@@ -30,6 +30,10 @@ class Drop(ViewsSettings):
     rates: list[float] = Field(
         [0.15, 0.10], min_length=2, max_length=2, description="Mean share left out of either view."
     )
+    classified: Literal["both", "first"] = Field(
+        "both",
+        description="Views that the classification loss is of; a contrastive term sees both.",
+    )
     cap: float = Field(
         0.7, gt=0, le=1, description="Largest probability of leaving a bond of a graph out."
     )

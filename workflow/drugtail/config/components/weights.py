@@ -49,6 +49,8 @@ class ClassDistanceWeights(WeightsSettings):
     """Softmax of negative distances between class centres, renewed at each re-clustering.
 
     Su, Li, Wang, arXiv:2504.04647, with the distances of classes and of sub-clusters averaged.
+    Controls keep the spread of the weights and change which classes they are of; a wider spread
+    keeps the order and changes how much it counts.
     """
 
     needs_geometry: ClassVar[bool] = True
@@ -57,6 +59,16 @@ class ClassDistanceWeights(WeightsSettings):
     distances: Literal["both", "class", "subcluster"] = Field(
         "both", description="Which of the two distances count."
     )
+    control: Literal["permuted", "inverted", "size_matched"] | None = Field(
+        None,
+        description="Permuted: shuffled over the classes at every refresh. Inverted: the softmax "
+        "of the distances themselves. Size-matched: n_c^-gamma with the same largest ratio.",
+    )
+    spread: float | None = Field(
+        None, gt=1,
+        description="Largest over smallest weight, reached by a temperature of the softmax; null "
+        "takes the weights as they are.",
+    )  # fmt: skip
 
 
 class ClassSeparabilityWeights(WeightsSettings):
