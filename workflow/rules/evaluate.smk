@@ -46,6 +46,8 @@ rule collect_metrics:
         blocks=get_block_folders(),
         folder=METRICS,
         plugins=get_plugin_options(plugins.METRICS),
+        # The plan says them to the job.
+        corrections=BENCHMARK.prior_corrections,
         code=[
             get_code("drugtail.evaluation.collect"),
             *get_plugin_digests(plugins.METRICS),

@@ -64,6 +64,7 @@ def collect(
 
     plan = plan_in_force()
     settings: dict[Path, str] = {}
+    corrections = {}
     if plan is not None:
         from drugtail.benchmark.progress import is_finished
         from drugtail.benchmark.verify import check_block
@@ -72,10 +73,12 @@ def collect(
         for folder in blocks:
             planned = plan.block("/".join(folder.parts[-5:]))
             settings[folder] = planned.settings
+            recipe = plan.recipes[planned.method]
+            corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
             if is_finished(planned, results):
                 check_block(plan, planned, results)
     metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
-    collect_blocks(blocks, output, settings, metrics)
+    collect_blocks(blocks, output, settings, metrics, corrections)
 
 
 def tabulate(

@@ -179,6 +179,11 @@ class Benchmark(Settings):
         "cross_entropy", description="Method that the trade-off table compares with."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks train.")
+    prior_corrections: list[Annotated[float, Field(gt=0, le=10)]] = Field(
+        [],
+        description="Strengths tau of a fixed log-prior correction: each adds a row to tables for "
+        "every method, METHOD+prior_TAU, from stored predictions. 0.5 and 1 are usual.",
+    )
     partial: bool = Field(
         False, description="Make tables from the blocks that are finished, gaps marked."
     )

@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from drugtail.config.benchmark import parse_seeds
-from drugtail.evaluation.compared import Compared, note_on
+from drugtail.config.recipe import Recipe
+from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.evaluate import KEYS, further_metrics
+from drugtail.evaluation.metrics import packaged_metrics
+from drugtail.evaluation.prior_correction import corrected, corrected_name, trained_shares
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
+
+
+# Recipe of a block, and strength of a correction of the prior.
+Corrections = Sequence[tuple[Recipe, float]]
 
 
 class Block(NamedTuple):
@@ -92,6 +100,7 @@ def collect_blocks(
     output: Path,
     settings: Mapping[Path, str] | None = None,
     metrics: Sequence[str] = (),
+    corrections: Mapping[Path, Corrections] | None = None,
 ) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
@@ -112,6 +121,12 @@ def collect_blocks(
         Metrics of plugins, which are computed here: blocks are shared with benchmarks that do not
         know them.
 
+    corrections
+        Folder -> the recipe of its block, and strengths τ of a correction of the prior: each adds a
+        row per run, whose method is called ``{method}+prior_{tau}``
+        (`drugtail.evaluation.prior_correction`). The header lists methods that have none
+        (``uncorrected``).
+
     Where the splits of a data set do not test the same classes, means are taken over those that all
     test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
     (``left_out``: data set -> subset -> names).
@@ -126,6 +141,7 @@ def collect_blocks(
     _refuse_overlap(blocks)
     compared = _compared(blocks)
     runs, classes, history = [], [], []
+    uncorrected: list[str] = []
     for block in blocks:
         states = block_states(block)
         if _has_files(block):
@@ -141,8 +157,19 @@ def collect_blocks(
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
+        for recipe, tau in (corrections or {}).get(block.folder, ()):
+            masks = compared.get(block.dataset)
+            row = _corrected(block, recipe, tau, masks.masks if masks else None, metrics)
+            if row is None:
+                uncorrected.append(block.method)
+            else:
+                name = corrected_name(block.method, tau)
+                kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
+                runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
     left_out = {name: found for name, one in compared.items() if (found := one.left_out())}
-    write_parquet(output / "runs.parquet", _stacked(runs), {"left_out": left_out})
+    write_parquet(output / "runs.parquet", _stacked(runs), {
+        "left_out": left_out, "uncorrected": list(dict.fromkeys(uncorrected)),
+    })  # fmt: skip
     note = note_on(left_out, "test")
     if note is not None:
         say(note)
@@ -177,6 +204,44 @@ def _metrics_of(block: Block, compared: Compared | None, metrics: Sequence[str])
         more = further_metrics(predictions, metrics, masks)
         known = known.merge(more, on="seed", how="left")
     return known
+
+
+def _corrected(
+    block: Block,
+    recipe: Recipe,
+    tau: float,
+    masks: Masks | None,
+    metrics: Sequence[str],
+) -> pd.DataFrame | None:
+    """Seed and all metrics of a block's finished runs with a correction; None if undefined."""
+    predictions = block.folder / "predictions.parquet"
+    counts = read_parquet_metadata(predictions)["train_counts"]
+    weights = _chosen_weights(block) if recipe.needs_geometry else {}
+
+    def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
+        shares = trained_shares(recipe, counts, weights.get(seed))
+        assert shares is not None
+        return corrected(logits, shares, tau)
+
+    known = trained_shares(recipe, counts, next(iter(weights.values()), None))
+    if known is None or not _has_files(block):
+        return None
+    names = [*packaged_metrics(), *metrics]
+    return further_metrics(predictions, names, masks, change)
+
+
+def _chosen_weights(block: Block) -> dict[int, list[float]]:
+    """Seed -> class weights in force at the chosen epoch, [C], where they are measured."""
+    history = read_parquet(block.folder / "class_history.parquet")
+    chosen = read_json(block.folder / "status.json")["seeds"]
+    found = {}
+    for seed, rows in history.dropna(subset="weight").groupby("seed"):
+        best = chosen[str(seed)].get("best_epoch")
+        before = rows[rows["epoch"] <= best] if best is not None else rows
+        last = before[before["epoch"] == before["epoch"].max()].sort_values("label")
+        if len(last):
+            found[int(str(seed))] = last["weight"].tolist()
+    return found
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ def further_metrics(
     predictions: Path,
     names: Sequence[str] | None = None,
     compared: Mapping[str, NDArray[np.bool_]] | None = None,
+    change: Callable[[int, NDArray[Any]], NDArray[Any]] | None = None,
 ) -> pd.DataFrame:
     """Compute metrics of the finished runs of a block: a plugin's, or over fewer classes.
 
@@ -84,6 +85,8 @@ def further_metrics(
     compared
         Each of `EVALUATED` -> which classes means are taken over, [C]; by default all with
         molecules.
+    change
+        Makes other logits of a seed and its logits, [N, C].
 
     Returns
     -------
@@ -95,6 +98,7 @@ def further_metrics(
     runs: dict[int, dict[str, object]] = {}
     for seed, subset, labels, logits in _parts(frame, len(groups)):
         mask = None if compared is None else compared[subset]
+        logits = logits if change is None else change(seed, logits)
         found = run_metrics(labels, logits, groups, names=names, compared=mask)
         run = runs.setdefault(seed, {"seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}

@@ -15,6 +15,7 @@ from drugtail.evaluation.effort import EFFORT, effort_note
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
+from drugtail.evaluation.prior_correction import SUFFIX
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
@@ -34,6 +35,10 @@ DEFAULT_NOTE = "Settings: those of the recipes and the benchmark; none was tuned
 TUNED_NOTE = (
     "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
     "are those of the recipe and the benchmark."
+)
+PRIOR_NOTE = (
+    "METHOD+prior_T: T times the log of the class shares that the method has learned is taken off "
+    "its stored log-probabilities, which are at least log 1e-6; nothing is trained."
 )
 WEIGHTS = ["class_weights", "weight_ratio"]
 COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
@@ -149,7 +154,7 @@ def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
 def _means(metrics: Path, table: Table, reference: str) -> Contents:
     """Means of metrics, or of their differences to a reference method."""
     frame, columns = _runs(metrics, table)
-    settings_notes = [*_effort(frame), *_settings_notes(frame)]
+    settings_notes = [*_prior(metrics, frame), *_effort(frame), *_settings_notes(frame)]
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
@@ -224,6 +229,15 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
     known = [*ROW, "seed", "status", *WEIGHTS, *columns]
     more = [name for name in ("settings", *EFFORT) if name in frame and name not in columns]
     return frame.reindex(columns=[*known, *more]), columns
+
+
+def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
+    """A note on rows with a correction of the prior, and on methods that have none."""
+    if not frame["method"].astype(str).str.contains(SUFFIX, regex=False).any():
+        return []
+    missing = read_parquet_metadata(metrics / "runs.parquet").get("uncorrected", [])
+    lacking = f" Not defined for {', '.join(missing)}." if missing else ""
+    return [PRIOR_NOTE + lacking]
 
 
 def _effort(frame: pd.DataFrame) -> list[str]:

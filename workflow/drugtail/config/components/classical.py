@@ -7,9 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from drugtail.config.base import Settings
+from drugtail.config.prior import Shares, alike
 
 
-class RandomForest(Settings):
+class ClassicalSettings(Settings):
+    """What the settings of every estimator have."""
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """Return the class shares that its probabilities have learned."""
+        balanced = getattr(self, "class_weight", "balanced") is not None
+        return alike(shares) if balanced else shares
+
+
+class RandomForest(ClassicalSettings):
     """scikit-learn's RandomForestClassifier."""
 
     name: Literal["random_forest"]
@@ -19,7 +29,7 @@ class RandomForest(Settings):
     )
 
 
-class BalancedRandomForest(Settings):
+class BalancedRandomForest(ClassicalSettings):
     """imbalanced-learn's BalancedRandomForestClassifier.
 
     A tree sees as many molecules of each class as the smallest class has: with a class of one
@@ -32,7 +42,7 @@ class BalancedRandomForest(Settings):
     )
 
 
-class EasyEnsemble(Settings):
+class EasyEnsemble(ClassicalSettings):
     """imbalanced-learn's EasyEnsembleClassifier: a bag of AdaBoost on balanced subsets.
 
     Defaults are the library's. It was proposed for two classes; with many, trees of one split,
@@ -47,7 +57,7 @@ class EasyEnsemble(Settings):
     max_depth: int = Field(1, ge=1, description="Depth of its trees; 1 is a single split.")
 
 
-class SmoteLogistic(Settings):
+class SmoteLogistic(ClassicalSettings):
     """imbalanced-learn's SMOTE, then scikit-learn's LogisticRegression (L-BFGS, L2 penalty).
 
     SMOTE over-samples every class to the size of the largest. A class of one molecule is repeated
@@ -72,7 +82,7 @@ class SmoteLogistic(Settings):
     )  # fmt: skip
 
 
-class LightGBM(Settings):
+class LightGBM(ClassicalSettings):
     """LightGBM's LGBMClassifier; the library's defaults but for class_weight and
     colsample_bytree.
 

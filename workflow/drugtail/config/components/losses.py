@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from drugtail.config.base import Settings
+from drugtail.config.prior import Shares, shifted
 
 
 class LossSettings(Settings):
@@ -20,17 +21,32 @@ class LossSettings(Settings):
     # loss is about.
     keeps_scale: ClassVar[bool] = False
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """Return the class shares that are left in the probabilities, from those trained on.
+
+        None where a loss changes them otherwise than by a shift of the logits.
+        """
+        return None
+
 
 class CrossEntropy(LossSettings):
     """Cross-entropy of the logits."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `LossSettings.prior`."""
+        return shares
+
 
 class BalancedSoftmax(LossSettings):
     """Cross-entropy of s + log n (Ren et al., NeurIPS 2020); plain s at prediction."""
 
     name: Literal["balanced_softmax"]
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `LossSettings.prior`."""
+        return shifted(shares, counts, 1.0)
 
 
 class LogitAdjustment(LossSettings):
@@ -39,12 +55,20 @@ class LogitAdjustment(LossSettings):
     name: Literal["logit_adjustment"]
     tau: float = Field(1.0, ge=0, description="Strength; 1 is balanced_softmax, 0 cross-entropy.")
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `LossSettings.prior`."""
+        return shifted(shares, counts, self.tau)
+
 
 class Focal(LossSettings):
     """Cross-entropy times (1 - p_y)^gamma (Lin et al., ICCV 2017)."""
 
     name: Literal["focal"]
     gamma: float = Field(2.0, ge=0, description="How fast easy molecules lose weight; 0: not.")
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `LossSettings.prior`."""
+        return shares
 
 
 class InfluenceBalanced(LossSettings):

@@ -15,10 +15,14 @@ class MixingSettings(Settings):
 
     # Whether two heads learn from batches of their own: the second one is drawn by ``sampler``.
     branches: ClassVar[bool] = False
+    # Whether labels keep the class shares of what is mixed.
+    keeps_shares: ClassVar[bool] = False
 
 
 class Mixup(MixingSettings):
     """Embeddings of two molecules of the batch mixed, and their labels (Zhang et al., 2018)."""
+
+    keeps_shares: ClassVar[bool] = True
 
     name: Literal["mixup"]
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from drugtail.config.base import Settings
+from drugtail.config.prior import Shares, shifted
 
 
 class PosthocSettings(Settings):
@@ -19,12 +20,20 @@ class PosthocSettings(Settings):
     # Whether it works on one linear last layer only.
     linear_only: ClassVar[bool] = False
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """Return the class shares that are left in the probabilities, from those before."""
+        return None
+
 
 class PosthocLogitAdjustment(PosthocSettings):
     """s - tau log pi at prediction (Menon et al., ICLR 2021)."""
 
     name: Literal["logit_adjustment"]
     tau: float = Field(1.0, ge=0, description="Strength.")
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `PosthocSettings.prior`."""
+        return shifted(shares, counts, self.tau)
 
 
 class TauNormalization(PosthocSettings):

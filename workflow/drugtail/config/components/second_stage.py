@@ -24,6 +24,8 @@ class SecondStageSettings(Settings):
     own_objective: ClassVar[bool] = False
     # Whether it asks the encoder for features of single atoms.
     needs_atoms: ClassVar[bool] = False
+    # Whether its classifier learns the class shares of its own sampler, and nothing else.
+    keeps_shares: ClassVar[bool] = False
 
     start: float = Field(
         0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
@@ -33,6 +35,7 @@ class SecondStageSettings(Settings):
 
 class _OnFrozenFeatures(SecondStageSettings):
     linear_only: ClassVar[bool] = True
+    keeps_shares: ClassVar[bool] = True
 
     sampler: Sampler = Field(
         ClassBalancedSampler(name="class_balanced"), description="How its epochs are drawn."

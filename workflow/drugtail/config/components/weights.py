@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from drugtail.config.base import Settings
+from drugtail.config.prior import Shares, shares_of
 
 
 class WeightsSettings(Settings):
@@ -16,11 +17,22 @@ class WeightsSettings(Settings):
     # sub-clusters and a schedule.
     needs_geometry: ClassVar[bool] = False
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """Return the class shares of what is weighed, from those drawn and the class sizes.
+
+        Weights that are measured in training are not known here.
+        """
+        return None
+
 
 class UniformWeights(WeightsSettings):
     """Every class weighs 1."""
 
     name: Literal["uniform"] = "uniform"
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `WeightsSettings.prior`."""
+        return shares
 
 
 class _CountWeights(WeightsSettings):
@@ -35,6 +47,12 @@ class CostSensitiveWeights(_CountWeights):
     name: Literal["cost_sensitive"]
     gamma: float = Field(1.0, ge=0, description="Exponent; 0 gives uniform weights.")
 
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `WeightsSettings.prior`."""
+        return shares_of(
+            [share * count**-self.gamma for share, count in zip(shares, counts, strict=True)]
+        )
+
 
 class ClassBalancedWeights(_CountWeights):
     """w_c proportional to (1 - beta) / (1 - beta^n_c) (Cui et al., CVPR 2019)."""
@@ -43,6 +61,12 @@ class ClassBalancedWeights(_CountWeights):
     beta: float = Field(
         0.999, ge=0, lt=1, description="0 gives uniform weights, towards 1 those of 1/n_c."
     )
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `WeightsSettings.prior`."""
+        return shares_of(
+            [share / (1 - self.beta**count) for share, count in zip(shares, counts, strict=True)]
+        )
 
 
 class ClassDistanceWeights(WeightsSettings):

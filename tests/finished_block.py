@@ -1,0 +1,38 @@
+"""A block as training and evaluation leave it, with a test part of some classes only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from drugtail.evaluation.evaluate import evaluate_block
+from drugtail.runtime.files import write_json, write_parquet
+
+NAMES = ["a", "b", "c", "d"]
+
+
+def block(root: Path, split: str, tested: list[int], method: str = "focal") -> Path:
+    """A finished block whose test part holds some classes only."""
+    folder = root / "toy" / split / "gcn" / f"{method}-01234567" / "seeds0-0"
+    rng = np.random.default_rng(len(split) + len(method))
+    frames = []
+    for subset, classes in (("valid", [0, 1, 2, 3]), ("test", tested)):
+        labels = np.repeat(classes, 12)
+        logits = rng.normal(size=(len(labels), 4)) + 1.5 * np.eye(4)[labels]
+        frame = pd.DataFrame(logits, columns=[f"logit_{c}" for c in range(4)])
+        ids = [f"{subset}{i}" for i in range(len(labels))]
+        # Every other molecule has a parent of its own.
+        new = np.arange(len(labels)) % 2 == 0
+        frames.append(frame.assign(id=ids, subset=subset, label=labels, seed=0, new_parent=new))
+    header = {"dataset": "toy", "split": split, "encoder": "gcn", "method": method,
+              "class_names": NAMES, "train_counts": [50, 30, 10, 5]}  # fmt: skip
+    write_parquet(folder / "predictions.parquet", pd.concat(frames), header)
+    outputs = (folder / "metrics.parquet", folder / "class_metrics.parquet")
+    evaluate_block(folder / "predictions.parquet", *outputs)
+    history = [{"seed": 0, "moment": "chosen", "epoch": 0, "label": 0, "weight": 1.0}]
+    write_parquet(folder / "class_history.parquet", pd.DataFrame(history), header)
+    state = {"status": "finished", "epochs": 3, "best_epoch": 1, "seconds": 1.0}
+    write_json(folder / "status.json", {"status": "finished", "seeds": {"0": state}})
+    return folder
