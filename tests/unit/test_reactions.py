@@ -147,6 +147,17 @@ def test_models_of_reactions_are_trained_and_asked(tmp_path: Path) -> None:
     assert said["reason"].iloc[-1] == "unparsable reaction"
     assert (said["predicted"] == table["label"])[:-1].mean() > 0.8
     assert said["smiles"].str.contains(">>")[:-1].all()
+    assert {"p_amide", "p_ester", "p_reduced"} <= set(said)
+
+    nothing = tmp_path / "none.csv"
+    pd.DataFrame({"Reaction": ["CCO", "CCN"]}).to_csv(nothing, index=False)
+    with pytest.raises(DrugtailError, match="no cell of column 'Reaction' is a reaction, so that"):
+        predict(network / "model.pt", nothing, tmp_path / "none-said.csv")
+    assert len(pd.read_csv(tmp_path / "none-said.csv")) == 2
+    with pytest.raises(DrugtailError, match=r"said\.xlsx: is written as CSV"):
+        predict(network / "model.pt", asked, tmp_path / "said.xlsx", column="rxn")
+    with pytest.raises(DrugtailError, match=r"is a folder; name the model\.pt in it"):
+        predict(network, asked, tmp_path / "said.csv")
 
 
 def test_a_benchmark_pairs_data_sets_with_the_encoders_that_read_them(tmp_path: Path) -> None:

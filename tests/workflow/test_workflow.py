@@ -747,7 +747,7 @@ def test_predict_classifies_new_molecules(finished: Project) -> None:
     )
     out = pd.read_csv(finished.folder / "out.csv", keep_default_na=False)
     assert out["predicted"][0] in ("alcohol", "amine", "bromide")
-    probabilities = out.loc[0, ["alcohol", "amine", "bromide"]].astype(float)
+    probabilities = out.loc[0, ["p_alcohol", "p_amine", "p_bromide"]].astype(float)
     assert probabilities.sum() == pytest.approx(1)
     assert out["reason"].tolist() == ["", "unparsable SMILES"]
     # Another program's table: its own column, separator, encoding and names.

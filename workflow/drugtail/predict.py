@@ -32,6 +32,12 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import counted, say
 
+# What a model reads -> names of columns that hold it.
+COLUMNS = {
+    "smiles": ("smiles",),
+    "reaction": ("reaction", "reactions", "rxn", "reaction_smiles", "rxn_smiles"),
+}
+
 
 class _Head(Settings):
     """What stands on the encoder, as ``model.pt`` says."""
@@ -63,11 +69,12 @@ def predict(
     molecules
         Table with a column of SMILES or InChI: CSV, TSV, SMI, SDF, XLSX or Parquet.
     output
-        CSV: row, the column `name` as it is, smiles (canonical), predicted (class name), one
-        probability per class, for methods that say it the ``uncertainty``, and ``reason`` where a
-        row is no molecule.
+        CSV: row, name (the column `name` as it is), smiles (canonical; or the reaction), predicted
+        (class name), a probability per class (``p_CLASS``), for methods that say it the
+        ``uncertainty``, and ``reason`` where a row is no molecule.
     column
-        Name of the SMILES column; None takes the one called smiles, in any case.
+        Name of the SMILES column (or that of reactions); None takes the one called smiles (or
+        reaction), in any case.
     second
         Name of the column with the second input, for models that have one.
     name
@@ -82,9 +89,11 @@ def predict(
     Raises
     ------
     DrugtailError
-        If there is no such model or seed, or a plugin is lacking or is another file than the model
-        was trained with.
+        If there is no such model or seed, a plugin is lacking or is another file than the model
+        was trained with, or no row could be classified (`output` then says why).
     """
+    if output.suffix.lower() in (".xlsx", ".xls", ".parquet"):
+        raise DrugtailError(f"{output}: is written as CSV; name it .csv")
     if not model.exists() and (model.parent / "status.json").exists():
         raise DrugtailError(
             f"{model}: no such file: this block is of a classical method, which keeps no model; "
@@ -101,7 +110,7 @@ def predict(
     _check_second(saved["second"], second, model)
     table = read_table(molecules, [one for one in (column, second, name) if one], layout)
     if column is None:
-        column = _smiles_column(table, molecules)
+        column = _named_column(table, molecules, saved["reads"])
     reading = validated(Molecules, saved["molecules"], model)
     if saved["reads"] == "reaction":
         parsed = read_reactions(table[column], Reaction(use="reaction"), reading)
@@ -138,20 +147,28 @@ def predict(
         frame["name"] = table[name]
     frame = frame.assign(smiles=parsed["smiles"], predicted="")
     frame.loc[good, "predicted"] = np.array(names)[probabilities[good].argmax(1)]
-    frame = frame.join(pd.DataFrame(probabilities, columns=names))
+    columns = [f"p_{name}" for name in names]
+    frame = frame.join(pd.DataFrame(probabilities, columns=columns))
     if saved["experts"] is not None and saved["experts"]["combine"] == "evidence":
         frame.loc[good, "uncertainty"] = unsure.numpy()
     frame = frame.assign(reason=parsed["reason"])
     with atomic_path(output) as temporary:
         frame.to_csv(temporary, index=False)
+    if not good.any():
+        what = "reaction" if saved["reads"] == "reaction" else "molecule"
+        raise DrugtailError(
+            f"{molecules}: no cell of column {column!r} is a {what}, so that nothing was "
+            f"classified; {output} says why of each row; name another column with --column"
+        )
 
 
-def _smiles_column(table: pd.DataFrame, path: Path) -> str:
-    """Name of the column called smiles, in any case, if there is one."""
-    named = [str(column) for column in table.columns if str(column).lower() == "smiles"]
+def _named_column(table: pd.DataFrame, path: Path, reads: str) -> str:
+    """Name of the column called as what a model reads, in any case, if there is one."""
+    words = COLUMNS[reads]
+    named = [str(column) for column in table.columns if str(column).lower() in words]
     if len(named) != 1:
         raise DrugtailError(
-            f"{path}: has {len(named) or 'no'} columns called smiles; name one with --column: "
+            f"{path}: has {len(named) or 'no'} columns called {words[0]}; name one with --column: "
             f"{', '.join(map(str, table.columns))}"
         )
     return named[0]
@@ -171,8 +188,9 @@ def _say_outcome(parsed: pd.DataFrame, molecules: Path, output: Path) -> None:
     """Say how many rows are no molecules, and what was done to the others."""
     reasons = parsed["reason"][parsed["reason"] != ""]
     if len(reasons):
-        counts = reasons.str.split(":").str[0].value_counts()
-        named = ", ".join(f"{number:,} {reason}" for reason, number in counts.items())
+        counts = reasons.value_counts()
+        named = ", ".join(f"{n:,} {str(reason)[:80]}" for reason, n in counts[:4].items())
+        named += ", …" if len(counts) > 4 else ""
         say(f"{molecules}: {len(reasons):,} of {len(parsed):,} rows set aside: {named} ({output})")
     for note, number in parsed["notes"].str.split().explode().dropna().value_counts().items():
         say(f"{molecules}: {counted(number, 'molecule')}: {NOTES[str(note)]}")

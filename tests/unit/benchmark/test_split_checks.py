@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from project import PROJECT
 
@@ -61,8 +63,46 @@ def test_others_are_planned_under_their_names(split: str, dataset: str) -> None:
 
 
 def test_a_second_input_needs_an_encoder_that_it_can_be_joined_to() -> None:
-    with pytest.raises(DrugtailError, match=r"davis is of molecules with a second input, whose b"):
+    with pytest.raises(DrugtailError, match=r"davis is of molecules with a second input, whose f"):
         planned("random-0", "davis")
+
+
+def test_encoders_that_do_not_read_a_data_set_are_said() -> None:
+    value = {
+        "name": "b", "title": "b", "datasets": ["davis", "hiv"], "splits": ["random-0"],
+        "methods": ["cross_entropy"], "seeds": ["0-0"], "encoders": ["gcn", "morgan_mlp"],
+    }  # fmt: skip
+    plan = Plan(validated(Benchmark, value, "b.yaml"), Catalogue(PROJECT / "config"))
+    assert [(b.dataset, b.encoder) for b in plan.blocks()] == [
+        ("davis", "morgan_mlp"), ("hiv", "gcn"), ("hiv", "morgan_mlp"),
+    ]  # fmt: skip
+    said = "davis: gcn does not read it, so that cross_entropy is not trained on that"
+    assert plan.remarks() == [said]
+
+
+@pytest.mark.parametrize(
+    ("kind", "featurizer", "says"),
+    [
+        (
+            "smiles",
+            "kmers",
+            "'kmers' reads sequence and gives bits, but the second input is smiles",
+        ),
+        ("smiles", "atoms", "'atoms' reads smiles and gives graph, .* choose atom_pair, maccs"),
+        ("sequence", "morgan", "'morgan' reads smiles .* is sequence .* choose kmers"),
+    ],
+)
+def test_a_second_input_that_can_never_work_is_refused(
+    tmp_path: Path, kind: str, featurizer: str, says: str
+) -> None:
+    text = (PROJECT / "config/datasets/davis.yaml").read_text()
+    text = text.replace(
+        "kind: sequence, featurizer: kmers", f"kind: {kind}, featurizer: {featurizer}"
+    )
+    path = tmp_path / "davis.yaml"
+    path.write_text(text)
+    with pytest.raises(DrugtailError, match=says):
+        planned("random-0", str(path), "morgan_mlp")
 
 
 def test_a_register_of_tasks_is_as_many_data_sets() -> None:

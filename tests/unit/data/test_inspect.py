@@ -187,7 +187,7 @@ def test_measurements_are_hinted_at_as_classes_to_be_cut(tmp_path: Path) -> None
     table.write_text("\n".join(["smiles,pIC50", *rows]))
     said = describe(inspect_table(table))
     assert "no column looks like classes; name it with --label" in said
-    assert "pIC50: numbers, which can be cut into classes: `labels: {kind: threshold" in said
+    assert "pIC50: numbers, which can be cut into two classes: --label COLUMN with --above" in said
 
 
 def test_a_sheet_and_an_encoding_can_be_given(tmp_path: Path) -> None:
@@ -216,3 +216,87 @@ def test_a_register_whose_name_is_none_is_refused_before_it_is_written(tmp_path:
     with pytest.raises(DrugtailError, match=r"for example my_data\.yaml"):
         write_register(inspect_table(table), tmp_path / "my-data.yaml")
     assert not (tmp_path / "my-data.yaml").exists()
+
+
+def test_windows_signs_are_read_as_cp1252(tmp_path: Path) -> None:
+    table = tmp_path / "windows.csv"
+    rows = [f"{s};{('a – b', '€')[i % 2]}" for i, s in enumerate(SMILES)]
+    table.write_bytes("\n".join(["smiles;class", *rows]).encode("cp1252"))
+    found = inspect_table(table)
+    assert set(found.sizes.index) == {"a – b", "€"}
+    assert found.layout.encoding == "cp1252"
+    with pytest.raises(DrugtailError, match=r"control character as latin-1; .* probably cp1252"):
+        inspect_table(table, layout=Layout(encoding="latin-1"))
+
+
+def test_utf_8_is_not_read_as_latin_1_because_someone_says_so(tmp_path: Path) -> None:
+    table = tmp_path / "plain.csv"
+    rows = [f"{s};{('Süß', 'bitter')[i % 2]}" for i, s in enumerate(SMILES)]
+    table.write_text("\n".join(["smiles;class", *rows]), encoding="utf-8")
+    with pytest.raises(DrugtailError, match=r"is UTF-8, in which it reads 'üß.*Leave the encoding"):
+        inspect_table(table, layout=Layout(encoding="latin-1"))
+
+
+def test_measurements_become_two_classes_also_with_decimal_commas(tmp_path: Path) -> None:
+    table = tmp_path / "measured.csv"
+    rows = [f"{s};{str(5 + i / 20).replace('.', ',')}" for i, s in enumerate(SMILES)]
+    table.write_text("\n".join(["smiles;pIC50", *rows]))
+    found = inspect_table(table, label="pIC50")
+    with pytest.raises(DrugtailError, match="60 different numbers, not classes; nothing is wr"):
+        write_register(found, tmp_path / "no.yaml")
+    found = inspect_table(table, label="pIC50", above=6.5)
+    assert found.sizes.to_dict() == {"negative": 31, "positive": 29}
+    dataset = write_register(found, tmp_path / "mine.yaml")
+    assert dataset.labels.model_dump(exclude_unset=True) == {
+        "kind": "threshold", "above": 6.5, "decimal": ",",
+    }  # fmt: skip
+    fetch_dataset(dataset, tmp_path / "raw")
+    prepare_dataset(dataset, tmp_path / "raw", tmp_path / "out")
+    sizes = {c["name"]: c["molecules"] for c in read_json(tmp_path / "out/dataset.json")["classes"]}
+    assert sizes == {"negative": 31, "positive": 29}
+    forgotten = dataset.model_copy(
+        update={"labels": dataset.labels.model_copy(update={"decimal": "."})}
+    )
+    with pytest.raises(DrugtailError, match=r"holds numbers with decimal commas; declare them"):
+        prepare_dataset(forgotten, tmp_path / "raw", tmp_path / "out2")
+    with pytest.raises(DrugtailError, match="cut a column of numbers; name it: --label"):
+        inspect_table(table, label="smiles", above=1.0)
+
+
+def test_a_register_that_cannot_work_is_not_written(tmp_path: Path) -> None:
+    table = tmp_path / "keys.csv"
+    rows = [f"BSYNRYMUTXBXSQ-UHFFFAOYSA-N,{'ab'[i % 2]}" for i in range(30)]
+    table.write_text("\n".join(["key,label", *rows]))
+    found = inspect_table(table, "key")
+    said = describe(found)
+    assert "key holds InChIKeys, from which no structure can be read" in said
+    with pytest.raises(DrugtailError, match="no cell of column 'key' is a molecule; nothing is w"):
+        write_register(found, tmp_path / "mine.yaml")
+    with pytest.raises(DrugtailError, match=r"its name must end in \.yaml"):
+        write_register(found, tmp_path / "mine.txt")
+    assert not list(tmp_path.glob("mine*"))
+
+
+def test_reactions_are_read_and_what_is_classified_is_said(tmp_path: Path) -> None:
+    table = tmp_path / "reactions.csv"
+    rows = [f"{s}>>{s}C,{'ab'[i % 2]}" for i, s in enumerate(["CCO", "CCN", "CC"] * 8)]
+    table.write_text("\n".join(["rxn,class", *rows, "CCO>>xx,a", ">>CC,b"]))
+    found = inspect_table(table)
+    said = describe(found)
+    assert "25 of 26 cells are reactions" in said
+    assert "1 unparsable reaction, for example 'CCO>>xx'" in said
+    assert (
+        "rxn holds reactions: the product is classified; `reaction: {use: reaction}` takes" in said
+    )
+    dataset = write_register(found, tmp_path / "mine.yaml")
+    assert dataset.reaction.use == "product"
+    assert "reaction: " in (tmp_path / "mine.yaml").read_text()
+
+
+def test_a_column_called_smiles_is_believed_in_a_small_table(tmp_path: Path) -> None:
+    table = tmp_path / "small.csv"
+    rows = [
+        f"{s},{'ab'[i % 2]}" for i, s in enumerate(["CO", "CN", "CF", "CS", "CC", "N", "O", "C"])
+    ]
+    table.write_text("\n".join(["smiles,label", *rows]))
+    assert inspect_table(table).columns["smiles"] == "smiles"

@@ -15,6 +15,7 @@ from rdkit import Chem
 
 import drugtail
 from drugtail.config.dataset import Molecules, Reaction
+from drugtail.data.prepare import prepare_dataset
 from drugtail.data.reaction_smiles import canonical_reaction, read_reactions
 from drugtail.runtime.errors import DrugtailError
 
@@ -117,6 +118,25 @@ def test_molecules_of_several_classes_are_said_where_they_are_kept(
     assert "tiny: 2 molecules in several classes, kept as published" in capsys.readouterr().err
     prepare(tmp_path, [*rows, ["CCC", "0"], ["CCCC", "1"]], register(conflicts="drop"))
     assert "in several classes" not in capsys.readouterr().err
+
+
+def test_a_register_of_tasks_is_no_data_set_itself(tmp_path: Path) -> None:
+    dataset = register({"smiles": "smiles"}, classes=None, tasks={"one": {}, "two-b": {}})
+    with pytest.raises(DrugtailError, match=r"of 2 tasks, .* one of them: tiny\.one, tiny\.two_b"):
+        prepare(tmp_path, [["CCO", "0", "1"]], dataset, ["smiles", "one", "two-b"])
+
+
+def test_a_table_that_was_not_fetched_is_said_to_be_that(tmp_path: Path) -> None:
+    with pytest.raises(DrugtailError, match=r"tiny\.csv: no such file; run `drugtail fetch` first"):
+        prepare_dataset(register(), tmp_path / "raw", tmp_path / "out")
+
+
+def test_a_misspelt_column_is_found_again(tmp_path: Path) -> None:
+    dataset = register({"smiles": "smlies", "label": "label"})
+    with pytest.raises(
+        DrugtailError, match=r"column 'smlies' is missing \(did you mean smiles\?\)"
+    ):
+        prepare(tmp_path, [["CCO", "0"]], dataset)
 
 
 def test_a_repeated_id_is_an_error_that_names_both_rows(tmp_path: Path) -> None:

@@ -100,12 +100,20 @@ def test_probabilities_of_zero_are_floored() -> None:
 def test_every_run_gets_a_row_and_undefined_methods_are_named(tmp_path: Path) -> None:
     plain = block(tmp_path, "random-0", [0, 1, 2, 3], "cross_entropy")
     margin = block(tmp_path, "random-0", [0, 1, 2, 3], "ldam")
-    recipes = {plain: CATALOGUE.recipe("cross_entropy"), margin: CATALOGUE.recipe("ldam")}
+    balanced = block(tmp_path, "random-0", [0, 1, 2, 3], "balanced_softmax")
+    recipes = {
+        folder: CATALOGUE.recipe(name)
+        for folder, name in (
+            (plain, "cross_entropy"), (margin, "ldam"), (balanced, "balanced_softmax"),
+        )
+    }  # fmt: skip
     corrections = {folder: [(recipe, 1.0)] for folder, recipe in recipes.items()}
-    collect_blocks([plain, margin], tmp_path / "metrics", corrections=corrections)
+    collect_blocks([plain, margin, balanced], tmp_path / "metrics", corrections=corrections)
     runs = read_parquet(tmp_path / "metrics/runs.parquet")
-    assert runs["method"].tolist() == ["cross_entropy", "cross_entropy+prior_1", "ldam"]
-    assert runs["status"].tolist() == ["finished"] * 3
+    assert runs["method"].tolist() == [
+        "cross_entropy", "cross_entropy+prior_1", "ldam", "balanced_softmax",
+    ]  # fmt: skip
+    assert runs["status"].tolist() == ["finished"] * 4
     tested = read_parquet(plain / "predictions.parquet").query("subset == 'test'")
     logits = log_softmax(tested.filter(like="logit_").to_numpy(), axis=1)
     prior = np.array([50, 30, 10, 5]) / 95
@@ -120,7 +128,8 @@ def test_every_run_gets_a_row_and_undefined_methods_are_named(tmp_path: Path) ->
     tabulate(tmp_path / "metrics", table, tmp_path / "t")
     text = (tmp_path / "t.md").read_text()
     assert "cross_entropy+prior_1" in text
-    assert "nothing is trained. Not defined for ldam." in text
+    says = "Nothing is left to correct for balanced_softmax. Not defined for ldam."
+    assert f"nothing is trained. {says}" in text
 
 
 def test_weights_that_are_measured_are_those_of_the_chosen_epoch(tmp_path: Path) -> None:

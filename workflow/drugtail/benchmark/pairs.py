@@ -43,6 +43,10 @@ class Pairs:
         """Return the encoders that a method is trained with on a data set."""
         return [name for name in self._of_method(method) if self._fits(dataset, name)]
 
+    def unread(self, dataset: str, method: str) -> list[str]:
+        """Return the encoders of a method that do not read a data set."""
+        return [name for name in self._of_method(method) if not self._fits(dataset, name)]
+
     def _of_method(self, method: str) -> list[str]:
         network = self.recipes[method].classifier is None
         return [name for name, encoder in self.encoders.items() if encoder.network == network]
@@ -65,6 +69,8 @@ class Pairs:
         DrugtailError
             If a method cannot be trained on an encoder, or a data set has no encoder that reads it.
         """
+        for register in self.datasets.values():
+            _check_second(register, where)
         for method, recipe in self.recipes.items():
             for name in self._of_method(method):
                 reason = misfit(self.encoders[name], self.features[name].form, recipe)
@@ -81,9 +87,30 @@ class Pairs:
         joined = ""
         if form is not None:
             fitting = [name for name in fitting if FEATURIZERS[name].form == form in JOINED]
-            joined = f" with a second input, whose {form} are joined to {form} alone"
+            joined = (
+                f" with a second input, whose features are {form} and are joined to {form} alone"
+            )
         return (
             f"data set {dataset} is of {what}{joined}, and none of the encoders of method {method} "
             f"reads that ({', '.join(self._of_method(method))}); add one whose featurizer does "
             f"({', '.join(fitting)}), see `drugtail list encoders`"
+        )
+
+
+def _check_second(dataset: Dataset, where: str) -> None:
+    """Refuse a second input whose featurizer does not read it, or gives no row of numbers."""
+    second = dataset.columns.second
+    if second is None or second.featurizer not in FEATURIZERS.names():
+        return
+    chosen = class_of(second.featurizer)
+    if chosen.reads != second.kind or chosen.form not in JOINED:
+        fitting = [
+            name
+            for name in FEATURIZERS.names()
+            if FEATURIZERS[name].reads == second.kind and FEATURIZERS[name].form in JOINED
+        ]
+        raise DrugtailError(
+            f"{where}: data set {dataset.name}: columns.second: featurizer {second.featurizer!r} "
+            f"reads {chosen.reads} and gives {chosen.form}, but the second input is {second.kind} "
+            f"and wants bits or vectors; choose {', '.join(fitting)}"
         )

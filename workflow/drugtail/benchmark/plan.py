@@ -226,6 +226,14 @@ class Plan:
                 f"{', '.join(classical)}: no network, so none of `encoders` is for it; it reads "
                 f"{self.encoders[encoder].featurizer} (encoder {encoder})"
             )
+        for dataset in self.datasets:
+            for method in self.recipes:
+                unread = self.pairs.unread(dataset, method)
+                if unread:
+                    remarks.append(
+                        f"{dataset}: {', '.join(unread)} does not read it, so that {method} is "
+                        "not trained on that"
+                    )
         return remarks
 
     def plugins_of(self, *axes: str) -> list[Path]:

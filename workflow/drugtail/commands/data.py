@@ -24,12 +24,18 @@ from drugtail.runtime.errors import DrugtailError
 
 
 def inspect(
-    table: Annotated[Path, typer.Argument(help="CSV, TSV, SMI, SDF, XLSX or Parquet.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, SMI, SDF, XLSX, Parquet or JSON.")],
     write: Annotated[
         Path | None, typer.Option(help="Register to write: config/datasets/<name>.yaml.")
     ] = None,
     smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
+    above: Annotated[
+        float | None, typer.Option(help="Numbers above it are one class, others the other.")
+    ] = None,
+    below: Annotated[
+        float | None, typer.Option(help="Numbers below it are one class, others the other.")
+    ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
     header: Header = None,
@@ -40,7 +46,7 @@ def inspect(
     from drugtail.data.inspection import describe, write_register
 
     layout = as_layout(encoding, separator, header, sheet)
-    found = inspect_table(table, smiles, label, layout)
+    found = inspect_table(table, smiles, label, layout, above=above, below=below)
     print(describe(found))
     if write is not None:
         dataset = write_register(found, write)

@@ -106,7 +106,7 @@ def list_(
         str,
         typer.Argument(
             help="methods, datasets, encoders, tables, splits, featurizers, encoder-kinds, "
-            "metrics, tests, table-kinds, figures, components or reference"
+            "metrics, tests, table-kinds, figures, formats, components or reference"
         ),
     ],
     config_dir: ConfigFolder = CONFIG,

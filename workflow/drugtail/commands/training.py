@@ -113,11 +113,12 @@ def tune(
 def predict(
     model: Annotated[Path, typer.Option(help="model.pt of a block.")],
     molecules: Annotated[
-        Path, typer.Option(help="Table with a column of SMILES: CSV, TSV, SMI, SDF, XLSX, Parquet.")
+        Path, typer.Option(help="Table with SMILES: CSV, TSV, SMI, SDF, XLSX, Parquet, JSON.")
     ],
     output: Annotated[Path, typer.Option(help="CSV to write.")],
     column: Annotated[
-        str | None, typer.Option(help="SMILES column (or reactions); default: smiles, SMILES …")
+        str | None,
+        typer.Option(help="Column of SMILES (or reactions); default: the one called so."),
     ] = None,
     second: Annotated[
         str | None, typer.Option(help="Column of the second input, for models that read one.")

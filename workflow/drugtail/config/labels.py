@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -80,6 +80,12 @@ class ThresholdLabels(LabelSettings):
         ("positive", "negative"), description="Names of the first class and of all else.",
         strict=False,
     )  # fmt: skip
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark of the numbers.")
+
+    def named(self, numbers: Any) -> Any:
+        """Return the class of each number of a pandas.Series; missing ones have the second."""
+        first = numbers < self.below if self.below is not None else numbers > self.above
+        return first.map({True: self.names[0], False: self.names[1]})
 
     @model_validator(mode="after")
     def _one_bound(self) -> ThresholdLabels:

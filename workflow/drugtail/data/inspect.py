@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from rdkit import rdBase
 
-from drugtail.config.labels import MISSING_MARKS, OneHotLabels
+from drugtail.config.base import validated
+from drugtail.config.labels import MISSING_MARKS, OneHotLabels, ThresholdLabels
 from drugtail.config.layout import Layout
 from drugtail.data.formats.delimited import NAMES, found_separator
-from drugtail.data.identity import identify
-from drugtail.data.labels import LISTS, lists_among, spelling_key
+from drugtail.data.identity import INCHI_KEY, identify
+from drugtail.data.labels import LISTS, as_numbers, lists_among, spelling_key
 from drugtail.data.official import subset_of
 from drugtail.data.table_format import decoded
 from drugtail.data.tables import FOUND, read_table, recognised, unpacked
@@ -25,8 +26,9 @@ from drugtail.runtime.errors import DrugtailError
 # Cells by which a column is recognised.
 LOOK = 200
 MOST_CLASSES = 1_000
-# UTF-16 is known by its mark; without one any bytes would pass for it.
-ENCODINGS = (None, "latin-1")
+# UTF-16 is known by its mark; without one any bytes would pass for it. Windows' cp1252 has signs
+# where latin-1 has none.
+ENCODINGS = (None, "latin-1", "cp1252")
 LABEL_WORDS = (
     "label", "class", "activity", "active", "target", "category", "outcome", "type", "moa",
     "mechanism", "taste", "y",
@@ -58,6 +60,10 @@ class Inspection:
         What the user should know.
     sizes : pandas.Series
         Rows per class, largest first.
+    numbers : int
+        Different numbers in the column of labels, if it holds measurements; else 0.
+    molecules : int or None
+        Cells that are molecules or reactions, of those that were read; None before.
     """
 
     path: Path
@@ -69,10 +75,18 @@ class Inspection:
     tasks: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     sizes: Any = field(default_factory=lambda: pd.Series(dtype=int))
+    numbers: int = 0
+    molecules: int | None = None
 
 
 def inspect_table(
-    path: Path, smiles: str | None = None, label: str | None = None, layout: Layout = FOUND
+    path: Path,
+    smiles: str | None = None,
+    label: str | None = None,
+    layout: Layout = FOUND,
+    *,
+    above: float | None = None,
+    below: float | None = None,
 ) -> Inspection:
     """Look at a table: how it is written, what its columns hold, what is odd about it.
 
@@ -84,6 +98,8 @@ def inspect_table(
         Columns, where the user knows better.
     layout
         What the user declares of the table.
+    above, below
+        Where the numbers of `label` are cut into two classes, if they are.
 
     Raises
     ------
@@ -92,10 +108,13 @@ def inspect_table(
     """
     # RDKit explains every cell that is no molecule on standard error.
     with rdBase.BlockLogs():
-        return _inspected(_read(path, layout), smiles, label)
+        cut = {"above": above, "below": below}
+        return _inspected(_read(path, layout), smiles, label, cut)
 
 
-def _inspected(found: Inspection, smiles: str | None, label: str | None) -> Inspection:
+def _inspected(
+    found: Inspection, smiles: str | None, label: str | None, cut: dict[str, float | None]
+) -> Inspection:
     for name in filter(None, (smiles, label)):
         if name not in found.table:
             raise DrugtailError(
@@ -104,6 +123,7 @@ def _inspected(found: Inspection, smiles: str | None, label: str | None) -> Insp
             )
     _find_molecules(found, smiles)
     _find_labels(found, label)
+    _cut_numbers(found, {key: value for key, value in cut.items() if value is not None})
     _find_others(found)
     return found
 
@@ -123,7 +143,8 @@ def _read(path: Path, given: Layout) -> Inspection:
             frame = read_table(path, layout=layout)
             break
         except DrugtailError as error:
-            if encoding == encodings[-1] or "text: line" not in str(error):
+            another = "text: line" in str(error) or "control character" in str(error)
+            if encoding == encodings[-1] or not another:
                 raise
     assert frame is not None
     found = Inspection(path, layout, name, frame)
@@ -180,11 +201,21 @@ def _find_molecules(found: Inspection, given: str | None) -> None:
             continue
         if np.mean([cell.count(">") == 2 for cell in cells]) > 0.8:
             found.columns["reaction"] = str(column)
+            found.remarks.append(
+                f"{column} holds reactions: the product is classified; `reaction: {{use: "
+                "reaction}` takes the whole, with an encoder such as reaction_mlp"
+            )
             return
         # Numbers and short words, such as CN or N, are molecules by chance.
-        long = np.mean([len(cell) > 4 for cell in cells])
+        called = str(column).lower() == "smiles"
+        long = 1.0 if called else np.mean([len(cell) > 4 for cell in cells])
         good = np.mean([not identify(cell).reason for cell in cells])
         shares[str(column)] = good * long + 0.05 * ("smiles" in str(column).lower())
+        if np.mean([INCHI_KEY.fullmatch(cell) is not None for cell in cells]) > 0.8:
+            found.remarks.append(
+                f"{column} holds InChIKeys, from which no structure can be read; a database that "
+                "has them gives SMILES for them"
+            )
     best = max(shares, key=lambda name: shares[name], default=None)
     if best is None or (shares[best] < 0.4 and not given):
         found.remarks.append("no column holds molecules as SMILES or InChI; name it with --smiles")
@@ -232,15 +263,34 @@ def _find_labels(found: Inspection, given: str | None) -> None:
         numbers = [name for name in map(str, found.table.columns) if _holds_numbers(found, name)]
         if numbers:
             found.remarks.append(
-                f"{', '.join(numbers[:5])}: numbers, which can be cut into classes: `labels: "
-                "{kind: threshold, below: …}`"
+                f"{', '.join(numbers[:5])}: numbers, which can be cut into two classes: --label "
+                "COLUMN with --above NUMBER or --below NUMBER"
             )
+
+
+def _cut_numbers(found: Inspection, cut: dict[str, float]) -> None:
+    """Take a column of numbers for two classes."""
+    if not cut:
+        return
+    label = found.columns.get("label")
+    if not isinstance(label, str) or not _holds_numbers(found, label):
+        raise DrugtailError(
+            f"{found.path}: --above and --below cut a column of numbers; name it: --label COLUMN"
+        )
+    cells = values_of(found, label)
+    found.labels = {"kind": "threshold", **cut}
+    if cells.str.contains(",").any():
+        found.labels["decimal"] = ","
+    settings = validated(ThresholdLabels, found.labels, "--above and --below")
+    numbers = as_numbers(cells, settings.decimal)
+    found.sizes = settings.named(numbers).value_counts()
+    found.numbers = 0
 
 
 def _holds_numbers(found: Inspection, column: str) -> bool:
     """Whether a column holds measurements."""
     cells = values_of(found, column)
-    return len(cells) > 0 and bool(pd.to_numeric(cells, errors="coerce").notna().all())
+    return len(cells) > 0 and any(as_numbers(cells, mark).notna().all() for mark in ".,")
 
 
 def _has_word(column: str, word: str) -> bool:
@@ -271,11 +321,11 @@ def _take_binary(found: Inspection, columns: list[str]) -> None:
 def _take_label(found: Inspection, column: str) -> None:
     found.columns["label"] = column
     cells = values_of(found, column)
-    numbers = pd.to_numeric(cells, errors="coerce")
-    if numbers.notna().all() and cells.nunique() > max(20, len(cells) // 20):
+    if _holds_numbers(found, column) and cells.nunique() > max(20, len(cells) // 20):
+        found.numbers = cells.nunique()
         found.remarks.append(
-            f"{column} holds {cells.nunique()} different numbers; cut them into classes: labels: "
-            "{kind: threshold, below: …}"
+            f"{column} holds {found.numbers} different numbers; --above NUMBER or --below NUMBER "
+            "cuts them into two classes"
         )
     separator = _list_separator(cells)
     if separator:

@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from drugtail.config.base import NAME, validated
-from drugtail.config.dataset import Dataset
+from drugtail.config.dataset import Dataset, Molecules, Reaction
 from drugtail.config.labels import MISSING_MARKS
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.inspect import Inspection, values_of
+from drugtail.data.reaction_smiles import read_reactions
 from drugtail.runtime.errors import DrugtailError
 
 # Rows whose molecules are read; of a larger table it is a sample.
@@ -46,7 +47,7 @@ def describe(found: Inspection) -> str:
             named = ", ".join(f"{n:,} {mark or 'empty'}" for mark, n in marks.items())
             lines[-1] += f"; missing: {named}"
     lines += _described_classes(found)
-    if "smiles" in found.columns:
+    if {"smiles", "reaction"} & set(found.columns):
         lines += _described_molecules(found)
     return "\n".join(lines)
 
@@ -75,16 +76,18 @@ def _described_task(found: Inspection, column: str) -> str:
 
 
 def _described_molecules(found: Inspection) -> list[str]:
-    column = found.columns["smiles"]
-    cells = found.table[column]
+    is_reaction = "reaction" in found.columns
+    cells = found.table[found.columns["reaction" if is_reaction else "smiles"]]
     sample = cells
     which = "all rows"
     if len(cells) > CHEMISTRY:
         sample = cells.sample(CHEMISTRY, random_state=0)
         which = f"a sample of {CHEMISTRY:,} rows"
-    read = identify_all(sample)
+    read = read_reactions(sample, Reaction(), Molecules()) if is_reaction else identify_all(sample)
     good = read[read["reason"] == ""]
-    lines = [f"molecules ({which})", f"  {len(good):,} of {len(sample):,} cells are molecules"]
+    named = "reactions" if is_reaction else "molecules"
+    found.molecules = len(good)
+    lines = [f"{named} ({which})", f"  {len(good):,} of {len(sample):,} cells are {named}"]
     for reason, number in read["reason"].str.split(":").str[0].value_counts().items():
         if reason:
             index = read.index[read["reason"].str.startswith(str(reason))][0]
@@ -113,6 +116,8 @@ def write_register(found: Inspection, target: Path) -> Dataset:
     DrugtailError
         If the table has no molecules or labels that could be named, or the file is there already.
     """
+    if target.suffix != ".yaml":
+        raise DrugtailError(f"{target}: is no register; its name must end in .yaml")
     if target.exists():
         raise DrugtailError(f"{target}: is there already; name another file, or delete it")
     if not {"smiles", "reaction"} & set(found.columns):
@@ -123,6 +128,18 @@ def write_register(found: Inspection, target: Path) -> Dataset:
         raise DrugtailError(
             f"{target}: the file's name is the data set's; write it with letters, digits, _ and . "
             f"only, for example {re.sub('[^A-Za-z0-9_.]', '_', target.stem)}{target.suffix}"
+        )
+    if found.molecules == 0:
+        column = found.columns.get("smiles") or found.columns["reaction"]
+        raise DrugtailError(
+            f"{found.path}: no cell of column {column!r} is a molecule; nothing is written. Name "
+            "another column: --smiles COLUMN"
+        )
+    if found.numbers:
+        raise DrugtailError(
+            f"{found.path}: column {found.columns['label']!r} holds {found.numbers} different "
+            "numbers, not classes; nothing is written. Cut them in two with --above NUMBER or "
+            "--below NUMBER, or name another column: --label COLUMN"
         )
     layout = found.layout.model_dump(exclude_none=True)
     register: dict[str, Any] = {
@@ -141,6 +158,9 @@ def write_register(found: Inspection, target: Path) -> Dataset:
         ],
         "columns": found.columns,
     }
+    if "reaction" in found.columns:
+        register["task"] = register["task"].replace("molecule", "product of a reaction")
+        register["reaction"] = {"use": "product"}
     if found.labels:
         register["labels"] = found.labels
     if found.tasks:

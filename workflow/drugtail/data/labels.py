@@ -134,12 +134,21 @@ def _one_of(rows: Rows, parts: pd.Series, settings: SeveralLabels, column: str) 
 
 def _threshold(rows: Rows, dataset: Dataset, settings: ThresholdLabels) -> pd.Series:
     cells = _class(rows, dataset, settings)
-    numbers = pd.to_numeric(cells, errors="coerce")
+    numbers = as_numbers(cells, settings.decimal)
     missing = cells.isin(settings.missing)
+    if (numbers.isna() | missing).all() and as_numbers(cells, ",").notna().any():
+        raise DrugtailError(
+            f"{dataset.name}: column {dataset.columns.labels[0]!r} holds numbers with decimal "
+            'commas; declare them: `labels: {kind: threshold, decimal: ",", …}`'
+        )
     rows.reject(numbers.isna() & ~missing, "label is no number: " + cells)
-    first = numbers < settings.below if settings.below is not None else numbers > settings.above
-    named = first.map({True: settings.names[0], False: settings.names[1]})
-    return cells.where(numbers.isna(), named)
+    return cells.where(numbers.isna(), settings.named(numbers))
+
+
+def as_numbers(cells: pd.Series, decimal: str) -> pd.Series:
+    """Return cells as numbers, with that decimal mark; missing where one is no number."""
+    plain = cells.str.replace(",", ".", regex=False) if decimal == "," else cells
+    return pd.to_numeric(plain, errors="coerce")
 
 
 READERS: dict[str, Callable[[Rows, Dataset, Any], pd.Series]] = {

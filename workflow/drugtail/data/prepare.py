@@ -51,6 +51,12 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
         If a column is missing, an id is repeated, labels are refused, nothing is left, or a
         registered fact about the data does not come out.
     """
+    if dataset.tasks is not None:
+        some = ", ".join(one.name for one in dataset.each_task()[:5])
+        raise DrugtailError(
+            f"{dataset.name}: is a register of {len(dataset.tasks)} tasks, each a data set of its "
+            f"own; prepare one of them: {some}"
+        )
     rows = Rows(dataset, raw)
     ids = _ids(rows, dataset)
     labels = read_labels(rows, dataset)

@@ -180,9 +180,14 @@ def _check_cut(
     for subset in SUBSETS:
         if not np.any(subsets == subset):
             raise DrugtailError(
-                f"{where} leaves {subset} empty{_grouped_by(grouped, grouping)}; use another split "
-                "seed or strategy"
+                f"{where} leaves {subset} empty{_grouped_by(grouped, grouping)}; use another "
+                f"{'' if _is_few(grouped, grouping) else 'split seed or '}strategy"
             )
+
+
+def _is_few(molecules: pd.DataFrame, grouping: str | None) -> bool:
+    """Whether there are too few groups for three subsets, whatever the seed."""
+    return grouping not in (None, "none") and molecules["group"].nunique() < len(SUBSETS)
 
 
 def _grouped_by(molecules: pd.DataFrame, grouping: str | None) -> str:

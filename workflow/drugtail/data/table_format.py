@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -62,6 +63,10 @@ class TableFormat(ABC):
         """
 
 
+# Encodings in which every byte is a letter, so that reading never fails.
+ANY_BYTES = ("latin-1", "latin1", "iso-8859-1", "cp1252", "windows-1252", "iso-8859-15")
+CONTROLS = re.compile("[\x80-\x9f]")
+
 FORMATS: Registry[type[TableFormat]] = Registry("table format", "drugtail.data.formats")
 """Kinds of table files, a module each; see `drugtail.data.table_format`."""
 
@@ -97,7 +102,31 @@ def decoded(content: bytes, layout: Layout, path: Path) -> str:
         shown = content[start : end if end > 0 else None].decode("latin-1").strip()[:60]
         raise DrugtailError(
             f"{path}: is not {encoding.upper()} text: line {line} holds a byte that is none "
-            f"({shown!r} as latin-1). Declare the encoding (`encoding: latin-1` of this file), or "
-            "save it as UTF-8"
+            f"({shown!r} as latin-1). Declare the encoding (`encoding: latin-1` or cp1252 of this "
+            "file, --encoding on the command line), or save it as UTF-8"
         ) from None
+    _check_guess(text, content, encoding, path)
     return text
+
+
+def _check_guess(text: str, content: bytes, encoding: str, path: Path) -> None:
+    """Refuse an encoding that any bytes pass for, where the text shows that it is another."""
+    if encoding.lower().replace("_", "-") not in ANY_BYTES:
+        return
+    try:
+        plain = content.decode("utf-8")
+    except UnicodeDecodeError:
+        plain = text
+    if plain != text:
+        place = next(i for i, (a, b) in enumerate(zip(text, plain, strict=False)) if a != b)
+        raise DrugtailError(
+            f"{path}: is UTF-8, in which it reads {plain[place : place + 20]!r}; as {encoding} it "
+            f"would read {text[place : place + 20]!r}. Leave the encoding out"
+        )
+    odd = CONTROLS.search(text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise DrugtailError(
+            f"{path}: line {line} holds a control character as {encoding}; it is in another "
+            "encoding, probably cp1252 (Windows) or cp850 (DOS)"
+        )

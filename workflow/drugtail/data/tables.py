@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from drugtail.config.base import meant
 from drugtail.config.layout import Layout
 from drugtail.data.table_format import FORMATS
 from drugtail.runtime.errors import DrugtailError
@@ -17,6 +18,8 @@ from drugtail.runtime.errors import DrugtailError
 WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
 PACKED = (".gz", ".zip", ".gzip")
 FOUND = Layout()
+# Letters of a list of columns in a message.
+LONGEST_LIST = 500
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 
 
@@ -61,13 +64,19 @@ def read_table(
     missing = [column for column in wanted if column not in names]
     if missing:
         raise DrugtailError(
-            f"{path}: column {missing[0]!r} is missing; the file has: {', '.join(names)}. "
-            "Correct the file or the register's columns; if the file has no header, name its "
-            "columns in `header`"
+            f"{path}: column {missing[0]!r} is missing{meant(missing[0], names)}; the file has: "
+            f"{_listed(names)}. Name another column, or correct the file; if it has no header, "
+            "name its columns in `header` (--header on the command line)"
         )
     if frame.empty:
         raise DrugtailError(f"{path}: has a header but no rows")
     return frame
+
+
+def _listed(names: list[str]) -> str:
+    """Names of columns for a message, at most some lines of them."""
+    text = ", ".join(names)
+    return text if len(text) <= LONGEST_LIST else f"{text[:LONGEST_LIST]} …"
 
 
 def recognised(content: bytes, path: Path) -> str:
@@ -88,7 +97,8 @@ def unpacked(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file") from None
+        advice = "; run `drugtail fetch` first" if path.parent.name == "raw" else ""
+        raise DrugtailError(f"{path}: no such file{advice}") from None
     except IsADirectoryError:
         raise DrugtailError(f"{path}: is a folder; name a table") from None
     try:

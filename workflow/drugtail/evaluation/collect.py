@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from drugtail.config.benchmark import parse_seeds
+from drugtail.config.prior import Shares
 from drugtail.config.recipe import Recipe
 from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
-from drugtail.evaluation.prior_correction import corrected, corrected_name, trained_shares
+from drugtail.evaluation.prior_correction import corrected, corrected_name, is_even, trained_shares
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.logging import say
@@ -125,7 +126,8 @@ def collect_blocks(
         Folder -> the recipe of its block, and strengths τ of a correction of the prior: each adds a
         row per run, whose method is called ``{method}+prior_{tau}``
         (`drugtail.evaluation.prior_correction`). The header lists methods that have none
-        (``uncorrected``).
+        (``uncorrected``), and those that have
+        nothing left to correct (``even``).
 
     Where the splits of a data set do not test the same classes, means are taken over those that all
     test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
@@ -141,7 +143,8 @@ def collect_blocks(
     _refuse_overlap(blocks)
     compared = _compared(blocks)
     runs, classes, history = [], [], []
-    uncorrected: list[str] = []
+    undefined: list[str] = []
+    even: list[str] = []
     for block in blocks:
         states = block_states(block)
         if _has_files(block):
@@ -157,19 +160,25 @@ def collect_blocks(
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
-        for recipe, tau in (corrections or {}).get(block.folder, ()):
+        given = (corrections or {}).get(block.folder, ()) if _has_files(block) else ()
+        for recipe, tau in given:
+            shares = _trained_shares(block, recipe)
+            learned = next(iter(shares.values()), None)
+            if learned is None or is_even(learned):
+                (undefined if learned is None else even).append(block.method)
+                continue
             masks = compared.get(block.dataset)
-            row = _corrected(block, recipe, tau, masks.masks if masks else None, metrics)
-            if row is None:
-                uncorrected.append(block.method)
-            else:
-                name = corrected_name(block.method, tau)
-                kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
-                runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
+            row = _corrected(block, shares, tau, masks.masks if masks else None, metrics)
+            kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
+            name = corrected_name(block.method, tau)
+            runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
     left_out = {name: found for name, one in compared.items() if (found := one.left_out())}
-    write_parquet(output / "runs.parquet", _stacked(runs), {
-        "left_out": left_out, "uncorrected": list(dict.fromkeys(uncorrected)),
-    })  # fmt: skip
+    header = {
+        "left_out": left_out,
+        "uncorrected": list(dict.fromkeys(undefined)),
+        "even": list(dict.fromkeys(even)),
+    }
+    write_parquet(output / "runs.parquet", _stacked(runs), header)
     note = note_on(left_out, "test")
     if note is not None:
         say(note)
@@ -206,28 +215,33 @@ def _metrics_of(block: Block, compared: Compared | None, metrics: Sequence[str])
     return known
 
 
+def _trained_shares(block: Block, recipe: Recipe) -> dict[int, Shares]:
+    """Seed -> class shares that its probabilities have learned; None if undefined."""
+    header = read_parquet_metadata(block.folder / "predictions.parquet")
+    weights = _chosen_weights(block) if recipe.needs_geometry else {}
+    seeds = read_json(block.folder / "status.json")["seeds"]
+    finished = [int(seed) for seed, state in seeds.items() if state["status"] == "finished"]
+    return {
+        seed: trained_shares(recipe, header["train_counts"], weights.get(seed)) for seed in finished
+    }
+
+
 def _corrected(
     block: Block,
-    recipe: Recipe,
+    shares: Mapping[int, Shares],
     tau: float,
     masks: Masks | None,
     metrics: Sequence[str],
-) -> pd.DataFrame | None:
-    """Seed and all metrics of a block's finished runs with a correction; None if undefined."""
-    predictions = block.folder / "predictions.parquet"
-    counts = read_parquet_metadata(predictions)["train_counts"]
-    weights = _chosen_weights(block) if recipe.needs_geometry else {}
+) -> pd.DataFrame:
+    """Seed and all metrics of a block's finished runs with a correction."""
 
     def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
-        shares = trained_shares(recipe, counts, weights.get(seed))
-        assert shares is not None
-        return corrected(logits, shares, tau)
+        known = shares[seed]
+        assert known is not None
+        return corrected(logits, known, tau)
 
-    known = trained_shares(recipe, counts, next(iter(weights.values()), None))
-    if known is None or not _has_files(block):
-        return None
     names = [*packaged_metrics(), *metrics]
-    return further_metrics(predictions, names, masks, change)
+    return further_metrics(block.folder / "predictions.parquet", names, masks, change)
 
 
 def _chosen_weights(block: Block) -> dict[int, list[float]]:

@@ -83,6 +83,11 @@ def _weighed(shares: list[float], measured: Sequence[float] | None) -> Shares:
     return shares_of([share * weight for share, weight in zip(shares, measured, strict=True)])
 
 
+def is_even(shares: Sequence[float]) -> bool:
+    """Return whether all classes have one share, so that nothing is left to correct."""
+    return max(shares) / min(shares) < 1 + 1e-6
+
+
 def corrected(
     logits: NDArray[np.floating], shares: Sequence[float], tau: float
 ) -> NDArray[np.float64]:

@@ -29,6 +29,8 @@ def load_model(path: Path) -> dict[str, Any]:
     """
     try:
         model: dict[str, Any] = _load_archive(path)
+    except IsADirectoryError:
+        raise DrugtailError(f"{path}: is a folder; name the model.pt in it") from None
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; train the block first") from None
     except DAMAGE as error:

@@ -235,9 +235,12 @@ def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
     """A note on rows with a correction of the prior, and on methods that have none."""
     if not frame["method"].astype(str).str.contains(SUFFIX, regex=False).any():
         return []
-    missing = read_parquet_metadata(metrics / "runs.parquet").get("uncorrected", [])
-    lacking = f" Not defined for {', '.join(missing)}." if missing else ""
-    return [PRIOR_NOTE + lacking]
+    header = read_parquet_metadata(metrics / "runs.parquet")
+    found = {
+        "Nothing is left to correct for": header.get("even", []),
+        "Not defined for": header.get("uncorrected", []),
+    }
+    return [" ".join([PRIOR_NOTE, *(f"{text} {', '.join(m)}." for text, m in found.items() if m)])]
 
 
 def _effort(frame: pd.DataFrame) -> list[str]:

@@ -44,7 +44,7 @@ class Xlsx(TableFormat):
         if layout.sheet is None and len(names) > 1:
             raise DrugtailError(
                 f"{path}: has {len(names)} sheets ({', '.join(names)}); name one: `sheet` of this "
-                "file"
+                "file, --sheet on the command line"
             )
         sheet = layout.sheet or names[0]
         if sheet not in names:
