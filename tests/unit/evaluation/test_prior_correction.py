@@ -14,8 +14,8 @@ from scipy.special import log_softmax, softmax
 from drugtail.config.base import merged
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.table import Table
-from drugtail.evaluation.collect import collect_blocks
-from drugtail.evaluation.prior_correction import corrected, trained_shares
+from drugtail.evaluation.collect import check_complete, collect_blocks
+from drugtail.evaluation.prior_correction import corrected, is_derived, trained_shares
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
 
@@ -130,6 +130,15 @@ def test_every_run_gets_a_row_and_undefined_methods_are_named(tmp_path: Path) ->
     assert "cross_entropy+prior_1" in text
     says = "Nothing is left to correct for balanced_softmax. Not defined for ldam."
     assert f"nothing is trained. {says}" in text
+
+
+def test_rows_of_a_correction_are_no_runs(tmp_path: Path) -> None:
+    plain = block(tmp_path, "random-0", [0, 1, 2, 3], "cross_entropy")
+    given = {plain: [(CATALOGUE.recipe("cross_entropy"), 0.5), (CATALOGUE.recipe("focal"), 1.0)]}
+    collect_blocks([plain], tmp_path / "metrics", corrections=given)
+    path = tmp_path / "metrics/runs.parquet"
+    assert is_derived(read_parquet(path)["method"]).tolist() == [False, True, True]
+    assert check_complete(path) == 1
 
 
 def test_weights_that_are_measured_are_those_of_the_chosen_epoch(tmp_path: Path) -> None:

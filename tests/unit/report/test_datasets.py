@@ -38,7 +38,9 @@ def test_the_page_counts_what_was_prepared(tmp_path: Path) -> None:
     results = tmp_path / "results"
     (results / "data").mkdir(parents=True)
     (tmp_path / "out1").rename(results / "data/tiny")
-    runs = pd.DataFrame({"dataset": ["tiny", "tiny"], "test_balanced_accuracy": [0.5, 0.75]})
+    methods = ["random_forest", "lightgbm", "random_forest+prior_1"]
+    runs = pd.DataFrame({"dataset": "tiny", "method": methods})
+    runs["test_balanced_accuracy"] = [0.5, 0.75, 1.0]
     write_parquet(results / "metrics/all/runs.parquet", runs)
     page = tmp_path / "docs/datasets.md"
     datasets_page(catalogue(tmp_path), results, "all", page)

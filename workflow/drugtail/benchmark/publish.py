@@ -20,6 +20,7 @@ from drugtail.benchmark.verify import check_block
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.evaluation.predicted import PREDICTIONS, predicted_classes
+from drugtail.evaluation.prior_correction import is_derived
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (
@@ -161,7 +162,9 @@ def _count_finished(
     """Number of finished runs; an error if the tables are of other runs than lie there now."""
     blocks = [parse_block(results / "runs" / block.path, block.settings) for block in planned]
     there = pd.concat([block_states(block) for block in blocks], ignore_index=True)
-    both = there.merge(read_parquet(collected, there.columns.tolist()), how="outer", indicator=True)
+    kept = read_parquet(collected, there.columns.tolist())
+    kept = kept[~is_derived(kept["method"])]
+    both = there.merge(kept, how="outer", indicator=True)
     other = both[both["_merge"] != "both"]
     if len(other):
         row = other.iloc[0]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from drugtail.benchmark.publish import METRICS
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
+from drugtail.evaluation.prior_correction import is_derived
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json
@@ -50,6 +51,7 @@ def read_back(published: Path, output: Path) -> int:
         )
     manifest = read_json(published / "manifest.json")
     runs = read_parquet(published / "metrics" / "runs.parquet")
+    runs = runs[~is_derived(runs["method"])]
     if int((runs["status"] == "finished").sum()) != manifest["runs"]:
         raise DrugtailError(
             f"{published / 'metrics/runs.parquet'}: has "

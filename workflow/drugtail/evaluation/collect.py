@@ -16,7 +16,13 @@ from drugtail.config.recipe import Recipe
 from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
-from drugtail.evaluation.prior_correction import corrected, corrected_name, is_even, trained_shares
+from drugtail.evaluation.prior_correction import (
+    corrected,
+    corrected_name,
+    is_derived,
+    is_even,
+    trained_shares,
+)
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.logging import say
@@ -274,6 +280,7 @@ def check_complete(runs: Path) -> int:
         If any diverged or is missing; the message names up to ten of them.
     """
     frame = read_parquet(runs, [*KEYS, "status"])
+    frame = frame[~is_derived(frame["method"])]
     gaps = frame[frame["status"] != "finished"]
     if len(gaps):
         named = [

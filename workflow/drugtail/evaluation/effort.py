@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from drugtail.evaluation.prior_correction import SUFFIX
+from drugtail.evaluation.prior_correction import is_derived
 
 EFFORT = {"updates": "updates", "molecules_seen": "molecules seen"}
 # Methods that are compared with each other.
@@ -30,7 +30,7 @@ def effort_note(runs: pd.DataFrame) -> str | None:
         return None
     finished = runs[(runs["status"] == "finished") & (runs["updates"].fillna(0) > 0)]
     # What is computed from stored predictions trained nothing.
-    finished = finished[~finished["method"].str.contains(SUFFIX, regex=False)]
+    finished = finished[~is_derived(finished["method"])]
     if finished.empty:
         return None
     parts = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
@@ -29,6 +30,12 @@ SUFFIX = "+prior_"
 def corrected_name(method: str, tau: float) -> str:
     """Return the name of a method's rows with a correction: ``cross_entropy+prior_0.5``."""
     return f"{method}{SUFFIX}{tau:g}"
+
+
+def is_derived(methods: pd.Series) -> pd.Series:
+    """Return which rows are of a correction of stored predictions, not of a training."""
+    found: pd.Series = methods.astype(str).str.contains(SUFFIX, regex=False)
+    return found
 
 
 def trained_shares(

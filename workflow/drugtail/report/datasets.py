@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
+from drugtail.evaluation.prior_correction import is_derived
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, read_parquet, write_text
 
@@ -74,6 +75,7 @@ def _scores(path: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     runs = read_parquet(path)
+    runs = runs[~is_derived(runs["method"])]
     means: pd.Series = runs.groupby("dataset")["test_balanced_accuracy"].mean()
     return {str(name): float(value) for name, value in means.items()}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from drugtail.evaluation.prior_correction import is_derived
 from drugtail.report.plots import plot_of
 from drugtail.runtime.files import read_json, read_parquet, write_text
 from drugtail.runtime.names import TUNED
@@ -55,7 +56,7 @@ def build_page(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     frame = read_parquet(runs)
-    states = frame["status"].value_counts()
+    states = frame.loc[~is_derived(frame["method"]), "status"].value_counts()
     text = environment.get_template("page.html").render(
         title=title,
         notes=notes,

@@ -15,7 +15,7 @@ from drugtail.evaluation.effort import EFFORT, effort_note
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
-from drugtail.evaluation.prior_correction import SUFFIX
+from drugtail.evaluation.prior_correction import is_derived
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
@@ -233,7 +233,7 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
 
 def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
     """A note on rows with a correction of the prior, and on methods that have none."""
-    if not frame["method"].astype(str).str.contains(SUFFIX, regex=False).any():
+    if not is_derived(frame["method"]).any():
         return []
     header = read_parquet_metadata(metrics / "runs.parquet")
     found = {
