@@ -83,7 +83,7 @@ def test_a_model_on_an_encoder_of_ones_own_predicts_what_it_predicted(
     logits = stored.filter(like="logit_").to_numpy()
     wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     rows = frame.reset_index().set_index("id").loc[stored.index, "index"]
-    names = ["alcohol", "amine", "bromide"]
+    names = ["p_alcohol", "p_amine", "p_bromide"]
     np.testing.assert_allclose(found.loc[rows, names].to_numpy(), wanted, rtol=1e-3, atol=1e-4)
 
 
@@ -98,7 +98,7 @@ def test_a_change_of_the_encoder_trains_what_stands_on_it_alone(
     assert listed_jobs(project.run(*words).stdout) == {"train_network": 4, "train": 1}
     # And one of the package's, for which nothing else is trained again.
     project.edit("my/own_gine.py", "x = x - self", "x = x + self")
-    project.edit("workflow/drugtail/models/encoders/mlp.py", "settings.layers - 1", "1")
+    project.edit("workflow/drugtail/models/encoders/mlp.py", "if layer:", "if layer > 0:")
     jobs = listed_jobs(project.run(*words).stdout)
     assert jobs == {"train_network": 2, "train": 1}
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
     from sklearn.ensemble import RandomForestClassifier
 
+    from drugtail.methods.nearest_neighbours import TanimotoNeighbours
+
 # The libraries take seconds to import, which the training of networks need not wait for (nor
 # need the optional ones be there): each function imports its own.
 CLASSIFIERS: Registry[Any] = Registry("classifier")
@@ -219,6 +221,22 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
         # Else a line for every tree that cannot be split further.
         verbosity=-1,
     )
+
+
+@CLASSIFIERS.register("nearest_neighbours")
+def nearest_neighbours(settings: Any, seed: int, threads: int) -> TanimotoNeighbours:
+    """K nearest neighbours by Tanimoto similarity: the simplest baseline there is.
+
+    Parameters
+    ----------
+    settings
+        ``n_neighbors`` and ``weights``.
+    seed, threads
+        Not used: nothing is random, and a product of matrices takes no time.
+    """
+    from drugtail.methods.nearest_neighbours import TanimotoNeighbours
+
+    return TanimotoNeighbours(settings.n_neighbors, settings.weights)
 
 
 def fit(classifier: Any, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:

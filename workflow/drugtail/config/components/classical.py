@@ -107,7 +107,25 @@ class LightGBM(ClassicalSettings):
     )
 
 
+class NearestNeighbours(ClassicalSettings):
+    """The classes of the most similar training molecules, by Tanimoto similarity of bits.
+
+    Nothing is random: all seeds are equal.
+    """
+
+    name: Literal["nearest_neighbours"]
+    n_neighbors: int = Field(5, ge=1, description="Number of neighbours.")
+    weights: Literal["similarity", "uniform"] = Field(
+        "similarity", description="A neighbour votes with its similarity, or with 1."
+    )
+
+    def prior(self, shares: list[float], counts: list[int]) -> Shares:
+        """See `ClassicalSettings.prior`."""
+        return shares
+
+
 Classifier = Annotated[
-    RandomForest | BalancedRandomForest | EasyEnsemble | SmoteLogistic | LightGBM,
+    RandomForest | BalancedRandomForest | EasyEnsemble | SmoteLogistic | LightGBM
+    | NearestNeighbours,
     Field(discriminator="name"),
-]
+]  # fmt: skip

@@ -16,6 +16,11 @@ class ViewsSettings(Settings):
     # Forms of features that there are views of.
     reads: ClassVar[tuple[Form, ...]] = ("graph",)
 
+    classified: Literal["both", "first"] = Field(
+        "both",
+        description="Views that the classification loss is of; a contrastive term sees both.",
+    )
+
 
 class Drop(ViewsSettings):
     """Two views of each molecule with a random part left out.
@@ -29,10 +34,6 @@ class Drop(ViewsSettings):
     name: Literal["drop"] = "drop"
     rates: list[float] = Field(
         [0.15, 0.10], min_length=2, max_length=2, description="Mean share left out of either view."
-    )
-    classified: Literal["both", "first"] = Field(
-        "both",
-        description="Views that the classification loss is of; a contrastive term sees both.",
     )
     cap: float = Field(
         0.7, gt=0, le=1, description="Largest probability of leaving a bond of a graph out."
