@@ -101,7 +101,7 @@ def test_joined_bits_are_bits_and_others_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("atoms+atoms", "joins two graphs"),
+        ("morgan+morgan", "joins one with itself; name it once"),
         ("morgan+drfp", "joins what reads reaction and smiles"),
         ("morgan+", "featurizer '': there is none"),
         ("morgan+nonsense", "featurizer 'nonsense': there is none"),

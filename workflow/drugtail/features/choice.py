@@ -77,6 +77,9 @@ def features_of(name: str, parts: Sequence[type[Featurizer]]) -> Features:
     DrugtailError
         If they are given different things, or there are two graphs among them.
     """
+    named = parts_of(name)
+    if len(set(named)) < len(named):
+        raise DrugtailError(f"featurizer {name!r}: joins one with itself; name it once")
     reads = {part.reads for part in parts}
     if len(reads) > 1:
         raise DrugtailError(

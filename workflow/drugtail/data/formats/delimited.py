@@ -50,9 +50,15 @@ class Delimited(TableFormat):
                 raise DrugtailError(
                     f"{path}: is not a proper CSV (row {number}, {shown!r}, has {len(row)} fields, "
                     f"the header {len(header)}, with {NAMES.get(separator, repr(separator))} "
-                    "between them); mend that row, or declare `separator` of this file"
+                    f"between them); mend that row, or {_advice(layout)}"
                 )
         return pd.DataFrame(body, columns=[name.strip() for name in header], dtype=str)
+
+
+def _advice(layout: Layout) -> str:
+    if layout.separator is None:
+        return "declare `separator` of this file (--separator on the command line)"
+    return "leave the declared separator out, so that it is found"
 
 
 def _rows(text: str, separator: str, most: int | None = None) -> list[list[str]]:
