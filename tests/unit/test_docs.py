@@ -1,4 +1,4 @@
-"""What docs/training.md shows is what there is."""
+"""docs/training.md shows what there is."""
 
 from __future__ import annotations
 

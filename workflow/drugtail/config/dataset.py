@@ -301,7 +301,7 @@ class Dataset(Settings):
 
     @property
     def reads(self) -> Literal["smiles", "reaction"]:
-        """What is classified: molecules, or whole reactions."""
+        """Return what is classified: molecules (``smiles``) or whole reactions (``reaction``)."""
         whole = self.columns.reaction is not None and self.reaction.use == "reaction"
         return "reaction" if whole else "smiles"
 

@@ -1,4 +1,4 @@
-"""How components change the class shares that a classifier learns.
+"""Class shares that a classifier learns, and how components change them.
 
 The shares of the classes among what a classifier is trained on are part of its probabilities. A
 component that draws, weighs or shifts says what becomes of them.

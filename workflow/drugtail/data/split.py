@@ -191,7 +191,7 @@ def _is_few(molecules: pd.DataFrame, grouping: str | None) -> bool:
 
 
 def _grouped_by(molecules: pd.DataFrame, grouping: str | None) -> str:
-    """How few groups there are to cut, for messages."""
+    """Return the number of groups and the largest one's share, for messages."""
     if grouping in (None, "none"):
         return ""
     sizes = molecules["group"].value_counts()

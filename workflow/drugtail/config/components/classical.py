@@ -11,7 +11,7 @@ from drugtail.config.prior import Shares, alike
 
 
 class ClassicalSettings(Settings):
-    """What the settings of every estimator have."""
+    """Settings that all estimators share."""
 
     def prior(self, shares: list[float], counts: list[int]) -> Shares:
         """Return the class shares that its probabilities have learned."""

@@ -11,7 +11,7 @@ from drugtail.config.prior import Shares, alike, shares_of
 
 
 class SamplerSettings(Settings):
-    """What the settings of all samplers have."""
+    """Settings that all samplers share."""
 
     # Whether the molecules are drawn once for the whole training, and only shuffled in each epoch.
     once: ClassVar[bool] = False
