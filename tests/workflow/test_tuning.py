@@ -25,7 +25,7 @@ METHODS = (
 )
 TUNED_BENCHMARK = re.sub(
     r"methods: .*\}\]",
-    f"{METHODS}\ntuning: {{trials: 2, seeds: 0-0}}",
+    f"{METHODS}\ntuning: {{trials: 2, seeds: 0-0}}\nprior_corrections: [1.0]",
     TINY_BENCHMARK,
     flags=re.DOTALL,
 ).replace("name: tiny\n", "name: best\n", 1)
@@ -81,6 +81,19 @@ def test_tuned_runs_lie_beside_default_ones(tuned: Project, finished: Project) -
     assert here.read_bytes() == default.read_bytes()
     header = read_parquet_metadata(tuned.block("cross_entropy", CONFIG) / "predictions.parquet")
     assert (header["method"], header["settings"]) == ("cross_entropy", "tuned")
+
+
+def test_a_correction_is_of_the_settings_that_were_chosen(tuned: Project) -> None:
+    path = tuned.folder / "results/metrics/best/runs.parquet"
+    even = "random_forest" in read_parquet_metadata(path)["even"]
+    chosen = read_json(tuned.block("random_forest", CONFIG) / "manifest.json")["settings"]
+    weighted = chosen["recipe"]["classifier"]["class_weight"] is not None
+    assert even == weighted
+    rows = pd.read_parquet(path)
+    found = rows.loc[rows["method"] == "random_forest+prior_1", "settings"]
+    assert (set(found) == {"tuned"}) != weighted
+    both = set(rows.loc[rows["method"].str.startswith("cross_entropy"), "method"])
+    assert both == {"cross_entropy", "cross_entropy+prior_1"}
 
 
 def test_what_was_tuned_is_what_was_trained(tuned: Project) -> None:

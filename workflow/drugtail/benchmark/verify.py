@@ -51,13 +51,18 @@ def check_block(plan: Plan, block: PlannedBlock, results: Path) -> None:
         )
 
 
+def tuned_changes(block: PlannedBlock, results: Path) -> dict[str, Any] | None:
+    """Return what tuning changed of a block's settings; None if it is not tuned, or not known."""
+    best = results / "tuning" / block.setting_path / "best.json"
+    if block.settings != TUNED or not best.is_file():
+        return None
+    return read_tuned(best, block.method)
+
+
 def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str]:
     manifest = read_json(results / "runs" / block.path / "manifest.json")
     found, inputs = manifest["settings"], manifest["inputs"]
-    tuned = None
-    if block.settings == TUNED:
-        best = results / "tuning" / block.setting_path / "best.json"
-        tuned = read_tuned(best, block.method) if best.is_file() else None
+    tuned = tuned_changes(block, results)
     wanted = plan.wanted(block.dataset, block.encoder, block.method, tuned)
     for key in ("dataset", "split"):
         yield from _compared(key, found[key], getattr(block, key))

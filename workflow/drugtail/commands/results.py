@@ -9,6 +9,8 @@ import typer
 
 from drugtail.commands.named import CONFIG, find_table, load_plugins, required_plan
 from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.names import TUNED
 
 if TYPE_CHECKING:
     from drugtail.report.plots import Input
@@ -67,16 +69,23 @@ def collect(
     corrections = {}
     if plan is not None:
         from drugtail.benchmark.progress import is_finished
-        from drugtail.benchmark.verify import check_block
+        from drugtail.benchmark.verify import check_block, tuned_changes
 
         results = Path(plan.benchmark.results)
         for folder in blocks:
             planned = plan.block("/".join(folder.parts[-5:]))
             settings[folder] = planned.settings
-            recipe = plan.recipes[planned.method]
-            corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
             if is_finished(planned, results):
                 check_block(plan, planned, results)
+                # As it was trained: tuning may have changed what the correction depends on.
+                tuned = tuned_changes(planned, results)
+                if planned.settings == TUNED and tuned is None and plan.benchmark.prior_corrections:
+                    raise DrugtailError(
+                        f"{folder}: was tuned, but its best.json is gone from {results}/tuning, so "
+                        "that its prior is not known; tune it again, or leave prior_corrections out"
+                    )
+                recipe, _ = plan.resolved_settings(planned.dataset, planned.method, tuned)
+                corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
     metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
     collect_blocks(blocks, output, settings, metrics, corrections)
 

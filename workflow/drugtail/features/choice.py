@@ -17,7 +17,7 @@ JOIN = "+"
 
 
 class Features(NamedTuple):
-    """What a featurizer, or several joined, give and are given; see `Featurizer`."""
+    """Form of the features that featurizers give together, and what they read."""
 
     form: Form
     reads: str

@@ -98,7 +98,7 @@ class GraphAndVectorStore:
 
     @property
     def shape(self) -> InputShape:
-        """What an encoder gets."""
+        """Return the sizes that an encoder is made for."""
         graph = self.graph.shape
         return InputShape(
             "graph_and_vector", graph.features, graph.edge_features, self.vector.shape.features

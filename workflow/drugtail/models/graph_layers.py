@@ -1,4 +1,4 @@
-"""What encoders of PyTorch Geometric's layers have in common."""
+"""Stack of graph layers that encoders of PyTorch Geometric's layers share."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ RADIUS = 2
 
 @FEATURIZERS.register("morgan_count")
 class MorganCount(GeneratedCounts):
-    """How often each feature of the Morgan fingerprint of radius 2 occurs (ECFC4), 2,048 counts."""
+    """Counts of the features of the Morgan fingerprint of radius 2 (ECFC4), folded to 2,048."""
 
     def generator(self) -> Any:
         """See `GeneratedCounts.generator`."""

@@ -50,7 +50,7 @@ class GraphAndVector(nn.Module):
 
 
 class _Joined(nn.Module):
-    """Of several seeds."""
+    """The modules of several seeds, computed together."""
 
     def __init__(self, graph: nn.Module, vector: MLP) -> None:
         super().__init__()
