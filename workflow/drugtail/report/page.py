@@ -56,7 +56,9 @@ def build_page(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     frame = read_parquet(runs)
-    states = frame.loc[~is_derived(frame["method"]), "status"].value_counts()
+    # Rows of a correction are no runs.
+    frame = frame[~is_derived(frame["method"])]
+    states = frame["status"].value_counts()
     text = environment.get_template("page.html").render(
         title=title,
         notes=notes,
