@@ -24,6 +24,7 @@ rule all:
     default_target: True
     input:
         get_blocks("metrics.parquet"),
+        get_models(),
         get_tables(),
         get_page(),
         get_tracking_record(),
@@ -38,6 +39,7 @@ rule data:
 rule train:
     input:
         get_blocks("status.json"),
+        get_models(),
 
 
 rule tables:

@@ -41,7 +41,9 @@ def problem_of(labels: np.ndarray) -> Problem:
     cut = len(rows) * 9 // 10
     subsets = {TRAIN: rows[:cut], "valid": rows[cut:], "test": rows[cut:]}
     names = [str(c) for c in range(labels.max() + 1)]
-    return Problem("demo", "random-0", names, rows.astype(str), labels, subsets, rows < 0)
+    return Problem(
+        "demo", "random-0", names, rows.astype(str), rows.astype(str), labels, subsets, rows < 0
+    )
 
 
 def ours(encoder: EncoderSettings, store: Any, problem: Problem) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -25,6 +26,7 @@ from drugtail.config.training import Training
 from drugtail.data.strategy import STRATEGIES
 from drugtail.methods.losses import LOSSES
 from drugtail.plugins import all_registries, component_registries, load_plugin, recipe_model
+from drugtail.predict.table import predict
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, write_json
@@ -441,6 +443,13 @@ def bayes(settings, seed, threads):
     logits = read_parquet(tmp_path / "out/predictions.parquet").filter(like="logit_").to_numpy()
     assert np.isfinite(logits).all()
     assert np.exp(logits).sum(axis=1) == pytest.approx(1, abs=1e-4)
+    # It is kept, and asked with the file that it is from.
+    asked = tmp_path / "asked.csv"
+    asked.write_text("smiles\nCCCO\nCCCN\n")
+    with pytest.raises(DrugtailError, match=r"needs an encoder, featurizer or estimator of .*plug"):
+        predict(tmp_path / "out", asked, tmp_path / "said.csv")
+    predict(tmp_path / "out", asked, tmp_path / "said.csv", plugins=[code])
+    assert pd.read_csv(tmp_path / "said.csv")["drugtail_class"].str.startswith("class").all()
 
 
 STOPPING = """\

@@ -23,7 +23,7 @@ from drugtail.data.split import split_dataset
 from drugtail.features.choice import make_featurizer
 from drugtail.features.featurize import featurize
 from drugtail.features.featurizer import FEATURIZERS
-from drugtail.predict import predict
+from drugtail.predict.table import predict
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet
 
@@ -144,8 +144,9 @@ def test_models_of_reactions_are_trained_and_asked(tmp_path: Path) -> None:
     table.to_csv(asked, index=False)
     predict(network / "model.pt", asked, tmp_path / "said.csv", column="rxn")
     said = pd.read_csv(tmp_path / "said.csv", keep_default_na=False)
+    said = said.rename(columns=lambda name: name.removeprefix("drugtail_"))
     assert said["reason"].iloc[-1] == "unparsable reaction"
-    assert (said["predicted"] == table["label"])[:-1].mean() > 0.8
+    assert (said["class"] == table["label"])[:-1].mean() > 0.8
     assert said["smiles"].str.contains(">>")[:-1].all()
     assert {"p_amide", "p_ester", "p_reduced"} <= set(said)
 
@@ -156,8 +157,12 @@ def test_models_of_reactions_are_trained_and_asked(tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "none-said.csv")) == 2
     with pytest.raises(DrugtailError, match=r"said\.xlsx: is written as CSV"):
         predict(network / "model.pt", asked, tmp_path / "said.xlsx", column="rxn")
-    with pytest.raises(DrugtailError, match=r"is a folder; name the model\.pt in it"):
-        predict(network, asked, tmp_path / "said.csv")
+    # A forest of reactions is asked by its folder; the nearest reaction is one of training.
+    predict(trees, asked, tmp_path / "trees.csv", column="rxn")
+    said = pd.read_csv(tmp_path / "trees.csv", keep_default_na=False)[:-1]
+    assert (said["drugtail_class"] == table["label"][:-1]).mean() > 0.8
+    assert said["drugtail_nearest"].str.contains(">>").all()
+    assert (said["drugtail_similarity"].astype(float) == 1).mean() > 0.5
 
 
 def test_a_benchmark_pairs_data_sets_with_the_encoders_that_read_them(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_model_on_an_encoder_of_ones_own_predicts_what_it_predicted(
     logits = stored.filter(like="logit_").to_numpy()
     wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     rows = frame.reset_index().set_index("id").loc[stored.index, "index"]
-    names = ["p_alcohol", "p_amine", "p_bromide"]
+    names = [f"drugtail_p_{name}" for name in ("alcohol", "amine", "bromide")]
     np.testing.assert_allclose(found.loc[rows, names].to_numpy(), wanted, rtol=1e-3, atol=1e-4)
 
 

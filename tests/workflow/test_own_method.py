@@ -111,7 +111,7 @@ def test_new_molecules_are_classified_without_the_file(
     followed: tuple[Project, dict[str, str]],
 ) -> None:
     out = pd.read_csv(followed[0].folder / "my/classes.csv")
-    assert out["predicted"].isin(["alcohol", "amine", "bromide"]).tolist() == [True]
+    assert out["drugtail_class"].isin(["alcohol", "amine", "bromide"]).tolist() == [True]
 
 
 def test_a_change_of_the_file_trains_its_methods_again_and_no_other(

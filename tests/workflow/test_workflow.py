@@ -13,7 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
-from project import Project, listed_jobs
+from project import TINY_BENCHMARK, Project, listed_jobs
 
 from drugtail.runtime.files import read_json, read_parquet_metadata, write_parquet
 
@@ -719,14 +719,69 @@ def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
     assert re.search(r"time left: about [\d.]+ minutes of one core", estimate)
 
 
-def test_classical_methods_do_not_predict_and_say_so(finished: Project) -> None:
-    model = str(finished.block("random_forest") / "model.pt")
+def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> None:
+    results = finished.folder / "results"
+    runs = pd.read_parquet(results / "metrics/tiny/runs.parquet")
+    scores = runs.groupby("method")["valid_balanced_accuracy"].mean()
+    best = scores.idxmax()
+    assert scores.sort_values().iloc[-1] > scores.sort_values().iloc[-2]
+    (finished.folder / "ask.csv").write_text("smiles,name\nCCCCCCO,one\nCCCCCN,two\n")
+    words = ("predict", "--molecules", "ask.csv", "--output", "asked.csv", "--model")
+    said = finished.run("drugtail", *words, "results/metrics/tiny").stdout
+    (encoder,) = runs.loc[runs["method"] == best, "encoder"].unique()
+    assert f"results/metrics/tiny: asks {best} on {encoder}, the best of 3 on tiny by" in said
+    assert f"({100 * scores[best]:.1f}, mean of 1 split); as trained on random-0" in said
+    first = pd.read_csv(finished.folder / "asked.csv")
+    finished.run("drugtail", *words, str(finished.block(str(best))))
+    pd.testing.assert_frame_equal(pd.read_csv(finished.folder / "asked.csv"), first)
     refused = finished.run(
-        "drugtail", "predict", "--model", model, "--molecules", "new.csv", "--output", "no.csv",
+        "drugtail", *words, "results/metrics/tiny", "--dataset", "taste", check=False
+    ).stdout
+    assert "--dataset taste: results/metrics/tiny has none; it has tiny" in refused
+
+
+def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None:
+    path = changeable.folder / "results/metrics/tiny/runs.parquet"
+    runs = pd.read_parquet(path)
+    better = runs[runs["method"] == "random_forest"].assign(
+        method="random_forest+prior_0.5", valid_balanced_accuracy=1.01
+    )
+    header = read_parquet_metadata(path)
+    write_parquet(path, pd.concat([runs, better], ignore_index=True), header)
+    (changeable.folder / "ask.csv").write_text("smiles\nCCCCCCO\nCCCCCN\n")
+    words = ("predict", "--molecules", "ask.csv", "--model")
+    said = changeable.run("drugtail", *words, "results/metrics/tiny", "--output", "a.csv").stdout
+    assert "asks random_forest+prior_0.5 on morgan" in said
+    block = str(changeable.block("random_forest"))
+    changeable.run("drugtail", *words, block, "--output", "b.csv", "--prior", "0.5")
+    changeable.run("drugtail", *words, block, "--output", "c.csv")
+    a, b, c = (pd.read_csv(changeable.folder / f"{name}.csv") for name in "abc")
+    pd.testing.assert_frame_equal(a, b)
+    assert not a.equals(c)
+
+
+def test_without_kept_models_nothing_is_trained_again_and_none_is_left(
+    changeable: Project,
+) -> None:
+    text = TINY_BENCHMARK.replace("name: tiny\n", "name: lean\nkeep_models: false\n", 1)
+    (changeable.folder / "config/lean.yaml").write_text(text)
+    words = ("snakemake", "train", "--cores", "2", "--configfile", "config/lean.yaml")
+    # What is trained already has its model, which harms nobody.
+    assert "train_network" not in listed_jobs(changeable.run(*words, "--dry-run").stdout)
+    (changeable.folder / "config/lean.yaml").write_text(text.replace("epochs: 4", "epochs: 3"))
+    changeable.run(*words)
+    block = changeable.block("cross_entropy", "config/lean.yaml")
+    assert (block / "status.json").is_file()
+    assert not (block / "model.pt").exists()
+    refused = changeable.run(
+        "drugtail", "predict", "--model", str(block), "--molecules", "x.csv", "--output", "y.csv",
         check=False,
-    )  # fmt: skip
-    assert refused.returncode == 1
-    assert "classical method, which keeps no model" in refused.stdout
+    ).stdout  # fmt: skip
+    assert "trained with keep_models: false" in refused
+    # Kept after all, it is trained again, and so it leaves its model.
+    text = text.replace("epochs: 4", "epochs: 3").replace("keep_models: false\n", "")
+    (changeable.folder / "config/lean.yaml").write_text(text)
+    assert listed_jobs(changeable.run(*words, "--dry-run").stdout)["train_network"] == 2
 
 
 def test_a_faulty_recipe_does_not_hide_the_others(changeable: Project) -> None:
@@ -746,20 +801,21 @@ def test_predict_classifies_new_molecules(finished: Project) -> None:
         "drugtail", "predict", "--model", model, "--molecules", "new.csv", "--output", "out.csv"
     )
     out = pd.read_csv(finished.folder / "out.csv", keep_default_na=False)
-    assert out["predicted"][0] in ("alcohol", "amine", "bromide")
-    probabilities = out.loc[0, ["p_alcohol", "p_amine", "p_bromide"]].astype(float)
-    assert probabilities.sum() == pytest.approx(1)
-    assert out["reason"].tolist() == ["", "unparsable SMILES"]
+    assert out["drugtail_class"][0] in ("alcohol", "amine", "bromide")
+    probabilities = out.filter(like="drugtail_p_").loc[0].astype(float)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert len(probabilities) == 3
+    assert out["drugtail_reason"].tolist() == ["", "unparsable SMILES"]
     # Another program's table: its own column, separator, encoding and names.
     text = "Name;SMILES\nTee süß;CCCCCCO\nzwei;CCCCN\n"
     (finished.folder / "theirs.csv").write_bytes(text.encode("latin-1"))
     finished.run(
         "drugtail", "predict", "--model", model, "--molecules", "theirs.csv", "--output",
-        "theirs-said.csv", "--encoding", "latin-1", "--name", "Name",
+        "theirs-said.csv", "--encoding", "latin-1",
     )  # fmt: skip
     said = pd.read_csv(finished.folder / "theirs-said.csv", keep_default_na=False)
-    assert said["name"].tolist() == ["Tee süß", "zwei"]
-    assert said["predicted"][0] == out["predicted"][0]
+    assert said["Name"].tolist() == ["Tee süß", "zwei"]
+    assert said["drugtail_class"][0] == out["drugtail_class"][0]
     (finished.folder / "other.csv").write_text("structure\nCCO\n")
     refused = finished.run(
         "drugtail", "predict", "--model", model, "--molecules", "other.csv", "--output", "no.csv",

@@ -109,6 +109,11 @@ def get_blocks(file):
     return [f"{RESULTS}/runs/{block.path}/{file}" for block in get_planned()]
 
 
+def get_models():
+    """What every block has learned, unless the benchmark keeps no models."""
+    return get_blocks("model.pt") if BENCHMARK.keep_models else []
+
+
 def get_tunings():
     """What tuning chose for every method; with `partial: true` where it is finished."""
     found = [f"{RESULTS}/tuning/{tuning.path}/best.json" for tuning in PLAN.tunings()]

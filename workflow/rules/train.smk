@@ -1,5 +1,7 @@
 # Training: one job is a block of seeds of one method.
 
+MODEL = [f"{BLOCK}/model.pt"] if BENCHMARK.keep_models else []
+
 
 rule train_network:
     input:
@@ -12,8 +14,8 @@ rule train_network:
         f"{BLOCK}/history.parquet",
         f"{BLOCK}/class_history.parquet",
         f"{BLOCK}/manifest.json",
-        f"{BLOCK}/model.pt",
         f"{BLOCK}/embeddings.parquet",
+        *MODEL,
         status=f"{BLOCK}/status.json",
     log:
         f"{RESULTS}/logs/train/{BLOCK_NAME}.log",
@@ -53,6 +55,7 @@ rule train_classical:
         f"{BLOCK}/history.parquet",
         f"{BLOCK}/class_history.parquet",
         f"{BLOCK}/manifest.json",
+        *MODEL,
         status=f"{BLOCK}/status.json",
     log:
         f"{RESULTS}/logs/train/{BLOCK_NAME}.log",

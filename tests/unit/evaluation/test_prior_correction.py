@@ -11,11 +11,12 @@ from finished_block import block
 from project import PROJECT
 from scipy.special import log_softmax, softmax
 
-from drugtail.config.base import merged
+from drugtail.config.base import Settings, merged
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.table import Table
 from drugtail.evaluation.collect import check_complete, collect_blocks
-from drugtail.evaluation.prior_correction import corrected, is_derived, trained_shares
+from drugtail.evaluation.prior_correction import is_derived
+from drugtail.methods.prior import corrected, trained_shares
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
 
@@ -47,6 +48,31 @@ def test_a_method_has_learned_the_shares_that_it_was_trained_on(
     method: str, wanted: np.ndarray
 ) -> None:
     np.testing.assert_allclose(shares(method), wanted, rtol=1e-6)
+
+
+class Silent(Settings):
+    """Settings of a component of somebody's that says nothing of shares."""
+
+    name: str = "silent"
+
+
+class Halving(Silent):
+    """One that says that it halves the differences of their logarithms."""
+
+    def prior(self, shares: list[float], counts: list[int]) -> list[float]:
+        assert counts == COUNTS
+        return [share**0.5 / sum(s**0.5 for s in shares) for share in shares]
+
+
+@pytest.mark.parametrize("part", ["sampler", "class_weights", "loss", "posthoc", "mixing"])
+def test_a_component_of_ones_own_may_say_what_becomes_of_the_shares(part: str) -> None:
+    plain = CATALOGUE.recipe("cross_entropy")
+    assert trained_shares(plain.model_copy(update={part: Silent()}), COUNTS) is None
+    if part != "mixing":
+        found = trained_shares(plain.model_copy(update={part: Halving()}), COUNTS)
+        np.testing.assert_allclose(np.array(found), PI**0.5 / (PI**0.5).sum())
+    forest = CATALOGUE.recipe("random_forest")
+    assert trained_shares(forest.model_copy(update={"classifier": Silent()}), COUNTS) is None
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ def test_a_forest_predicts_log_probabilities_of_its_trees(files: Any, tmp_path: 
     first, second = (of_seed(predictions, seed) for seed in (0, 1))
     assert not first.equals(second)
     assert status(output)["status"] == "finished"
-    assert not (output / "model.pt").exists()
+    assert set(load_model(output / "model.pt")["weights"]) == {"0", "1"}
     assert read_parquet(output / "class_history.parquet")["n"].sum() == 2 * len(
         read_problem(files.molecules, files.split).subsets["train"]
     )

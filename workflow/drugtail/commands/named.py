@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     training: Training
     space: dict[str, Space]
     plugins: list[Path]
+    keep_model: bool = True
 
 
 def find_asked(
@@ -48,7 +49,7 @@ def find_asked(
     recipe, training = plan.resolved_settings(planned.dataset, planned.method)
     return Asked(
         recipe, plan.encoders[planned.encoder], training, plan.space(planned.method),
-        plan.block_plugins(planned.encoder, planned.method),
+        plan.block_plugins(planned.encoder, planned.method), plan.benchmark.keep_models,
     )  # fmt: skip
 
 

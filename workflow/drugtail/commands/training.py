@@ -66,6 +66,7 @@ def train(
         Block(
             molecules, split, features, recipe, asked.encoder, training, known,
             plugins=asked.plugins, tuned=tuned, device=device, threads=threads,
+            keep_model=asked.keep_model,
         ),
         output,
         checkpoints=checkpoints,
@@ -111,11 +112,19 @@ def tune(
 
 
 def predict(
-    model: Annotated[Path, typer.Option(help="model.pt of a block.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="model.pt of a block, the block's folder, or results/metrics/BENCHMARK: then the "
+            "best on validation molecules."
+        ),
+    ],
     molecules: Annotated[
         Path, typer.Option(help="Table with SMILES: CSV, TSV, SMI, SDF, XLSX, Parquet, JSON.")
     ],
-    output: Annotated[Path, typer.Option(help="CSV to write.")],
+    output: Annotated[
+        Path, typer.Option(help="CSV to write: the table's columns, and ours beside them.")
+    ],
     column: Annotated[
         str | None,
         typer.Option(help="Column of SMILES (or reactions); default: the one called so."),
@@ -123,11 +132,25 @@ def predict(
     second: Annotated[
         str | None, typer.Option(help="Column of the second input, for models that read one.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Column to keep, such as the molecules' names.")
+    seed: Annotated[int | None, typer.Option(help="One seed; default: mean of all.")] = None,
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=10,
+            help="Strength of a correction of the class shares; 0.5 and 1 are usual. Default: that "
+            "of the method that was chosen of a benchmark, else none.",
+        ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="One seed's network; default: mean of all.")
+    nearest: Annotated[
+        bool, typer.Option(help="Search the most similar training molecule of each.")
+    ] = True,
+    prefix: Annotated[str, typer.Option(help="Of the columns that are added.")] = "drugtail_",
+    dataset: Annotated[
+        str | None, typer.Option(help="Of a benchmark with several data sets: which.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of a benchmark: trained on which split; default: the first.")
     ] = None,
     plugin: PluginFiles = None,
     encoding: Encoding = None,
@@ -135,10 +158,11 @@ def predict(
     header: Header = None,
     sheet: Sheet = None,
 ) -> None:
-    """Classify the molecules of a table with a trained network."""
-    from drugtail.predict import predict as run
+    """Classify the molecules of a table with what a block has learned."""
+    from drugtail.predict.table import predict as run
 
     run(
-        model, molecules, output, column=column, second=second, name=name, seed=seed,
-        plugins=plugin or [], layout=as_layout(encoding, separator, header, sheet),
+        model, molecules, output, column=column, second=second, seed=seed, prior=prior,
+        nearest=nearest, prefix=prefix, dataset=dataset, split=split, plugins=plugin or [],
+        layout=as_layout(encoding, separator, header, sheet),
     )  # fmt: skip

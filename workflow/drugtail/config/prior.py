@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 # A share per class, [C], adding up to 1; None where it is not defined.
 Shares = list[float] | None
+# Votes of a forest can be 0, whose logarithm no table holds and no correction reaches.
+SMALLEST_PROBABILITY = 1e-6
 
 
 def shares_of(values: Sequence[float]) -> list[float]:

@@ -77,7 +77,7 @@ class NoMolecule(Exception):
     """A text is no molecule; the message is the reason."""
 
 
-def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
+def identify(text: str, settings: Molecules = AS_PUBLISHED, *, whole: bool = True) -> Identity:
     """Read one molecule and its identities.
 
     Parameters
@@ -86,6 +86,8 @@ def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
         SMILES, CXSMILES or InChI, as it stands in a cell.
     settings
         How molecules of the data set are read.
+    whole
+        False leaves parent and scaffold empty, which take most of the time.
     """
     try:
         molecule, notes = read_molecule(text)
@@ -93,6 +95,9 @@ def identify(text: str, settings: Molecules = AS_PUBLISHED) -> Identity:
         notes += _odd_atoms(molecule, smiles, settings)
     except NoMolecule as error:
         return Identity(reason=str(error))
+    if not whole and settings.standardize != "parent":
+        smiles = _standardized(molecule, smiles, "", settings)
+        return Identity(smiles, notes=" ".join(notes))
     base, parent = _parent(molecule, smiles)
     scaffold = Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(base), isomericSmiles=False)
     smiles = _standardized(molecule, smiles, parent, settings)
@@ -255,23 +260,28 @@ Row = TypeVar("Row")
 
 
 def identify_all(
-    texts: Iterable[str], settings: Molecules = AS_PUBLISHED, workers: int = 1
+    texts: Iterable[str],
+    settings: Molecules = AS_PUBLISHED,
+    workers: int = 1,
+    *,
+    whole: bool = True,
 ) -> pd.DataFrame:
-    """Read molecules, in parallel.
+    """Read molecules, in parallel; `whole` as for `identify`.
 
     Returns
     -------
     pandas.DataFrame
         One row per text, in order, with the fields of `Identity`.
     """
-    rows = map_distinct(partial(_identify_chunk, settings=settings), texts, workers, "molecules")
+    read = partial(_identify_chunk, settings=settings, whole=whole)
+    rows = map_distinct(read, texts, workers, "molecules")
     return pd.DataFrame(rows, columns=Identity._fields)
 
 
-def _identify_chunk(texts: Sequence[str], settings: Molecules) -> list[Identity]:
+def _identify_chunk(texts: Sequence[str], settings: Molecules, whole: bool) -> list[Identity]:
     # RDKit explains every rejected SMILES on standard error; rejected.csv says it better.
     with rdBase.BlockLogs():
-        return [identify(text, settings) for text in texts]
+        return [identify(text, settings, whole=whole) for text in texts]
 
 
 def map_distinct(

@@ -16,17 +16,13 @@ from drugtail.config.recipe import Recipe
 from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
-from drugtail.evaluation.prior_correction import (
-    corrected,
-    corrected_name,
-    is_derived,
-    is_even,
-    trained_shares,
-)
+from drugtail.evaluation.prior_correction import corrected_name, is_derived
+from drugtail.methods.prior import corrected, is_even, trained_shares
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
+from drugtail.training.record import weights_in_force
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 
@@ -131,7 +127,7 @@ def collect_blocks(
     corrections
         Folder -> the recipe of its block, and strengths τ of a correction of the prior: each adds a
         row per run, whose method is called ``{method}+prior_{tau}``
-        (`drugtail.evaluation.prior_correction`). The header lists methods that have none
+        (`drugtail.methods.prior`). The header lists methods that have none
         (``uncorrected``), and those that have
         nothing left to correct (``even``).
 
@@ -255,12 +251,10 @@ def _chosen_weights(block: Block) -> dict[int, list[float]]:
     history = read_parquet(block.folder / "class_history.parquet")
     chosen = read_json(block.folder / "status.json")["seeds"]
     found = {}
-    for seed, rows in history.dropna(subset="weight").groupby("seed"):
-        best = chosen[str(seed)].get("best_epoch")
-        before = rows[rows["epoch"] <= best] if best is not None else rows
-        last = before[before["epoch"] == before["epoch"].max()].sort_values("label")
-        if len(last):
-            found[int(str(seed))] = last["weight"].tolist()
+    for seed, rows in history.groupby("seed"):
+        weights = weights_in_force(rows, chosen[str(seed)].get("best_epoch"))
+        if weights is not None:
+            found[int(str(seed))] = weights
     return found
 
 

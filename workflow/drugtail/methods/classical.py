@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drugtail.config.prior import SMALLEST_PROBABILITY
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import say
 from drugtail.runtime.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 # The libraries take seconds to import, which the training of networks need not wait for (nor
 # need the optional ones be there): each function imports its own.
 CLASSIFIERS: Registry[Any] = Registry("classifier")
-# A tree that never saw a class gives it probability 0, whose logarithm tables cannot hold.
-SMALLEST_PROBABILITY = 1e-6
+# Bytes of the trees of a forest: 300 full ones on 20,000 molecules of 600 classes would have 45 GB.
+LARGEST_FOREST = 2 * 2**30
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     Parameters
     ----------
     settings
-        ``n_estimators`` and ``class_weight``.
+        ``n_estimators``, ``class_weight`` and ``max_leaf_nodes``.
     seed
         Seed of the forest, in [0, 2**32).
     threads
@@ -68,6 +70,7 @@ def random_forest(settings: Any, seed: int, threads: int) -> RandomForestClassif
     return RandomForestClassifier(
         n_estimators=settings.n_estimators,
         class_weight=settings.class_weight,
+        max_leaf_nodes=settings.max_leaf_nodes,
         random_state=seed,
         n_jobs=threads,
     )
@@ -82,7 +85,7 @@ def balanced_random_forest(
     Parameters
     ----------
     settings
-        ``n_estimators``.
+        ``n_estimators`` and ``max_leaf_nodes``.
     seed, threads
         As for `random_forest`.
     """
@@ -90,7 +93,10 @@ def balanced_random_forest(
         from imblearn.ensemble import BalancedRandomForestClassifier
 
     return BalancedRandomForestClassifier(
-        n_estimators=settings.n_estimators, random_state=seed, n_jobs=threads
+        n_estimators=settings.n_estimators,
+        max_leaf_nodes=settings.max_leaf_nodes,
+        random_state=seed,
+        n_jobs=threads,
     )
 
 
@@ -239,8 +245,39 @@ def nearest_neighbours(settings: Any, seed: int, threads: int) -> TanimotoNeighb
     return TanimotoNeighbours(settings.n_neighbors, settings.weights)
 
 
+def most_leaves(trees: int, classes: int) -> int:
+    """Return how many leaves a tree may have so that a forest takes at most `LARGEST_FOREST` bytes.
+
+    A tree of L leaves has 2L - 1 nodes, each with 64 bytes and one number of 8 bytes per class.
+    """
+    return max(2, LARGEST_FOREST // (trees * 2 * (64 + 8 * classes)))
+
+
+def _limit_leaves(classifier: Any, y: NDArray[np.int64]) -> None:
+    """Limit the leaves of a forest's trees where they could grow beyond memory; say so.
+
+    No tree has more leaves than it sees molecules. Where the limit is above that, it is not set:
+    scikit-learn grows trees with a limit in another order, so that they would differ.
+    """
+    parameters = classifier.get_params(deep=False)
+    if parameters.get("max_leaf_nodes", 0) is not None or "bootstrap" not in parameters:
+        return
+    counts = np.bincount(y)
+    counts = counts[counts > 0]
+    seen = len(counts) * counts.min() if "sampling_strategy" in parameters else len(y)
+    limit = most_leaves(parameters["n_estimators"], len(counts))
+    if limit < seen:
+        say(
+            f"trees of the forest have at most {limit:,} leaves, so that it takes at most "
+            f"{LARGEST_FOREST / 2**30:.0f} GiB; classifier.max_leaf_nodes sets another limit"
+        )
+        classifier.set_params(max_leaf_nodes=limit)
+
+
 def fit(classifier: Any, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:
     """Fit `classifier` to x, [N, bits], and y, [N].
+
+    Forests that could outgrow memory get a limit of leaves (`most_leaves`).
 
     BLAS and scikit-learn's own OpenMP run on one thread, whatever the machine has: they ignore
     ``threads``, and sums in another order would lead logistic regression elsewhere. An
@@ -248,6 +285,7 @@ def fit(classifier: Any, x: NDArray[np.float32], y: NDArray[np.int64]) -> None:
     """
     from threadpoolctl import threadpool_limits
 
+    _limit_leaves(classifier, y)
     with threadpool_limits(1):
         classifier.fit(x, y)
 
@@ -259,9 +297,19 @@ def log_probabilities(classifier: Any, x: NDArray[np.float32], classes: int) -> 
     """
     from threadpoolctl import threadpool_limits
 
-    if "n_jobs" in classifier.get_params(deep=False):
-        classifier.set_params(n_jobs=1)
-    probabilities = np.zeros((len(x), classes))
     with threadpool_limits(1):
-        probabilities[:, classifier.classes_] = classifier.predict_proba(x)
+        return unlimited_log_probabilities(classifier, x, classes)
+
+
+def unlimited_log_probabilities(
+    classifier: Any, x: NDArray[np.float32], classes: int
+) -> NDArray[np.float32]:
+    """Do as `log_probabilities`, for threads: libraries' limits hold for the process, not for one.
+
+    The caller limits BLAS and OpenMP to one thread beforehand.
+    """
+    if hasattr(classifier, "n_jobs"):
+        classifier.n_jobs = 1
+    probabilities = np.zeros((len(x), classes))
+    probabilities[:, classifier.classes_] = classifier.predict_proba(x)
     return np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,19 @@ class TanimotoNeighbours:
         self.classes_, self.labels_ = np.unique(y, return_inverse=True)
         self.bits_, self.counts_ = csr_matrix(x), x.sum(axis=1)
         return self
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is kept of it: the training molecules, their bits packed."""
+        bits = np.packbits(self.bits_.toarray().astype(bool), axis=1)
+        return {
+            "bits": bits, "features": np.array([self.bits_.shape[1]]), "labels": self.labels_,
+            "classes": self.classes_,
+        }  # fmt: skip
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `arrays` returned."""
+        x = np.unpackbits(arrays["bits"], axis=1, count=int(arrays["features"][0]))
+        self.fit(x.astype(np.float32), arrays["classes"][arrays["labels"]])
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the shares of the votes that each class has, [n, C]."""

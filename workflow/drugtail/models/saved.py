@@ -9,24 +9,30 @@ from typing import Any
 
 import torch
 
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_json
 
+# What every model.pt says; networks have last_layer and experts besides, others their classifier.
 MODEL_KEYS = {
-    "encoder", "last_layer", "experts", "class_names", "molecules", "reads", "second",
-    "plugins", "weights",
+    "encoder", "class_names", "method", "molecules", "reads", "second", "plugins", "train",
+    "shares", "threshold", "unkept", "weights",
 }  # fmt: skip
 
 DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
 
 
 def load_model(path: Path) -> dict[str, Any]:
-    """Read ``model.pt``: settings of the encoder, class names and weights per seed.
+    """Read ``model.pt``: settings, class names, training molecules and weights per seed.
+
+    Its SHA-256 must be the one that ``manifest.json`` beside it says, if there is one.
 
     Raises
     ------
     DrugtailError
-        If it is absent, damaged or something else.
+        If it is absent, damaged, another one than its block wrote, or something else.
     """
+    _check_digest(path)
     try:
         model: dict[str, Any] = _load_archive(path)
     except IsADirectoryError:
@@ -37,9 +43,28 @@ def load_model(path: Path) -> dict[str, Any]:
         raise DrugtailError(
             f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
         ) from None
-    if not isinstance(model, dict) or not set(model) >= MODEL_KEYS:
+    if not isinstance(model, dict) or not {"encoder", "weights"} <= set(model):
         raise DrugtailError(f"{path}: is not a model; name the model.pt of a finished block")
+    if not set(model) >= MODEL_KEYS:
+        raise DrugtailError(
+            f"{path}: was written by an earlier version of drugtail, which kept less; train the "
+            "block again"
+        )
     return model
+
+
+def _check_digest(path: Path) -> None:
+    """Refuse a file that is not the one that its block wrote."""
+    manifest = path.with_name("manifest.json")
+    if not (path.is_file() and manifest.is_file()):
+        return
+    wanted = read_json(manifest).get("outputs", {}).get(path.name)
+    found = file_digest(path)
+    if wanted not in (None, found):
+        raise DrugtailError(
+            f"{path}: is not the file that its block wrote (SHA-256 {found[:16]}…, manifest.json "
+            f"says {wanted[:16]}…); train the block again"
+        )
 
 
 def _load_archive(path: Path) -> Any:

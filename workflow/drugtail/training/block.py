@@ -21,16 +21,17 @@ from drugtail.features.arrays import Arrays, load_arrays
 from drugtail.features.batch import Store
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
-from drugtail.models.encoder import ENCODERS
+from drugtail.methods.kept import CannotBeKept, kept
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
-from drugtail.runtime.errors import DrugtailError, file_of
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, write_json, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.names import DEFAULT, TUNED
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.checkpoints import Checkpoint
+from drugtail.training.kept import keep_model
 from drugtail.training.problem import (
     TEST,
     TRAIN,
@@ -82,6 +83,8 @@ class Block:
     threads
         CPU threads. Sums are taken in another order with another number, so results are equal
         only to rounding.
+    keep_model
+        Whether ``model.pt`` is written; nothing else depends on it.
     """
 
     molecules: Path
@@ -95,6 +98,7 @@ class Block:
     tuned: Path | None = None
     device: str = "auto"
     threads: int = 1
+    keep_model: bool = True
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -144,9 +148,9 @@ def train_block(
 ) -> None:
     """Train every seed of a block and write its files into `output`.
 
-    Writes predictions.parquet, history.parquet, class_history.parquet, status.json, manifest.json
-    and, for networks, model.pt and embeddings.parquet. A seed whose loss is no longer a number is
-    recorded as ``diverged`` and the others go on.
+    Writes predictions.parquet, history.parquet, class_history.parquet, status.json, manifest.json,
+    model.pt (unless the block keeps none) and, for networks, embeddings.parquet. A seed whose loss
+    is no longer a number is recorded as ``diverged`` and the others go on.
 
     Parameters
     ----------
@@ -187,6 +191,10 @@ def train_block(
     # What is there of an earlier training is no whole block from here on.
     (output / "status.json").unlink(missing_ok=True)
     _write_results(output, block, problem, by_seed)
+    model = output / "model.pt"
+    model.unlink(missing_ok=True)
+    if block.keep_model:
+        keep_model(model, block.recipe, block.encoder, problem, by_seed, block.features)
     for path in block.plugins:
         # So that the model can be used when the file has changed.
         with atomic_path(output / "plugins" / path.name) as temporary:
@@ -198,6 +206,7 @@ def train_block(
             settings=settings,
             inputs=block.inputs if block.tuned is None else {**block.inputs, "tuned": block.tuned},
             digests={"split": problem.split_sha256},
+            outputs={model.name: file_digest(model)} if block.keep_model else {},
             earlier=None if checkpoint is None else checkpoint.earlier,
             device=device_name(place),
             device_peak_memory_bytes=peak,
@@ -304,14 +313,20 @@ def _fit_classical(block: Block, problem: Problem, form: Form, arrays: Arrays) -
             {"moment": "chosen", "epoch": 0, "label": c, "n": int(n)}
             for c, n in enumerate(problem.train_counts)
         ]
-        results.append(SeedResult("finished", 1, 0, [row], classes, logits=logits))
+        result = SeedResult("finished", 1, 0, [row], classes, logits=logits)
+        if block.keep_model:
+            try:
+                result.weights = kept(classifier)
+            except CannotBeKept as error:
+                result.unkept = str(error)
+        results.append(result)
     return results
 
 
 def _write_results(
     output: Path, block: Block, problem: Problem, results: dict[int, SeedResult]
 ) -> None:
-    recipe, encoder, header = block.recipe, block.encoder, block.header(problem)
+    recipe, header = block.recipe, block.header(problem)
     frames = [
         prediction_frame(problem, subset, seed, logits, result.uncertainty.get(subset))
         for seed, result in results.items()
@@ -331,37 +346,6 @@ def _write_results(
         seed, result = (finished or list(results.items()))[0]
         frame = _embedding_frame(problem, result.embeddings)
         write_parquet(output / "embeddings.parquet", frame, {**header, "seeds": [seed]})
-    weights = {str(s): r.weights for s, r in results.items() if r.weights is not None}
-    if recipe.classifier is None:
-        with atomic_path(output / "model.pt") as temporary:
-            torch.save(
-                {
-                    "encoder": encoder.model_dump(),
-                    "last_layer": recipe.last_layer.model_dump(),
-                    "experts": recipe.experts and recipe.experts.model_dump(),
-                    "class_names": problem.class_names,
-                    "method": recipe.name,
-                    "molecules": problem.molecules,
-                    "reads": problem.reads,
-                    "second": problem.second,
-                    "plugins": _needed_plugins(block),
-                    "weights": weights,
-                },
-                temporary,
-            )
-
-
-def _needed_plugins(block: Block) -> dict[str, str]:
-    """Path -> SHA-256 of the files without which the model cannot predict.
-
-    Those are of an encoder and of a featurizer that are not the package's.
-    """
-    found = {}
-    if not ENCODERS.is_packaged(block.encoder.kind):
-        path = file_of(ENCODERS[block.encoder.kind])
-        found[path] = file_digest(Path(path))
-    plugin = read_json(block.features / "features.json")["plugin"]
-    return found if plugin is None else found | {plugin["path"]: plugin["sha256"]}
 
 
 def _status(results: dict[int, SeedResult]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Problem:
         Length C.
     ids : numpy.ndarray
         Name of each molecule, [N].
+    smiles : numpy.ndarray
+        What each is: canonical SMILES, or the reaction, [N].
     labels : numpy.ndarray
         Class of each molecule, int64 [N].
     subsets : dict
@@ -49,6 +51,7 @@ class Problem:
     split: str
     class_names: list[str]
     ids: NDArray[Any]
+    smiles: NDArray[Any]
     labels: NDArray[np.int64]
     subsets: dict[str, NDArray[np.int64]]
     new_parent: NDArray[np.bool_]
@@ -77,7 +80,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         If the split was edited, the two files do not belong together, or a class has no training
         molecule.
     """
-    frame = read_parquet(molecules, ["id", "label", "parent"])
+    frame = read_parquet(molecules, ["id", "smiles", "label", "parent"])
     table = read_parquet(split, ["id", "subset"])
     header = read_parquet_metadata(split)
     digest = split_digest(table)
@@ -99,6 +102,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         split=split.stem,
         class_names=header["class_names"],
         ids=frame["id"].to_numpy(),
+        smiles=frame["smiles"].to_numpy(),
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
         subsets=subsets,
         new_parent=~frame["parent"].isin(frame["parent"].iloc[subsets[TRAIN]]).to_numpy(),

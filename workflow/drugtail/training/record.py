@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -42,7 +43,9 @@ class SeedResult:
         ``epoch``, ``position`` among the training molecules, int64 [n], ``subcluster``, int64 [n],
         and ``embedding``, L2-normalised, float32 [n, D].
     weights : dict or None
-        Chosen state of the network.
+        Chosen state of the network, or the fitted estimator (`drugtail.methods.kept`).
+    unkept : str
+        Why an estimator cannot be kept; empty otherwise.
     logits : dict
         Part -> logits of its molecules, float32 [n, C].
     uncertainty : dict
@@ -57,7 +60,8 @@ class SeedResult:
     embeddings: list[dict[str, Any]] = field(default_factory=list)
     updates: int = 0
     molecules: int = 0
-    weights: dict[str, Tensor] | None = None
+    weights: dict[str, Any] | None = None
+    unkept: str = ""
     logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     uncertainty: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -114,6 +118,23 @@ class SeedRecord:
             class_history=self.class_history,
             embeddings=self.embeddings,
         )
+
+
+def weights_in_force(history: pd.DataFrame, best_epoch: int | None) -> list[float] | None:
+    """Return the class weights in force when a network was chosen, [C]; None if none are measured.
+
+    Parameters
+    ----------
+    history
+        One seed's rows of class_history.parquet.
+    best_epoch
+        The chosen epoch; None takes the last.
+    """
+    measured = history.dropna(subset="weight") if "weight" in history else history.head(0)
+    before = measured[measured["epoch"] <= best_epoch] if best_epoch is not None else measured
+    last = before[before["epoch"] == before["epoch"].max()].sort_values("label")
+    found: list[float] = last["weight"].tolist() if len(last) else []
+    return found or None
 
 
 def recall_per_class(logits: Tensor, labels: Tensor) -> list[float]:

@@ -19,6 +19,12 @@ class ClassicalSettings(Settings):
         return alike(shares) if balanced else shares
 
 
+MOST_LEAVES = (
+    "Most leaves of a tree; null sets a limit only where the forest could take more than 2 GiB, "
+    "and says so."
+)
+
+
 class RandomForest(ClassicalSettings):
     """scikit-learn's RandomForestClassifier."""
 
@@ -27,6 +33,7 @@ class RandomForest(ClassicalSettings):
     class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
         None, description="As in scikit-learn; null weighs all molecules alike."
     )
+    max_leaf_nodes: int | None = Field(None, ge=2, description=MOST_LEAVES)
 
 
 class BalancedRandomForest(ClassicalSettings):
@@ -40,6 +47,7 @@ class BalancedRandomForest(ClassicalSettings):
     n_estimators: int = Field(
         300, ge=1, description="Number of trees; as for random_forest (the library has 100)."
     )
+    max_leaf_nodes: int | None = Field(None, ge=2, description=MOST_LEAVES)
 
 
 class EasyEnsemble(ClassicalSettings):

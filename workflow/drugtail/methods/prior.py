@@ -1,0 +1,107 @@
+"""A fixed correction of the prior, without training: the control of every comparison.
+
+Probabilities hold the class shares of what a classifier was trained on, π̃. Taking τ log π̃ off their
+logarithms (Menon et al., ICLR 2021, with a τ fixed beforehand) gives rare classes back what they
+lost by being rare; where a method has done that already, π̃ is even and nothing changes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from drugtail.config.base import declares
+from drugtail.config.prior import SMALLEST_PROBABILITY, Shares, shares_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drugtail.config.recipe import Recipe
+
+
+def trained_shares(
+    recipe: Recipe, counts: Sequence[int], measured: Sequence[float] | None = None
+) -> Shares:
+    """Return the class shares that a method's probabilities have learned.
+
+    Parameters
+    ----------
+    recipe
+        The method.
+    counts
+        Training molecules per class, [C].
+    measured
+        Class weights in force when the network was chosen, where they are measured in training.
+
+    Returns
+    -------
+    list of float or None
+        π̃, [C]; None where it is not defined: logits of cosine layers and of several heads are no
+        logarithms of posteriors, and some losses and stages change more than shares.
+    """
+    sizes = [int(count) for count in counts]
+    shares: Shares = shares_of(sizes)
+    assert shares is not None
+    if recipe.classifier is not None:
+        return _after(recipe.classifier, shares, sizes)
+    stage = recipe.second_stage
+    known = (
+        recipe.last_layer.scale == 1.0
+        and recipe.experts is None
+        and not declares(recipe.contrastive, "whole")
+        and (recipe.mixing is None or declares(recipe.mixing, "keeps_shares"))
+        and (stage is None or declares(stage, "keeps_shares"))
+    )
+    if not known:
+        return None
+    sampler = declares(recipe if stage is None else stage, "sampler")
+    shares = _after(sampler, shares, sizes)
+    if shares is not None and declares(recipe.class_weights, "needs_geometry"):
+        shares = _weighed(shares, measured)
+    elif shares is not None:
+        shares = _after(recipe.class_weights, shares, sizes)
+    for component in (recipe.loss, recipe.posthoc):
+        if shares is not None and component is not None:
+            shares = _after(component, shares, sizes)
+    return shares
+
+
+def _after(component: Any, shares: list[float], sizes: list[int]) -> Shares:
+    """Shares after a component; one of a plugin's that does not say them leaves them undefined."""
+    prior = getattr(component, "prior", None)
+    found: Shares = None if prior is None else prior(shares, sizes)
+    return found
+
+
+def _weighed(shares: list[float], measured: Sequence[float] | None) -> Shares:
+    if measured is None:
+        return None
+    return shares_of([share * weight for share, weight in zip(shares, measured, strict=True)])
+
+
+def is_even(shares: Sequence[float]) -> bool:
+    """Return whether all classes have one share, so that nothing is left to correct."""
+    return max(shares) / min(shares) < 1 + 1e-6
+
+
+def corrected(
+    logits: NDArray[np.floating], shares: Sequence[float], tau: float
+) -> NDArray[np.float64]:
+    """Return log-probabilities less τ log π̃, [N, C]; probabilities are at least 1e-6.
+
+    Parameters
+    ----------
+    logits
+        [N, C].
+    shares
+        π̃, [C].
+    tau
+        τ.
+    """
+    known: NDArray[np.float64] = np.maximum(
+        log_softmax(logits.astype(float), axis=1), np.log(SMALLEST_PROBABILITY)
+    )
+    return known - tau * np.log(np.asarray(shares, dtype=np.float64))

@@ -1,0 +1,1 @@
+"""Classifying new molecules with what a block has learned."""

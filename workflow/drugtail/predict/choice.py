@@ -1,0 +1,147 @@
+"""Which model is meant: a file, a block, or the best of a benchmark by validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from drugtail.benchmark.record import latest_plans
+from drugtail.evaluation.prior_correction import uncorrected_name
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import read_parquet
+from drugtail.runtime.names import parse_block_folder
+
+SCORE = "valid_balanced_accuracy"
+
+
+class Chosen(NamedTuple):
+    """Models that are asked together, and how.
+
+    Attributes
+    ----------
+    models : list of Path
+        ``model.pt`` of blocks that differ in seeds alone.
+    tau : float or None
+        Strength of the correction of the prior that belongs to what was chosen.
+    remark : str
+        What was chosen among what, for the terminal; empty where nothing was.
+    """
+
+    models: list[Path]
+    tau: float | None = None
+    remark: str = ""
+
+
+def find_models(path: Path, dataset: str | None = None, split: str | None = None) -> Chosen:
+    """Return the models that a path names.
+
+    Parameters
+    ----------
+    path
+        ``model.pt``, the folder of a block, or ``results/metrics/{benchmark}``, of which the
+        method with the highest mean of balanced accuracy on validation molecules is taken, over all
+        splits and seeds.
+    dataset, split
+        Of a benchmark, which are meant; needed where it has several data sets. The first split is
+        taken by default.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no model, or it is not clear which.
+    """
+    if (path / "runs.parquet").is_file():
+        return _best_of(path, dataset, split)
+    if dataset is not None or split is not None:
+        raise DrugtailError(
+            f"{path}: is no benchmark's folder; --dataset and --split choose among the models of "
+            "one, results/metrics/NAME"
+        )
+    if not path.is_dir():
+        if not path.exists() and (path.parent / "status.json").is_file():
+            raise DrugtailError(f"{path}: no such file: {KEPT_NONE}")
+        return Chosen([path])
+    if (path / "status.json").is_file():
+        if not (path / "model.pt").is_file():
+            raise DrugtailError(f"{path}: has no model.pt: {KEPT_NONE}")
+        return Chosen([path / "model.pt"])
+    raise DrugtailError(
+        f"{path}: is a folder without a model; name a model.pt, the folder of a block "
+        "(results/runs/…/seeds0-2), or that of a benchmark's results (results/metrics/NAME)"
+    )
+
+
+KEPT_NONE = (
+    "this block was trained with keep_models: false, or by an earlier version; train it again with "
+    "keep_models: true"
+)
+
+
+def _best_of(folder: Path, dataset: str | None, split: str | None) -> Chosen:
+    runs = read_parquet(folder / "runs.parquet")
+    runs = _named(runs, "dataset", dataset, folder, needed=True)
+    whole = runs.groupby(["encoder", "method", "settings"], sort=False).agg(
+        score=(SCORE, "mean"), finished=("status", lambda states: (states == "finished").all())
+    )
+    whole = whole[whole["finished"]].reset_index()
+    if whole.empty:
+        raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
+    best = whole.iloc[int(whole["score"].to_numpy().argmax())]
+    encoder, method, settings = (str(best[key]) for key in ("encoder", "method", "settings"))
+    chosen = runs[
+        (runs["encoder"] == encoder) & (runs["method"] == method) & (runs["settings"] == settings)
+    ]
+    splits = len(chosen["split"].unique())
+    chosen = _named(chosen, "split", split, folder, needed=False)
+    first = chosen.iloc[0]
+    trained, tau = uncorrected_name(method)
+    models = _models(folder, first["dataset"], first["split"], encoder, trained, settings)
+    remark = (
+        f"{folder}: asks {method} on {encoder}, the best of {len(whole)} on {first['dataset']} by "
+        f"balanced accuracy on validation molecules "
+        f"({100 * best['score']:.1f}, mean of {splits} split{'' if splits == 1 else 's'}); "
+        f"as trained on {first['split']}"
+    )
+    return Chosen(models, tau, remark)
+
+
+def _named(
+    runs: pd.DataFrame, column: str, name: str | None, folder: Path, *, needed: bool
+) -> pd.DataFrame:
+    """Rows of one data set or split: the one that is named, or the only or first one."""
+    known = runs[column].unique().tolist()
+    if name is None:
+        if needed and len(known) > 1:
+            raise DrugtailError(
+                f"{folder}: has several; choose with --{column}: {', '.join(known)}"
+            )
+        name = known[0]
+    elif name not in known:
+        raise DrugtailError(f"--{column} {name}: {folder} has none; it has {', '.join(known)}")
+    return runs[runs[column] == name]
+
+
+def _models(folder: Path, *wanted: Any) -> list[Path]:
+    """Return ``model.pt`` of all blocks of a run, by the latest plan of its benchmark."""
+    results = folder.absolute().parents[1]
+    plan = latest_plans(results).get(folder.name)
+    if plan is None:
+        raise DrugtailError(
+            f"{folder}: {results}/plans keeps no plan of {folder.name}; name a model.pt instead"
+        )
+    found = []
+    for path, block in plan["blocks"].items():
+        dataset, split, encoder, named, _ = path.split("/")
+        method, _ = parse_block_folder(named)
+        if (dataset, split, encoder, method, block["settings"]) == wanted:
+            found.append(results / "runs" / path / "model.pt")
+    for path in found:
+        if not path.is_file():
+            raise DrugtailError(f"{path}: no such file: {KEPT_NONE}")
+    if not found:
+        raise DrugtailError(
+            f"{folder}: its latest plan has no block {'/'.join(wanted)}; make its tables again"
+        )
+    return found

@@ -1,0 +1,251 @@
+"""A kept model of a block, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drugtail.config.base import Settings, settings_in, tag_of, validated
+from drugtail.config.catalogue import validated_encoder
+from drugtail.config.components.network import Experts, LastLayer
+from drugtail.config.dataset import Molecules
+from drugtail.config.encoder import EncoderSettings, Form
+from drugtail.features.arrays import Arrays
+from drugtail.features.choice import make_featurizer
+from drugtail.features.stores import STORES, as_table
+from drugtail.methods.classical import CLASSIFIERS, unlimited_log_probabilities
+from drugtail.methods.kept import Kept, restored
+from drugtail.methods.prior import corrected
+from drugtail.models.inference import predict as predict_logits
+from drugtail.models.network import Network
+from drugtail.models.saved import load_model
+from drugtail.models.stacked import load_state_of
+from drugtail.plugins import encoder_kinds, recipe_model
+from drugtail.runtime.digest import file_digest
+from drugtail.runtime.errors import DrugtailError
+
+# Molecules that a thread takes at a time.
+CHUNK = 1000
+
+
+class _Head(Settings):
+    """What stands on the encoder, as ``model.pt`` says."""
+
+    last_layer: LastLayer
+    experts: Experts | None
+
+
+class Said(NamedTuple):
+    """What a model says of some molecules.
+
+    Attributes
+    ----------
+    logits : numpy.ndarray
+        Of each seed, float32 [S, n, C].
+    uncertainty : numpy.ndarray or None
+        Mean over seeds, [n], of methods that say it.
+    """
+
+    logits: NDArray[np.float32]
+    uncertainty: NDArray[np.float32] | None
+
+
+class Model:
+    """What ``model.pt`` of a block holds.
+
+    Attributes
+    ----------
+    class_names : list of str
+        Length C.
+    reads : str
+        ``smiles`` or ``reaction``.
+    second : dict or None
+        What the second input is.
+    molecules : Molecules
+        How molecules are read.
+    features, featurizer
+        Name of what it reads of molecules, and what gives that.
+    train_smiles, train_labels
+        Training molecules and their classes.
+    threshold : float or None
+        With two classes, the probability of `rare`, mean over all seeds, from which on a molecule
+        is said to be of it.
+    rare : int
+        The class with fewest training molecules.
+    """
+
+    def __init__(self, path: Path, seed: int | None = None, plugins: Sequence[Path] = ()) -> None:
+        """Read a model.
+
+        Parameters
+        ----------
+        path
+            ``model.pt``.
+        seed
+            The only seed that is asked; None takes all.
+        plugins
+            Files with an encoder, featurizer or estimator that is not the package's.
+
+        Raises
+        ------
+        DrugtailError
+            If there is no such model or seed, a plugin is lacking or is another file than the model
+            was trained with, or nothing was kept.
+        """
+        saved = load_model(path)
+        self.path, self._saved = path, saved
+        self.class_names: list[str] = saved["class_names"]
+        self.reads, self.second = saved["reads"], saved["second"]
+        self.molecules = validated(Molecules, saved["molecules"], path)
+        self.train_smiles: list[str] = saved["train"]["smiles"]
+        self.train_labels = saved["train"]["label"].numpy()
+        # It was chosen for the mean of all seeds.
+        self.threshold: float | None = saved["threshold"] if seed is None else None
+        counts = np.bincount(self.train_labels, minlength=len(self.class_names))
+        self.rare = int(counts.argmin())
+        if saved["unkept"]:
+            raise DrugtailError(f"{path}: {saved['method']} keeps no model: {saved['unkept']}")
+        weights = saved["weights"]
+        if seed is not None:
+            if str(seed) not in weights:
+                raise DrugtailError(f"{path}: has no seed {seed}; there are {', '.join(weights)}")
+            weights = {str(seed): weights[str(seed)]}
+        if not weights:
+            raise DrugtailError(f"{path}: every run of this block diverged; there is no network")
+        self.seeds = list(weights)
+        self._shares = saved["shares"]
+        _check_plugins(saved["plugins"], path, plugins)
+        encoder = validated_encoder(saved["encoder"], path, encoder_kinds(plugins))
+        self.features: str = encoder.featurizer
+        self.featurizer = make_featurizer(encoder.featurizer, self.second, self.reads)
+        states = list(weights.values())
+        if "classifier" in saved:
+            settings = _classifier_settings(saved["classifier"], path, plugins)
+            self._ask: Callable[[Arrays, int], Said] = _Estimators(
+                settings, states, self.featurizer.form, len(self.class_names), path
+            )
+        else:
+            assert isinstance(encoder, EncoderSettings)
+            head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, path)
+            self._ask = _Networks(
+                encoder, head, states, self.featurizer.form, len(self.class_names)
+            )
+
+    def ask(self, arrays: Arrays, threads: int = 1) -> Said:
+        """Return what the model says of molecules.
+
+        Parameters
+        ----------
+        arrays
+            What `featurizer` gave of them.
+        threads
+            For estimators; networks take what PyTorch was given.
+        """
+        return self._ask(arrays, threads)
+
+    def correct(self, logits: NDArray[np.float32], tau: float) -> NDArray[np.float64]:
+        """Take τ log π̃ off log-probabilities [S, n, C] (`drugtail.methods.prior`).
+
+        Raises
+        ------
+        DrugtailError
+            If the class shares π̃ that the method has learned are not defined.
+        """
+        shares = [self._shares[seed] for seed in self.seeds]
+        if None in shares:
+            raise DrugtailError(
+                f"{self.path}: no correction of the prior is defined for {self._saved['method']}, "
+                "whose outputs are no probabilities under known class shares; leave --prior out"
+            )
+        pairs = zip(logits, shares, strict=True)
+        return np.stack([corrected(one, share, tau) for one, share in pairs])
+
+
+class _Estimators:
+    """Estimators of S seeds, one after the other."""
+
+    def __init__(
+        self, settings: Any, kept: list[Kept], form: Form, classes: int, path: Path
+    ) -> None:
+        make = partial(CLASSIFIERS[settings.name], settings, 0, 1)
+        self.estimators = [restored(one, make, classes, path) for one in kept]
+        self.form, self.classes = form, classes
+
+    def __call__(self, arrays: Arrays, threads: int) -> Said:
+        number = len(next(iter(arrays.values())))
+        pieces = [np.arange(start, min(start + CHUNK, number)) for start in range(0, number, CHUNK)]
+
+        def of_piece(rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+            x = as_table(self.form, arrays, rows)
+            return [unlimited_log_probabilities(one, x, self.classes) for one in self.estimators]
+
+        from threadpoolctl import threadpool_limits
+
+        # Each piece on one thread, since a forest's sums depend on their number.
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(of_piece, pieces))
+        return Said(np.stack([np.concatenate(seed) for seed in zip(*found, strict=True)]), None)
+
+
+class _Networks:
+    """Networks of S seeds, one after the other."""
+
+    def __init__(
+        self,
+        encoder: EncoderSettings,
+        head: _Head,
+        states: list[dict[str, Tensor]],
+        form: Form,
+        classes: int,
+    ) -> None:
+        self.encoder, self.head, self.states = encoder, head, states
+        self.form, self.classes = form, classes
+
+    def __call__(self, arrays: Arrays, threads: int) -> Said:
+        store = STORES[self.form](arrays, torch.device("cpu"))
+        network = Network(
+            self.encoder, store.shape, self.classes, [0], self.head.last_layer, self.head.experts
+        )
+        everything = torch.arange(len(store))[None]
+        logits, unsure = [], []
+        for state in self.states:
+            load_state_of(network, 0, state)
+            found = predict_logits(network, store, everything)
+            logits.append(found.logits[0].numpy())
+            if found.uncertainty is not None:
+                unsure.append(found.uncertainty[0].numpy())
+        return Said(np.stack(logits), np.mean(unsure, axis=0) if unsure else None)
+
+
+def _classifier_settings(saved: dict[str, Any], path: Path, plugins: Sequence[Path]) -> Any:
+    known = settings_in(recipe_model(plugins).model_fields["classifier"].annotation)
+    named = {tag_of(one): one for one in known}
+    return validated(named[saved["name"]], saved, path)
+
+
+def _check_plugins(wanted: dict[str, str], model: Path, plugins: Sequence[Path]) -> None:
+    """Refuse to rebuild a network with other files than it was trained with."""
+    given = {file_digest(path): path for path in plugins}
+    for name, digest in wanted.items():
+        if digest in given:
+            continue
+        kept = model.parent / "plugins" / Path(name).name
+        copy = f", or its copy: --plugin {kept}" if kept.is_file() else ""
+        changed = [sha for sha, path in given.items() if path.name == Path(name).name]
+        if changed:
+            raise DrugtailError(
+                f"{model}: {name} has changed since it was trained (SHA-256 {changed[0][:16]}…, "
+                f"was {digest[:16]}…); name the file as it was{copy}"
+            )
+        raise DrugtailError(
+            f"{model}: needs an encoder, featurizer or estimator of {name}; name the file that it "
+            f"was trained with: --plugin {name}{copy}"
+        )

@@ -1,0 +1,307 @@
+"""Classifying the molecules of a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from drugtail.config.dataset import Reaction
+from drugtail.config.layout import Layout
+from drugtail.config.prior import SMALLEST_PROBABILITY
+from drugtail.data.identity import NOTES, identify_all
+from drugtail.data.reaction_smiles import read_reactions
+from drugtail.data.tables import FOUND, read_table
+from drugtail.features.arrays import Arrays
+from drugtail.features.choice import Computes
+from drugtail.features.featurize import in_order
+from drugtail.predict.choice import find_models
+from drugtail.predict.model import Model
+from drugtail.predict.nearest import UNLIKE, TrainingMolecules
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import atomic_path
+from drugtail.runtime.logging import Pace, counted, say
+
+# What a model reads -> names of columns that hold it.
+COLUMNS = {
+    "smiles": ("smiles",),
+    "reaction": ("reaction", "reactions", "rxn", "reaction_smiles", "rxn_smiles"),
+}
+PREFIX = "drugtail_"
+# Molecules whose features and probabilities are held at a time.
+PIECE = 5_000
+# Seconds without a line of progress.
+QUIET = 10.0
+
+
+def predict(
+    model: Path,
+    molecules: Path,
+    output: Path,
+    *,
+    column: str | None = None,
+    second: str | None = None,
+    layout: Layout = FOUND,
+    seed: int | None = None,
+    prior: float | None = None,
+    nearest: bool = True,
+    prefix: str = PREFIX,
+    dataset: str | None = None,
+    split: str | None = None,
+    plugins: Sequence[Path] = (),
+    workers: int | None = None,
+) -> None:
+    """Write the table again with the class of each molecule.
+
+    Molecules are read as those were that the model was trained on.
+
+    Parameters
+    ----------
+    model
+        ``model.pt`` of a block, a block's folder, or ``results/metrics/{benchmark}``: then the
+        method that is best on validation molecules is asked (`drugtail.predict.choice`).
+    molecules
+        Table with a column of SMILES or InChI: CSV, TSV, SMI, SDF, XLSX or Parquet.
+    output
+        CSV: the columns of `molecules` as they are, then, each with `prefix`:
+
+        - ``smiles``: the molecule as it was read, canonical; or the reaction.
+        - ``class``: the class with the highest probability.
+        - ``p_CLASS``: its probability, mean over seeds, a column per class.
+        - ``spread``: standard deviation over seeds of the probability of ``class``; with one seed
+          there is none.
+        - ``class_ghost``: of two classes, the one by the threshold that GHOST chose on validation
+          molecules (`drugtail.methods.ghost`).
+        - ``uncertainty``: of methods that say it.
+        - ``nearest``, ``nearest_class``, ``similarity``: the most similar training molecule, its
+          class, and Tanimoto's similarity to it.
+        - ``reason``: why a row is no molecule.
+    column
+        Name of the SMILES column (or that of reactions); None takes the one called smiles (or
+        reaction), in any case.
+    second
+        Name of the column with the second input, for models that have one.
+    layout
+        What is declared of the table: format, encoding, separator, header, sheet.
+    seed
+        Which seed is asked; None takes all.
+    prior
+        Strength τ of a correction of the prior, see `drugtail.methods.prior`; None takes that of
+        the method that was chosen of a benchmark, and otherwise none.
+    nearest
+        Whether training molecules are searched.
+    prefix
+        Of the columns that are added.
+    dataset, split
+        See `drugtail.predict.choice.find_models`.
+    plugins
+        Files with an encoder, featurizer or estimator that is not the package's.
+    workers
+        Processes and threads; None takes as many as there are cores.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no such model or seed, a plugin is lacking or is another file than the model
+        was trained with, a column would have the name of one that is there, or no row could be
+        classified (`output` then says why).
+    """
+    if output.suffix.lower() in (".xlsx", ".xls", ".parquet"):
+        raise DrugtailError(f"{output}: is written as CSV; name it .csv")
+    workers = workers or os.cpu_count() or 1
+    torch.set_num_threads(workers)
+    chosen = find_models(model, dataset, split)
+    asked = _Asked([Model(path, seed, plugins) for path in chosen.models], chosen.tau, prior)
+    if chosen.remark:
+        say(chosen.remark)
+    first = asked.models[0]
+    _check_second(first.second, second, first.path)
+    table = read_table(molecules, [one for one in (column, second) if one], layout)
+    if column is None:
+        column = _named_column(table, molecules, first.reads)
+    parsed = _parsed(table, column, second, first, workers)
+    _say_outcome(parsed, molecules, output)
+    good = (parsed["reason"] == "").to_numpy()
+    known = TrainingMolecules(first.train_smiles, first.reads) if nearest and good.any() else None
+    pairs = parsed.loc[good, ["smiles", "second"] if second is not None else ["smiles"]]
+    found = list(_said(asked, pairs, known, workers))
+    added = parsed[["smiles"]].copy()
+    if found:
+        rows = pd.concat(found, ignore_index=True).set_axis(added.index[good])
+        added = added.join(rows)
+    else:
+        added = added.assign(**dict.fromkeys(asked.columns(), np.nan))
+    added["reason"] = parsed["reason"]
+    added = added.add_prefix(prefix)
+    if taken := [name for name in added if name in table.columns]:
+        raise DrugtailError(
+            f"{molecules}: has a column {taken[0]!r}, which is to be added; name another --prefix"
+        )
+    with atomic_path(output) as temporary:
+        table.join(added).to_csv(temporary, index=False, float_format="%.6g")
+    if not good.any():
+        what = "reaction" if first.reads == "reaction" else "molecule"
+        raise DrugtailError(
+            f"{molecules}: no cell of column {column!r} is a {what}, so that nothing was "
+            f"classified; {output} says why of each row; name another column with --column"
+        )
+    if known is not None:
+        _warn_of_unlike(added[f"{prefix}similarity"], molecules, output)
+
+
+@dataclass
+class _Asked:
+    """Models whose answers are averaged, and the correction that they get."""
+
+    models: list[Model]
+    belongs: float | None
+    given: float | None
+
+    def __post_init__(self) -> None:
+        self.tau = self.belongs if self.given is None else self.given
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes."""
+        return self.models[0].class_names
+
+    def columns(self) -> list[str]:
+        """Columns that every table of answers has."""
+        return ["class", *(f"p_{name}" for name in self.names)]
+
+    def answers(self, arrays: Arrays, workers: int) -> pd.DataFrame:
+        """What all seeds say of some molecules, as columns."""
+        parts, unsure = [], []
+        for model in self.models:
+            said = model.ask(arrays, workers)
+            logits = model.correct(said.logits, self.tau) if self.tau else said.logits
+            parts.append(softmax(logits.astype(np.float64), axis=2))
+            if said.uncertainty is not None:
+                unsure.append(said.uncertainty)
+        each = np.concatenate(parts)
+        mean = each.mean(axis=0)
+        best = mean.argmax(axis=1)
+        names = np.array(self.names)
+        frame = pd.DataFrame({"class": names[best]})
+        frame = frame.join(pd.DataFrame(mean, columns=self.columns()[1:]))
+        if len(each) > 1:
+            frame["spread"] = each[:, np.arange(len(best)), best].std(axis=0, ddof=1)
+        thresholds = [one.threshold for one in self.models if one.threshold is not None]
+        if thresholds and not self.tau:
+            rare = self.models[0].rare
+            is_rare = mean[:, rare] >= np.mean(thresholds) - SMALLEST_PROBABILITY
+            frame["class_ghost"] = names[np.where(is_rare, rare, 1 - rare)]
+        if unsure:
+            frame["uncertainty"] = np.mean(unsure, axis=0)
+        return frame
+
+
+def _said(
+    asked: _Asked, molecules: pd.DataFrame, known: TrainingMolecules | None, workers: int
+) -> Iterator[pd.DataFrame]:
+    """Yield what is said of the molecules, a piece at a time."""
+    model, pace = asked.models[0], Pace(QUIET)
+    smiles: NDArray[Any] = np.array(model.train_smiles, dtype=object)
+    starts = range(0, len(molecules), PIECE)
+    pieces = (molecules.iloc[start : start + PIECE] for start in starts)
+    other = None
+    if known is not None and (known.features != model.features or model.second is not None):
+        other = known.featurizer
+    done = 0
+    # Featurizers alone go to the other processes, not what has been learned.
+    featurize = partial(_features, model.featurizer, other)
+    for arrays, bits in in_order(featurize, pieces, workers):
+        frame = asked.answers(arrays, workers)
+        if known is not None:
+            found = known.nearest(arrays if bits is None else bits)
+            frame["nearest"] = smiles[found.position]
+            frame["nearest_class"] = np.array(asked.names)[model.train_labels[found.position]]
+            frame["similarity"] = found.similarity
+        yield frame
+        done += len(frame)
+        if done < len(molecules) and pace.due():
+            say(f"{done:,} of {len(molecules):,} molecules classified")
+
+
+def _features(
+    read: Computes, compared: Computes | None, molecules: pd.DataFrame
+) -> tuple[Arrays, Arrays | None]:
+    """Return what a model reads of molecules, and what is compared if that is something else."""
+    texts: list[Any] = [molecules[name].tolist() for name in molecules]
+    arrays = read.arrays(texts[0] if len(texts) == 1 else tuple(texts))
+    return arrays, None if compared is None else compared.arrays(texts[0])
+
+
+def _parsed(
+    table: pd.DataFrame, column: str, second: str | None, model: Model, workers: int
+) -> pd.DataFrame:
+    """Read the molecules (or reactions) of a table, and the second input if there is one."""
+    if model.reads == "reaction":
+        parsed = read_reactions(table[column], Reaction(use="reaction"), model.molecules)
+    else:
+        parsed = identify_all(table[column], model.molecules, workers, whole=False)
+    parsed = parsed.set_axis(table.index)
+    if second is not None:
+        assert model.second is not None
+        parsed["second"] = table[second].str.strip().str.upper()
+        if model.second["kind"] == "smiles":
+            other = identify_all(table[second], model.molecules, workers, whole=False)
+            other = other.set_axis(table.index)
+            parsed["second"] = other["smiles"]
+            wrong = (parsed["reason"] == "") & (other["reason"] != "")
+            parsed.loc[wrong, "reason"] = "second molecule: " + other["reason"][wrong]
+    return parsed
+
+
+def _named_column(table: pd.DataFrame, path: Path, reads: str) -> str:
+    """Name of the column called as what a model reads, in any case, if there is one."""
+    words = COLUMNS[reads]
+    named = [str(column) for column in table.columns if str(column).lower() in words]
+    if len(named) != 1:
+        raise DrugtailError(
+            f"{path}: has {len(named) or 'no'} columns called {words[0]}; name one with --column: "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    return named[0]
+
+
+def _check_second(needed: dict[str, Any] | None, given: str | None, model: Path) -> None:
+    if (needed is None) == (given is None):
+        return
+    if needed is None:
+        raise DrugtailError(f"{model}: reads molecules alone; leave --second out")
+    raise DrugtailError(
+        f"{model}: reads a second input, too ({needed['kind']}); name its column: --second"
+    )
+
+
+def _say_outcome(parsed: pd.DataFrame, molecules: Path, output: Path) -> None:
+    """Say how many rows are no molecules, and what was done to the others."""
+    reasons = parsed["reason"][parsed["reason"] != ""]
+    if len(reasons):
+        counts = reasons.value_counts()
+        named = ", ".join(f"{n:,} {str(reason)[:80]}" for reason, n in counts[:4].items())
+        named += ", …" if len(counts) > 4 else ""
+        say(f"{molecules}: {len(reasons):,} of {len(parsed):,} rows set aside: {named} ({output})")
+    for note, number in parsed["notes"].str.split().explode().dropna().value_counts().items():
+        say(f"{molecules}: {counted(number, 'molecule')}: {NOTES[str(note)]}")
+
+
+def _warn_of_unlike(similarity: pd.Series, molecules: Path, output: Path) -> None:
+    """Say how many molecules are like none that the model knows."""
+    known = similarity.dropna()
+    unlike = int((known < UNLIKE).sum())
+    if unlike:
+        say(
+            f"{molecules}: {unlike:,} of {len(known):,} are unlike every training molecule "
+            f"(similarity below {UNLIKE}): what is said of them is a guess ({output})"
+        )

@@ -1,0 +1,123 @@
+"""Keeping what a block has learned, so that it can be asked about new molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+
+from drugtail.methods.classical import CLASSIFIERS
+from drugtail.methods.ghost import ghost_threshold
+from drugtail.methods.prior import trained_shares
+from drugtail.models.encoder import ENCODERS
+from drugtail.runtime.digest import file_digest
+from drugtail.runtime.errors import file_of
+from drugtail.runtime.files import atomic_path, read_json
+from drugtail.runtime.logging import say
+from drugtail.runtime.registry import Registry
+from drugtail.training.problem import TRAIN, VALID, Problem
+from drugtail.training.record import SeedResult, weights_in_force
+
+if TYPE_CHECKING:
+    from drugtail.config.encoder import Encoder
+    from drugtail.config.prior import Shares
+    from drugtail.config.recipe import Recipe
+
+
+def keep_model(
+    path: Path,
+    recipe: Recipe,
+    encoder: Encoder,
+    problem: Problem,
+    results: Mapping[int, SeedResult],
+    features: Path,
+) -> None:
+    """Write ``model.pt``: all that `drugtail predict` needs, in numbers, text and tensors.
+
+    Parameters
+    ----------
+    path
+        The file.
+    recipe, encoder, problem
+        What was trained on what.
+    results
+        Seed -> what training it gave; a diverged seed keeps nothing.
+    features
+        Folder of the features, which says whether a plugin made them.
+    """
+    train = problem.subsets[TRAIN]
+    reasons = {result.unkept for result in results.values() if result.unkept}
+    for reason in sorted(reasons):
+        say(
+            f"{recipe.name}: no model is kept for `predict`: {reason}; give its estimator the "
+            "methods arrays() and load_arrays()"
+        )
+    model: dict[str, Any] = {
+        "encoder": encoder.model_dump(),
+        "class_names": problem.class_names,
+        "method": recipe.name,
+        "dataset": problem.dataset,
+        "split": problem.split,
+        "molecules": problem.molecules,
+        "reads": problem.reads,
+        "second": problem.second,
+        "plugins": _needed_plugins(recipe, encoder, features),
+        # For what is most similar among them.
+        "train": {
+            "smiles": [str(text) for text in problem.smiles[train]],
+            "label": torch.from_numpy(problem.labels[train]),
+        },
+        "shares": {str(seed): _shares(recipe, problem, one) for seed, one in results.items()},
+        "threshold": _threshold(problem, results),
+        "unkept": "; ".join(sorted(reasons)),
+        "weights": {
+            str(seed): one.weights for seed, one in results.items() if one.weights is not None
+        },
+    }
+    if recipe.classifier is None:
+        model["last_layer"] = recipe.last_layer.model_dump()
+        model["experts"] = recipe.experts and recipe.experts.model_dump()
+    else:
+        model["classifier"] = recipe.classifier.model_dump()
+    with atomic_path(path) as temporary:
+        torch.save(model, temporary)
+
+
+def _shares(recipe: Recipe, problem: Problem, result: SeedResult) -> Shares:
+    """Class shares that the probabilities of one seed have learned; None if undefined."""
+    if result.status != "finished":
+        return None
+    measured = None
+    if recipe.needs_geometry:
+        measured = weights_in_force(pd.DataFrame(result.class_history), result.best_epoch)
+    return trained_shares(recipe, problem.train_counts.tolist(), measured)
+
+
+def _threshold(problem: Problem, results: Mapping[int, SeedResult]) -> float | None:
+    """Probability of the smaller of two classes from which on a molecule is said to be of it."""
+    said = [one.logits[VALID] for one in results.values() if VALID in one.logits]
+    rare = problem.labels[problem.subsets[VALID]] == problem.train_counts.argmin()
+    if problem.classes != 2 or not said or rare.all() or not rare.any():
+        return None
+    mean = np.mean([softmax(logits.astype(float), axis=1) for logits in said], axis=0)
+    return ghost_threshold(mean[:, problem.train_counts.argmin()], rare)
+
+
+def _needed_plugins(recipe: Recipe, encoder: Encoder, features: Path) -> dict[str, str]:
+    """Path -> SHA-256 of the files without which the model cannot predict.
+
+    Those are of an encoder, an estimator and a featurizer that are not the package's.
+    """
+    registry: Registry[Any] = ENCODERS if recipe.classifier is None else CLASSIFIERS
+    name = encoder.kind if recipe.classifier is None else recipe.classifier.name
+    found = {}
+    if not registry.is_packaged(name):
+        path = file_of(registry[name])
+        found[path] = file_digest(Path(path))
+    plugin = read_json(features / "features.json")["plugin"]
+    return found if plugin is None else found | {plugin["path"]: plugin["sha256"]}
