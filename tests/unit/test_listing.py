@@ -56,7 +56,14 @@ def test_rows_have_the_keys_that_programs_read() -> None:
     [
         ("cross_entropy", []),
         ("random_forest", []),
-        ("supcon", ["two views of each molecule (twice the work)"]),
+        ("bcl", ["two views of each molecule (twice the work)", "learned class centres"]),
+        (
+            "supcon",
+            [
+                "two views of each molecule (twice the work)",
+                "a second stage, 20% of the epochs: a new last layer on frozen features",
+            ],
+        ),
         ("class_separability", ["re-clustering every 10 epochs"]),
         ("ride", ["3 heads", "cosine last layer"]),
         ("crt", ["a second stage, 20% of the epochs: a new last layer on frozen features"]),

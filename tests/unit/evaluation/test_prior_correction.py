@@ -34,8 +34,9 @@ def shares(method: str, measured: list[float] | None = None, **changes: Any) -> 
 @pytest.mark.parametrize(
     ("method", "wanted"),
     [
-        ("cross_entropy", PI), ("focal", PI), ("mixup", PI), ("supcon", PI), ("kcl", PI),
-        ("random_forest", PI), ("class_balanced_sampling", EVEN), ("undersampling", EVEN),
+        ("cross_entropy", PI), ("focal", PI), ("mixup", PI),
+        ("supcon", EVEN), ("kcl", EVEN), ("sbcl", EVEN), ("random_forest", PI),
+        ("class_balanced_sampling", EVEN), ("undersampling", EVEN),
         ("deferred_resampling", EVEN), ("inverse_frequency", EVEN), ("cost_sensitive", EVEN),
         ("balanced_softmax", EVEN), ("logit_adjustment", EVEN), ("crt", EVEN),
         ("logit_adjustment_posthoc", EVEN), ("balanced_random_forest", EVEN), ("lightgbm", EVEN),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -253,3 +254,22 @@ except DrugtailError as error:
     message = in_another_process(script)
     assert message.startswith(f"this method needs {package}, ")
     assert message.endswith(f"pip install {package}")
+
+
+@pytest.mark.parametrize(("classes", "depth"), [(2, 3), (3, 6), (5, 9)])
+def test_trees_of_an_easy_ensemble_are_deep_enough_for_the_classes(
+    classes: int, depth: int
+) -> None:
+    settings = SimpleNamespace(n_estimators=2, adaboost_n_estimators=3, max_depth=None)
+    rng = np.random.default_rng(0)
+    x = (rng.random((40 * classes, 24)) < 0.4).astype(np.float32)
+    y = np.repeat(np.arange(classes), 40)
+    found = CLASSIFIERS["easy_ensemble"](settings, 0, 1)
+    fit(found, x, y)
+    trees = [tree for bag in found.estimators_ for tree in bag[-1].estimators_]
+    assert {tree.max_depth for tree in trees} == {depth}
+    assert max(tree.get_n_leaves() for tree in trees) >= classes
+    settings.max_depth = 1
+    chosen = CLASSIFIERS["easy_ensemble"](settings, 0, 1)
+    fit(chosen, x, y)
+    assert {t.max_depth for bag in chosen.estimators_ for t in bag[-1].estimators_} == {1}

@@ -12,6 +12,7 @@ from torch import Tensor
 from drugtail.config.components.losses import (
     ClassDependentTemperature,
     DiverseExperts,
+    ExpertsCrossEntropy,
     Focal,
     InfluenceBalanced,
     LabelAwareSmoothing,
@@ -39,6 +40,7 @@ SETTINGS = {
     "class_dependent_temperature": ClassDependentTemperature(name="class_dependent_temperature"),
     "softmax_equalization": SoftmaxEqualization(name="softmax_equalization"),
     "label_aware_smoothing": LabelAwareSmoothing(name="label_aware_smoothing"),
+    "experts_cross_entropy": ExpertsCrossEntropy(name="experts_cross_entropy"),
     "diverse_experts": DiverseExperts(name="diverse_experts"),
     "trustworthy_experts": TrustworthyExperts(name="trustworthy_experts"),
 }
@@ -58,6 +60,7 @@ def outcome(molecules: int = 9, counts: Tensor = COUNTS, seed: int = 0, **more: 
         "scale": 30.0,
         "progress": torch.tensor(0.5, dtype=torch.float64),
         "draws": Draws(torch.tensor(7)),
+        "weights": torch.rand(molecules, generator=generator, dtype=torch.float64) + 0.5,
     }
     return Outcome(**{**given, **more})
 
@@ -189,7 +192,8 @@ def test_diverse_experts_equal_their_formula() -> None:
         total = 0.0
         for expert in batch.experts.tolist():
             margin = 0.5 * N[y] ** -0.25 / max(n**-0.25 for n in N)
-            total -= math.log(
+            # Class weights weigh the margin loss, not how far experts are apart.
+            total -= batch.weights[i].item() * math.log(
                 softmax([v - 30 * margin * (c == y) for c, v in enumerate(expert[i])])[y]
             )
             p = softmax([v / t for v, t in zip(mean[i], temperature, strict=True)])
@@ -217,7 +221,8 @@ def test_trustworthy_experts_equal_their_formula() -> None:
             s = [v - margin * (c == y) for c, v in enumerate(batch.experts[m, i].tolist())]
             alpha = [math.exp(v) + 1 for v in s]
             wrong = torch.tensor([1.0 if c == y else a for c, a in enumerate(alpha)]).double()
-            each = -math.log(softmax(s)[y]) + 0.5 * 0.015 * divergence(wrong)
+            weight = batch.weights[i].item()
+            each = -weight * math.log(softmax(s)[y]) + 0.5 * 0.015 * divergence(wrong)
             # So that the mean over the batch is the mean over those that the expert learns.
             total += each * 9 / sum(row[m] for row in learned)
         return total
@@ -283,13 +288,23 @@ def test_a_loss_whose_strength_is_zero_is_cross_entropy(name: str, part: Any) ->
     torch.testing.assert_close(loss(name, batch, part), loss("cross_entropy", batch))
 
 
+def test_the_control_of_experts_is_the_sum_of_their_cross_entropies() -> None:
+    batch = outcome()
+    wanted = sum(
+        torch.nn.functional.cross_entropy(expert, batch.labels, reduction="none")
+        for expert in batch.experts
+    )
+    torch.testing.assert_close(loss("experts_cross_entropy", batch), wanted)
+
+
 def test_diverse_experts_without_margin_and_diversity_are_the_sum_of_cross_entropies() -> None:
     batch = outcome()
     part = DiverseExperts(name="diverse_experts", margin=0.0, diversity=0.0)
     wanted = sum(
         torch.nn.functional.cross_entropy(e, batch.labels, reduction="none") for e in batch.experts
     )
-    torch.testing.assert_close(loss("diverse_experts", batch, part), wanted)
+    found = loss("diverse_experts", batch, part)
+    torch.testing.assert_close(found, batch.weights * wanted)
 
 
 def test_more_diverse_experts_cost_less() -> None:
@@ -328,7 +343,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
         (wanted,) = torch.autograd.grad(mean_held_constant(experts).sum(), [experts])
         torch.testing.assert_close(found, wanted)
         return
-    uses_experts = name == "trustworthy_experts"
+    uses_experts = name in ("trustworthy_experts", "experts_cross_entropy")
     assert torch.autograd.gradcheck(
         (lambda e: of(batch.logits, e)) if uses_experts else (lambda s: of(s, batch.experts)),
         experts if uses_experts else logits,
@@ -336,7 +351,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 def mean_held_constant(experts: Tensor) -> Tensor:
-    y = outcome(molecules=5).labels
+    y, weights = outcome(molecules=5).labels, outcome(molecules=5).weights
     margin = 0.5 * COUNTS.double() ** -0.25 / (COUNTS.double() ** -0.25).max()
     temperature = 0.95 + 0.05 * 5 * COUNTS / COUNTS.sum()
     temperature = temperature / temperature.max()
@@ -344,7 +359,7 @@ def mean_held_constant(experts: Tensor) -> Tensor:
     total = torch.zeros(len(y), dtype=torch.float64)
     for expert in experts:
         shifted = expert - torch.nn.functional.one_hot(y, 5) * margin
-        total = total + torch.nn.functional.cross_entropy(shifted, y, reduction="none")
+        total = total + weights * torch.nn.functional.cross_entropy(shifted, y, reduction="none")
         kl = torch.nn.functional.kl_div(
             (expert / temperature).log_softmax(1), mean, reduction="none"
         ).sum(1)

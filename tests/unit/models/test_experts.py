@@ -28,6 +28,7 @@ def outcome(molecules: int = 9, counts: Tensor = COUNTS, seed: int = 0, **more: 
         "scale": 30.0,
         "progress": torch.tensor(0.5, dtype=torch.float64),
         "draws": Draws(torch.tensor(7)),
+        "weights": torch.ones(molecules, dtype=torch.float64),
     }
     return Outcome(**{**given, **more})
 

@@ -23,6 +23,7 @@ def loss(
         "scale": 1.0,
         "progress": torch.tensor(0.5),
         "draws": Draws(torch.tensor(0)),
+        "weights": torch.ones(len(labels), dtype=logits.dtype),
     }
     batch = Outcome(logits=logits, labels=labels, counts=counts, **{**known, **more})
     return LOSSES[name](settings, batch)

@@ -75,6 +75,50 @@ def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
         assert [row["epoch"] for row in result.history] == list(range(6))
 
 
+@pytest.mark.parametrize("method", ["supcon", "sbcl", "kcl", "tsc", "label_aware_smoothing"])
+def test_methods_whose_papers_have_a_balanced_classifier_train_it_last(
+    files: Any, method: str
+) -> None:
+    run = make_run(files, method, second_stage__start=0.5)
+    for _ in range(3):
+        run.train_epoch()
+    best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
+    results = finish(run)
+    assert type(run.recipe.second_stage.sampler).__name__ == "ClassBalancedSampler"
+    for before, result in zip(best, results, strict=True):
+        assert before is not None
+        changed = {k for k in result.weights if not torch.equal(before[k], result.weights[k])}
+        assert changed == {"heads.0.last.weight", "heads.0.last.bias"}
+        # Nothing is clustered of embeddings that no longer change.
+        refreshed = {r["epoch"] for r in result.class_history if r["moment"] == "refresh"}
+        assert all(epoch < 3 for epoch in refreshed)
+        assert bool(refreshed) == run.recipe.needs_geometry
+
+
+def test_a_classifier_of_its_own_stage_learns_smoothed_labels(files: Any) -> None:
+    run = make_run(files, "label_aware_smoothing", second_stage__start=0.5)
+    for _ in range(4):
+        run.train_epoch()
+    run.network.train()
+    drawn = torch.arange(24).repeat(2, 1)
+    before = copy.deepcopy(run.network)
+    run.losses.zero_()
+    run.update(drawn, torch.tensor([0, 1]))
+    pool, counts = run.objective.pool, run.objective.classes.counts.double()
+    assert pool.features is not None
+    logits = before.classify_features(pool.features[:, :24]).logits
+    place = (counts - counts.min()) / (counts.max() - counts.min())
+    smoothing = 0.1 + 0.3 * torch.sin(place * torch.pi / 2)
+    for index in range(2):
+        labels = pool.labels[index, :24]
+        total = 0.0
+        for row, y in zip(logits[index].log_softmax(1), labels.tolist(), strict=True):
+            target = torch.full((3,), float(smoothing[y]) / 2)
+            target[y] = 1 - float(smoothing[y])
+            total -= float((target * row.detach()).sum())
+        assert run.losses[0, index].item() == pytest.approx(total, rel=1e-4)
+
+
 @pytest.mark.parametrize("method", ["crt", "lws"])
 def test_retraining_alone_starts_from_a_new_last_layer_and_both_draw_classes_alike(
     files: Any, method: str

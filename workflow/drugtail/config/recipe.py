@@ -175,7 +175,7 @@ class Recipe(Settings):
     def _check_losses(self) -> None:
         """Refuse a loss that works on another last layer, or on experts that are not there."""
         stage: Any = self.second_stage
-        if declares(stage, "own_objective"):
+        if declares(stage, "loss"):
             if declares(stage.loss, "for_experts"):
                 raise ValueError(f"second_stage.loss {stage.loss.name} also needs: experts")
             if declares(stage.class_weights, "needs_geometry"):
@@ -210,7 +210,9 @@ class Recipe(Settings):
             assert self.mixing is not None
             raise ValueError(f"mixing {self.mixing.name} also needs: experts with number 2")
         if self.experts is not None and not branches and not declares(self.loss, "for_experts"):
-            raise ValueError("experts need a loss for them: diverse_experts or trustworthy_experts")
+            raise ValueError(
+                "experts need a loss for them, such as diverse_experts or experts_cross_entropy"
+            )
         for component in (self.posthoc, self.second_stage):
             if declares(component, "linear_only") and (
                 self.last_layer.name != "linear" or self.experts is not None
@@ -228,8 +230,13 @@ class Recipe(Settings):
             return
         if self.posthoc is not None:
             raise ValueError("second_stage and posthoc cannot be together; leave one out")
-        if self.needs_geometry or self.experts is not None:
-            raise ValueError("second_stage cannot be together with sub-clusters or experts")
+        if self.experts is not None:
+            raise ValueError("second_stage cannot be together with experts")
+        if self.needs_geometry and not declares(stage, "keeps_features"):
+            raise ValueError(
+                f"second_stage {stage.name} cannot be together with sub-clusters, whose features "
+                "it changes"
+            )
         if declares(stage, "teaches") and (self.views is not None or self.mixing is not None):
             raise ValueError(f"second_stage {stage.name} cannot be together with views or mixing")
 

@@ -31,7 +31,8 @@ def refresh_epochs(recipe: Recipe, epochs: int, scale: float) -> range:
     if recipe.schedule is None:
         return range(0)
     step = _scaled(recipe.schedule.refresh_epochs, scale)
-    return range(warmup_epochs(recipe, scale), epochs, step)
+    # Embeddings of a second stage are those of the first.
+    return range(warmup_epochs(recipe, scale), second_stage_epoch(recipe, epochs), step)
 
 
 def second_stage_epoch(recipe: Recipe, epochs: int) -> int:

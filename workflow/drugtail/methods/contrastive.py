@@ -3,9 +3,8 @@
 Most of them were made for images, with a projection head behind a residual network. Here, as in the
 proposed method, the embeddings themselves are compared, L2-normalised and without a projection
 head, and all of them are trained together with a classification loss where the original trains the
-encoder first: one comparison, the same epochs for all. So `sbcl`, `kcl` and `tsc` have no
-classifier trained on balanced samples afterwards, as the originals have, and nothing else that
-moves recall to rare classes.
+encoder first: one comparison, the same epochs for all. `supcon`, `sbcl`, `kcl` and `tsc` then train
+a new last layer on balanced samples in the last fifth of the epochs, as the originals do.
 """
 
 from __future__ import annotations
@@ -192,14 +191,16 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
 
     With the logits of a view as its similarity to learned centres, shifted by log π, and keys k of
     the other views of the batch and of a queue, both by a momentum encoder, as in equation 5:
-    −1/(1 + α |P|) ( log p(centre of y) + α Σ_{k∈P} log p(k) ), P the keys of the same class and p
-    the softmax over all centres and keys, the latter divided by τ. ``settings.alpha`` is α; the
-    centre's weight is 1. It contains the classification loss. Parameters and result as in
-    `supervised`.
+    −1/(1 + α_y |P|) ( log p(centre of y) + α_y Σ_{k∈P} log p(k) ), P the keys of the same class and
+    p the softmax over all centres and keys, the latter divided by τ. α_y is ``settings.alpha`` for
+    classes up to the mean size; the centre's weight is 1. It contains the classification loss.
+    Parameters and result as in `supervised`.
 
     Changed for molecules: queue, α and τ are those of the authors for CIFAR-100 (1,024, 0.01 and
-    0.05; for larger data sets 8,192, 0.05 and 0.2), so that the queue is not a whole epoch old and
-    α |P| of a class that is a third of all molecules does not drown its centre. Both views ask and
+    0.05; for larger data sets 8,192, 0.05 and 0.2), so that the queue is not a whole epoch old. Of
+    100 classes none is a third of all; here one can be, and α |P| would leave its centre 18 % of
+    the weight: so α_y = α / (C π_y) for classes above the mean size, which then have as much as a
+    class of the mean size. Both views ask and
     both are keys, and centres compare with the head's features while keys compare with embeddings.
     """
     assert batch.keys is not None
@@ -217,7 +218,9 @@ def parametric(settings: Any, batch: ViewBatch) -> Tensor:
     present = (batch.queue_labels >= 0).expand(len(queries), -1)
     compared = torch.cat([torch.ones_like(own), others, present], dim=1)
     same = (labels[:, None] == key_labels).to(queries.dtype)
-    weight = torch.cat([own.to(queries.dtype), settings.alpha * same], dim=1) * compared
+    excess = (len(batch.counts) * batch.counts / batch.counts.sum()).clamp(min=1)
+    alpha = settings.alpha / (own * excess).sum(dim=1, keepdim=True)
+    weight = torch.cat([own.to(queries.dtype), alpha * same], dim=1) * compared
     log_share = _log_share(logits, compared)
     return (-(log_share * weight).sum(dim=1) / weight.sum(dim=1)).mean()
 

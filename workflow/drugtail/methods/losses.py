@@ -37,6 +37,9 @@ class Outcome:
         Share of the epochs that are over, a scalar in [0, 1).
     draws : Draws
         Source of randomness.
+    weights : Tensor
+        Class weight of each molecule over the batch's mean, [B]; for losses that apply it
+        themselves (``weighs_itself``).
     """
 
     logits: Tensor
@@ -47,6 +50,7 @@ class Outcome:
     scale: float
     progress: Tensor
     draws: Draws
+    weights: Tensor
 
     @property
     def prior(self) -> Tensor:
@@ -190,8 +194,9 @@ def label_aware_smoothing(settings: Any, batch: Outcome) -> Tensor:
 
     ε_c = ε_tail + (ε_head − ε_tail) · sin(π/2 · (n_c − n_min) / (n_max − n_min)), concave in n_c
     (Zhong et al. (MiSLAS), CVPR 2021, equation 6). ``settings.head`` and ``settings.tail`` are the
-    two ends; classes of one size all have ε_tail. It is the loss alone: the authors use it in a
-    second stage, for classifier and class scales on balanced samples. Parameters and result as in
+    two ends; classes of one size all have ε_tail. The recipe takes it where the authors do: after a
+    training with mixup, for a classifier on balanced samples; here that one starts anew, where the
+    authors go on with the old one and scale its classes besides. Parameters and result as in
     `cross_entropy`.
     """
     counts = batch.counts.to(batch.logits.dtype)
@@ -245,6 +250,16 @@ def _relative_size(batch: Outcome) -> Tensor:
 # its own head: hidden layers and last layer.
 
 
+@LOSSES.register("experts_cross_entropy")
+def experts_cross_entropy(settings: Any, batch: Outcome) -> Tensor:
+    """Σ_e −log softmax(s_e)_y: the control of methods that push experts apart.
+
+    Parameters and result as in `cross_entropy`.
+    """
+    own = is_true_class(batch.labels, len(batch.counts))
+    return -(batch.experts.log_softmax(dim=2) * own).sum(dim=2).sum(dim=0)
+
+
 @LOSSES.register("diverse_experts")
 def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     """Σ_e [ margin loss of expert e − λ T̄² KL(mean ‖ e) ], RIDE (Wang et al., ICLR 2021).
@@ -253,8 +268,8 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     Experts are compared at a temperature per class, T_c ∝ 1 − ρ + ρ C π_c with maximum 1 and mean
     T̄: lower for rare classes, on which experts shall differ more. No gradient flows into the mean.
     ``settings.diversity`` is λ, ``settings.spread`` ρ. As in the authors' configurations, the
-    recipe adds the class weights of `ldam_drw` for the last fifth of the epochs; here they count
-    for the divergence, too, and temperatures differ from the first epoch on.
+    recipe adds the class weights of `ldam_drw` for the last fifth of the epochs, which weigh the
+    margin losses and not the divergence; here temperatures differ from the first epoch on.
 
     Changed for molecules: experts share the whole encoder, since three graph convolutions leave no
     last block to give each of its own. Of their two stages only the first is taken: the router that
@@ -270,7 +285,7 @@ def diverse_experts(settings: Any, batch: Outcome) -> Tensor:
     each = (batch.experts / temperature).log_softmax(dim=2)
     divergence = (mean.exp() * (mean - each)).sum(dim=2)
     apart: Tensor = settings.diversity * temperature.mean() ** 2 * divergence
-    return (losses - apart).sum(dim=0)
+    return (batch.weights * losses - apart).sum(dim=0)
 
 
 @LOSSES.register("trustworthy_experts")
@@ -282,8 +297,8 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     of wrong classes to none; a grows from 0 to ``settings.divergence`` with the epochs, 0.015 being
     what the authors' 200 epochs end with. Weights w are those of `trust`; an expert learns a
     molecule only where its weight is above ``settings.threshold`` = θ of the batch's largest, and
-    its loss is the mean over those. The recipe's class weights are those of `diverse_experts`; here
-    they count for the divergence, too. Left out is the divergence from the experts' mean that the
+    its loss is the mean over those. The recipe's class weights are those of `diverse_experts` and
+    weigh the first term alone. Left out is the divergence from the experts' mean that the
     authors' code subtracts with a factor of 0.01.
 
     The first term takes exp(s) for the evidence. With exp(s) + 1, as in the uncertainty, it has no
@@ -297,7 +312,10 @@ def trustworthy_experts(settings: Any, batch: Outcome) -> Tensor:
     logits = with_margins(batch.experts, batch, settings.margin)
     likelihood = -(logits.log_softmax(dim=2) * own).sum(dim=2)
     wrong = torch.where(own, 1.0, logits.exp() + 1)
-    each = likelihood + settings.divergence * batch.progress * divergence_from_uniform(wrong)
+    each = (
+        batch.weights * likelihood
+        + settings.divergence * batch.progress * divergence_from_uniform(wrong)
+    )
     share = learned / learned.to(each.dtype).mean(dim=1, keepdim=True)
     total: Tensor = (share * each).sum(dim=0)
     return total

@@ -59,11 +59,12 @@ def trained_shares(
         return None
     sampler = declares(recipe if stage is None else stage, "sampler")
     shares = _after(sampler, shares, sizes)
-    if shares is not None and declares(recipe.class_weights, "needs_geometry"):
+    last: Any = stage if declares(stage, "loss") else recipe
+    if shares is not None and declares(last.class_weights, "needs_geometry"):
         shares = _weighed(shares, measured)
     elif shares is not None:
-        shares = _after(recipe.class_weights, shares, sizes)
-    for component in (recipe.loss, recipe.posthoc):
+        shares = _after(last.class_weights, shares, sizes)
+    for component in (last.loss, recipe.posthoc):
         if shares is not None and component is not None:
             shares = _after(component, shares, sizes)
     return shares

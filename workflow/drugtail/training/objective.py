@@ -108,7 +108,7 @@ class Objective:
     def enter_second_stage(self, pool: Pool) -> None:
         """Go on with the second stage of the recipe, on other molecules or features."""
         self.pool, self.second_stage = pool, True
-        self.classes.weighting = self._student().class_weights
+        self.classes.weighting = self._objective().class_weights
 
     def trains_classifier(self, epoch: int) -> bool:
         """Whether the classification loss counts in this epoch (counted from 0)."""
@@ -297,26 +297,27 @@ class Objective:
 
         Its mean is the weighted mean, so that only the ratios of class weights matter.
         """
-        settings = self._student().loss
+        settings = self._objective().loss
         loss = LOSSES[settings.name]
         scale = self.recipe.last_layer.scale
         keeps_scale = declares(settings, "keeps_scale")
+        weighs_itself = declares(settings, "weighs_itself")
 
         def of_one_seed(
             logits: Tensor, features: Tensor, experts: Tensor, labels: Tensor, weights: Tensor,
             key: Tensor,
         ) -> Tensor:  # fmt: skip
+            share = weights[labels].to(logits.dtype)
+            if not keeps_scale:
+                share = share / share.mean()
             batch = Outcome(
                 logits=logits, labels=labels, counts=self.classes.counts, features=features,
                 experts=experts, scale=scale, progress=self.progress,
-                draws=Draws(mix(key + LOSS_STREAM)),
+                draws=Draws(mix(key + LOSS_STREAM)), weights=share,
             )  # fmt: skip
             losses = loss(settings, batch)
             _check_shape(f"loss {settings.name!r}", losses, labels.shape, "one for each molecule")
-            share = weights[labels].to(losses.dtype)
-            if not keeps_scale:
-                share = share / share.mean()
-            return share * losses
+            return losses if weighs_itself else share * losses
 
         return torch.vmap(of_one_seed)(
             _single(output.logits), _single(output.features), _single(output.experts), labels,
@@ -349,10 +350,10 @@ class Objective:
         weight = 1.0 if settings.whole else settings.weight
         return weight * torch.vmap(of_one_seed)(seeds, given)
 
-    def _student(self) -> Any:
+    def _objective(self) -> Any:
         """Where loss and class weights stand: some second stages have their own."""
         stage = self.recipe.second_stage
-        return stage if self.second_stage and declares(stage, "own_objective") else self.recipe
+        return stage if self.second_stage and declares(stage, "loss") else self.recipe
 
 
 def _alone(losses: Tensor) -> Losses:

@@ -219,7 +219,9 @@ class SeedBatch:
                     seed.diverged = True
             seed.note_epoch(self.epoch, row, self._share_of_time(started))
             seed.updates += steps
-            seed.molecules += self.views * molecules // len(self.seeds)
+            # Features are kept of molecules as they are, so that there is one view of each.
+            views = 1 if self.objective.pool.features is not None else self.views
+            seed.molecules += views * molecules // len(self.seeds)
             if self.epoch >= self.settled and seed.selection.is_over(self.epoch, self.training):
                 seed.stopped = True
         self.epoch += 1

@@ -53,8 +53,8 @@ class BalancedRandomForest(ClassicalSettings):
 class EasyEnsemble(ClassicalSettings):
     """imbalanced-learn's EasyEnsembleClassifier: a bag of AdaBoost on balanced subsets.
 
-    Defaults are the library's. It was proposed for two classes; with many, trees of one split,
-    which tell two groups apart, are weak.
+    It was proposed for two classes, which a tree of one split, the library's default, tells apart;
+    with C classes a tree needs C leaves at least.
     """
 
     name: Literal["easy_ensemble"]
@@ -62,7 +62,10 @@ class EasyEnsemble(ClassicalSettings):
         10, ge=1, description="Number of balanced subsets, each with an AdaBoost."
     )
     adaboost_n_estimators: int = Field(50, ge=1, description="Most trees of one AdaBoost.")
-    max_depth: int = Field(1, ge=1, description="Depth of its trees; 1 is a single split.")
+    max_depth: int | None = Field(
+        None, ge=1,
+        description="Depth of its trees; null is 3 ceil(log2 C), C the number of classes.",
+    )  # fmt: skip
 
 
 class SmoteLogistic(ClassicalSettings):

@@ -20,6 +20,8 @@ class LossSettings(Settings):
     # Whether the batch's sum of class weights, by which others are divided, would cancel what the
     # loss is about.
     keeps_scale: ClassVar[bool] = False
+    # Whether it applies the class weights itself, to a part of it alone.
+    weighs_itself: ClassVar[bool] = False
 
     def prior(self, shares: list[float], counts: list[int]) -> Shares:
         """Return the class shares that are left in the probabilities, from those trained on.
@@ -124,10 +126,19 @@ class LabelAwareSmoothing(LossSettings):
     tail: float = Field(0.1, ge=0, lt=1, description="Smoothing of the smallest class.")
 
 
+class ExpertsCrossEntropy(LossSettings):
+    """Cross-entropy of each expert alone: what several heads do by being several."""
+
+    for_experts: ClassVar[bool] = True
+
+    name: Literal["experts_cross_entropy"]
+
+
 class DiverseExperts(LossSettings):
     """Margin loss of each expert, less their divergence (RIDE; Wang et al., ICLR 2021)."""
 
     for_experts: ClassVar[bool] = True
+    weighs_itself: ClassVar[bool] = True
 
     name: Literal["diverse_experts"]
     margin: float = Field(0.5, ge=0, description="As of `ldam`.")
@@ -141,6 +152,7 @@ class TrustworthyExperts(LossSettings):
     """Evidence of each expert, where those before it are unsure (TLC; Li et al., CVPR 2022)."""
 
     for_experts: ClassVar[bool] = True
+    weighs_itself: ClassVar[bool] = True
     # Such losses need experts that are combined by evidence.
     needs_evidence: ClassVar[bool] = True
 
@@ -159,6 +171,6 @@ class TrustworthyExperts(LossSettings):
 Loss = Annotated[
     CrossEntropy | Focal | InfluenceBalanced | Ldam | BalancedSoftmax | LogitAdjustment
     | VectorScaling | ClassDependentTemperature | SoftmaxEqualization | LabelAwareSmoothing
-    | DiverseExperts | TrustworthyExperts,
+    | ExpertsCrossEntropy | DiverseExperts | TrustworthyExperts,
     Field(discriminator="name"),
 ]  # fmt: skip

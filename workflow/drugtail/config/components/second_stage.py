@@ -17,11 +17,11 @@ class SecondStageSettings(Settings):
 
     # Whether it works on one linear last layer only.
     linear_only: ClassVar[bool] = False
+    # Whether it leaves the embeddings as they are: classes are then clustered in the first alone.
+    keeps_features: ClassVar[bool] = False
     # Whether its network learns from a teacher: then its settings have ``temperature``, ``power``
     # and ``weight``, and views or mixing cannot be beside it.
     teaches: ClassVar[bool] = False
-    # Whether it has a loss and class weights of its own instead of the recipe's.
-    own_objective: ClassVar[bool] = False
     # Whether it asks the encoder for features of single atoms.
     needs_atoms: ClassVar[bool] = False
     # Whether its classifier learns the class shares of its own sampler, and nothing else.
@@ -31,10 +31,17 @@ class SecondStageSettings(Settings):
         0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
     )
     sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+    loss: Loss | None = Field(
+        None, description="Its classification loss; null goes on with loss and weights as before."
+    )
+    class_weights: ClassWeights = Field(
+        UniformWeights(), description="Weights in its loss, where it has one of its own."
+    )
 
 
 class _OnFrozenFeatures(SecondStageSettings):
     linear_only: ClassVar[bool] = True
+    keeps_features: ClassVar[bool] = True
     keeps_shares: ClassVar[bool] = True
 
     sampler: Sampler = Field(
@@ -64,7 +71,6 @@ class Distillation(SecondStageSettings):
     """A new network learns from the first one's flattened outputs (DiVE; He, ICCV 2021)."""
 
     teaches: ClassVar[bool] = True
-    own_objective: ClassVar[bool] = True
 
     name: Literal["distillation"]
     start: float = Field(
@@ -75,11 +81,8 @@ class Distillation(SecondStageSettings):
         0.5, gt=0, le=1, description="The teacher's probabilities are raised to it."
     )
     weight: float = Field(0.5, ge=0, le=1, description="Of the teacher; the labels have the rest.")
-    loss: Loss = Field(
+    loss: Loss | None = Field(
         BalancedSoftmax(name="balanced_softmax"), description="Classification loss of the student."
-    )
-    class_weights: ClassWeights = Field(
-        UniformWeights(), description="Weights in the student's loss."
     )
 
 
