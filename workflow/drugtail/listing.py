@@ -226,13 +226,17 @@ def methods(recipes: Iterable[Recipe]) -> list[dict[str, Any]]:
         {
             "name": recipe.name,
             "family": recipe.family,
-            "idea": recipe.idea,
+            "idea": " ".join(filter(None, [recipe.idea, _remade(recipe)])),
             "reference": recipe.reference and recipe.reference.model_dump(),
             "reads": "graphs" if recipe.classifier is None else "fingerprints",
             "needs": needs(recipe),
         }
         for recipe in sorted(recipes, key=lambda r: (order.index(r.family), r.name))
     ]
+
+
+def _remade(recipe: Recipe) -> str:
+    return f"A reconstruction: {recipe.reconstruction}" if recipe.reconstruction else ""
 
 
 def needs(recipe: Recipe) -> list[str]:

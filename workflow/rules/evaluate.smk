@@ -48,6 +48,7 @@ rule collect_metrics:
         plugins=get_plugin_options(plugins.METRICS),
         # The plan says them to the job.
         corrections=BENCHMARK.prior_corrections,
+        notes=PLAN.method_notes(),
         code=[
             get_code("drugtail.evaluation.collect"),
             *get_plugin_digests(plugins.METRICS),

@@ -323,7 +323,8 @@ def test_a_change_may_add_a_whole_part() -> None:
     [
         (
             {"classifier.tree": 5},
-            "classifier.tree: unknown key; allowed here: class_weight, max_leaf_nodes, n_estimators, name",
+            "classifier.tree: unknown key; allowed here: class_weight, max_leaf_nodes, "
+            "n_estimators, name",
         ),
         ({"classifier.n_estimators": "5"}, "classifier.n_estimators: .*found '5'"),
         ({"classifier.n_estimators.depth": 5}, "'n_estimators' has no settings of its own"),

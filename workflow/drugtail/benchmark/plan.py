@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drugtail.benchmark.additions import Additions
+from drugtail.benchmark.method_notes import notes_on_methods, other_names
 from drugtail.benchmark.pairs import Pairs
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
@@ -41,7 +42,7 @@ from drugtail.runtime.files import read_json
 from drugtail.runtime.names import DEFAULT, TUNED
 
 # Keys of a recipe that change no result.
-WITHOUT_EFFECT = ("idea", "reference", "tuning")
+WITHOUT_EFFECT = ("idea", "reference", "reconstruction", "tuning")
 # What is classified -> encoder of the classical methods, where the benchmark names none of theirs.
 FINGERPRINT_OF = {"smiles": "morgan", "reaction": "reaction"}
 # Digits of the digest in the name of a block's folder.
@@ -88,6 +89,13 @@ class Plan:
         }
         for name in self.recipes:
             self._check_method(name)
+        kinds = {name: self.settings(name) for name in self.recipes}
+        self.other_names = other_names(benchmark.methods, self.recipes, kinds)
+        if benchmark.reference in self.other_names:
+            raise DrugtailError(
+                f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is "
+                f"{self.other_names[benchmark.reference]!r} by another name; name that"
+            )
         self.encoders = self._chosen_encoders(source)
         self.features = self._features()
         self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.features)
@@ -216,7 +224,8 @@ class Plan:
 
     def remarks(self) -> list[str]:
         """Return what a reader of the benchmark might not expect, a sentence each."""
-        remarks = [f"plugins: {path}: the benchmark names nothing of it"
+        remarks = self.method_notes()
+        remarks += [f"plugins: {path}: the benchmark names nothing of it"
                    for path in self.unused_plugins()]  # fmt: skip
         named = {choice.name for choice in self.benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
@@ -376,7 +385,7 @@ class Plan:
         """Data set, split, encoder and method, where the encoder is one that the method reads."""
         for dataset in self.datasets:
             for split in self.benchmark.splits:
-                for method in self.recipes:
+                for method in (one for one in self.recipes if one not in self.other_names):
                     for name in self.pairs.encoders_of(dataset, method):
                         yield dataset, split, name, method
 
@@ -406,6 +415,10 @@ class Plan:
         return [first[name] for name in self.datasets if name in first]
 
     # ------------------------------------------------------------------------------- texts
+
+    def method_notes(self) -> list[str]:
+        """Return what readers of tables must know of methods, a sentence each."""
+        return notes_on_methods(self.other_names, self.recipes)
 
     def notes(self) -> list[str]:
         """Return the notes for readers of the page: the benchmark's, and how it was tuned."""

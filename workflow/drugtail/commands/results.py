@@ -87,7 +87,8 @@ def collect(
                 recipe, _ = plan.resolved_settings(planned.dataset, planned.method, tuned)
                 corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
     metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
-    collect_blocks(blocks, output, settings, metrics, corrections)
+    notes = [] if plan is None else plan.method_notes()
+    collect_blocks(blocks, output, settings, metrics, corrections, notes)
 
 
 def tabulate(

@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 Model = TypeVar("Model", bound=Settings)
 # Keys of a recipe that say what it is, and change no result.
-DESCRIPTION = ("name", "family", "idea", "reference", "tuning")
+DESCRIPTION = ("name", "family", "idea", "reference", "reconstruction", "tuning")
 # What pydantic says where one of several classes of settings has to be chosen.
 UNION_FAULTS = ("union_tag_invalid", "union_tag_not_found", "model_attributes_type")
 

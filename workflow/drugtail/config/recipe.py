@@ -101,6 +101,11 @@ class Recipe(Settings):
     )
     idea: str = Field(description="One sentence on the idea.")
     reference: Reference | None = Field(None, description="Where it was published.")
+    reconstruction: str = Field(
+        "",
+        description="Of a method whose publication does not say all: what was taken from it and "
+        "what is ours. Tables say it below, lists beside the idea.",
+    )
     sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
     class_weights: ClassWeights = Field(UniformWeights(), description="Weights in the loss.")
     loss: Loss = Field(CrossEntropy(), description="Classification loss.")

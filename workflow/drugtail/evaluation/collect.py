@@ -104,6 +104,7 @@ def collect_blocks(
     settings: Mapping[Path, str] | None = None,
     metrics: Sequence[str] = (),
     corrections: Mapping[Path, Corrections] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
@@ -128,8 +129,9 @@ def collect_blocks(
         Folder -> the recipe of its block, and strengths τ of a correction of the prior: each adds a
         row per run, whose method is called ``{method}+prior_{tau}``
         (`drugtail.methods.prior`). The header lists methods that have none
-        (``uncorrected``), and those that have
-        nothing left to correct (``even``).
+        (``uncorrected``), and those that have nothing left to correct (``even``).
+    notes
+        On methods, for readers of tables; the header has them (``notes``).
 
     Where the splits of a data set do not test the same classes, means are taken over those that all
     test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
@@ -179,6 +181,7 @@ def collect_blocks(
         "left_out": left_out,
         "uncorrected": list(dict.fromkeys(undefined)),
         "even": list(dict.fromkeys(even)),
+        "notes": list(notes),
     }
     write_parquet(output / "runs.parquet", _stacked(runs), header)
     note = note_on(left_out, "test")

@@ -154,7 +154,9 @@ def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
 def _means(metrics: Path, table: Table, reference: str) -> Contents:
     """Means of metrics, or of their differences to a reference method."""
     frame, columns = _runs(metrics, table)
-    settings_notes = [*_prior(metrics, frame), *_effort(frame), *_settings_notes(frame)]
+    settings_notes = [
+        *_prior(metrics, frame), *_on_methods(metrics), *_effort(frame), *_settings_notes(frame)
+    ]  # fmt: skip
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
@@ -192,6 +194,7 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),
         *_left_out(metrics, table),
+        *_on_methods(metrics),
         *_effort(frame),
         *_settings_notes(frame),
     ]
@@ -241,6 +244,12 @@ def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
         "Not defined for": header.get("uncorrected", []),
     }
     return [" ".join([PRIOR_NOTE, *(f"{text} {', '.join(m)}." for text, m in found.items() if m)])]
+
+
+def _on_methods(metrics: Path) -> list[str]:
+    """Notes on methods that have two names, or were made anew, as the benchmark's plan says."""
+    found: list[str] = read_parquet_metadata(metrics / "runs.parquet").get("notes", [])
+    return found
 
 
 def _effort(frame: pd.DataFrame) -> list[str]:
