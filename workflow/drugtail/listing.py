@@ -40,6 +40,7 @@ SAID = {
 STAGES: dict[str, str] = {
     "classifier_retraining": "a new last layer on frozen features",
     "learned_scales": "one scale per class, all else frozen",
+    "learned_margins": "a scale and a margin per class, all else frozen",
     "distillation": "a new network, taught by the first",
     "two_phase": "molecules chosen and grafted anew, taught by the first stage",
 }
@@ -273,6 +274,8 @@ def _of_the_head(recipe: Recipe) -> Iterator[str]:
 
 
 def _of_time(recipe: Recipe) -> Iterator[str]:
+    if recipe.sharpness is not None:
+        yield "the loss computed twice in each step (twice the work)"
     if recipe.subclusters is not None and recipe.schedule is not None:
         by_class = recipe.subclusters.name == "whole_classes"
         what = "class centres" if by_class else "re-clustering"

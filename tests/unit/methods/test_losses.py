@@ -1,6 +1,7 @@
 """Losses."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,17 @@ from torch import Tensor
 
 from drugtail.config.components.losses import (
     ClassDependentTemperature,
+    DistributionDisentangling,
     DiverseExperts,
     ExpertsCrossEntropy,
     Focal,
+    GaussianClouded,
     InfluenceBalanced,
     LabelAwareSmoothing,
     Ldam,
+    PriorExperts,
+    Seesaw,
+    SkillDiverseExperts,
     SoftmaxEqualization,
     TrustworthyExperts,
     VectorScaling,
@@ -40,6 +46,11 @@ SETTINGS = {
     "class_dependent_temperature": ClassDependentTemperature(name="class_dependent_temperature"),
     "softmax_equalization": SoftmaxEqualization(name="softmax_equalization"),
     "label_aware_smoothing": LabelAwareSmoothing(name="label_aware_smoothing"),
+    "seesaw": Seesaw(name="seesaw"),
+    "gaussian_clouded": GaussianClouded(name="gaussian_clouded"),
+    "distribution_disentangling": DistributionDisentangling(name="distribution_disentangling"),
+    "prior_experts": PriorExperts(name="prior_experts"),
+    "skill_diverse_experts": SkillDiverseExperts(name="skill_diverse_experts"),
     "experts_cross_entropy": ExpertsCrossEntropy(name="experts_cross_entropy"),
     "diverse_experts": DiverseExperts(name="diverse_experts"),
     "trustworthy_experts": TrustworthyExperts(name="trustworthy_experts"),
@@ -288,6 +299,89 @@ def test_a_loss_whose_strength_is_zero_is_cross_entropy(name: str, part: Any) ->
     torch.testing.assert_close(loss(name, batch, part), loss("cross_entropy", batch))
 
 
+def test_seesaw_equals_its_formula() -> None:
+    batch = outcome()
+
+    def naive(i: int, s: list[float], y: int) -> float:
+        p = softmax(s)
+        below = math.exp(s[y])
+        for j in range(5):
+            if j != y:
+                mitigation = (N[j] / N[y]) ** 0.8 if N[y] > N[j] else 1.0
+                compensation = (p[j] / p[y]) ** 2.0 if p[j] > p[y] else 1.0
+                below += mitigation * compensation * math.exp(s[j])
+        return math.log(below) - s[y]
+
+    assert_per_molecule(loss("seesaw", batch), naive, batch)
+
+
+def test_a_gaussian_cloud_is_as_wide_as_a_class_is_rare() -> None:
+    plain = GaussianClouded(name="gaussian_clouded", noise=0.0)
+    batch = outcome(molecules=4000)
+    own = torch.nn.functional.one_hot(batch.labels, 5)
+    wanted = torch.nn.functional.cross_entropy(
+        batch.logits - 30 * 0.5 * own, batch.labels, reduction="none"
+    )
+    torch.testing.assert_close(loss("gaussian_clouded", batch, plain), wanted)
+    # From the gradient follows what was taken off: with all logits far below a sixth number of
+    # another class nothing can be seen, so the loss of two classes is solved for it.
+    two = outcome(molecules=4000, counts=torch.tensor([500, 20]), scale=1.0)
+    free = GaussianClouded(name="gaussian_clouded", noise=2.0, margin=0.0)
+    logits = torch.zeros(4000, 2, dtype=torch.float64)
+    labels = torch.zeros(4000, dtype=torch.long)
+    taken = loss("gaussian_clouded", replace(two, logits=logits, labels=labels), free)
+    # log(1 + exp(-2 a)) for the class of 500, whose own logit has no noise.
+    cloud = -torch.log(torch.expm1(taken)) / 2.0
+    assert cloud.min() >= -1e-9
+    assert cloud.max() == pytest.approx(1.0, abs=1e-6)
+    # The mean of |N(0, 1/3)| cut at 1.
+    assert cloud.mean().item() == pytest.approx(math.sqrt(2 / math.pi) / 3, abs=0.01)
+    assert (cloud >= 1 - 1e-9).double().mean().item() == pytest.approx(0.0027, abs=0.003)
+
+
+def test_distribution_disentangling_equals_its_formula() -> None:
+    batch = outcome()
+    rows, labels = batch.logits.tolist(), batch.labels.tolist()
+    total = 0.0
+    for c in range(5):
+        pi = N[c] / sum(N)
+        mine = [s[c] for s, y in zip(rows, labels, strict=True) if y == c]
+        first = sum(mine) / len(mine) if mine else 0.0
+        shifted = [math.exp(s[c] - math.log(pi) + math.log(1 / 5)) for s in rows]
+        normaliser = math.log(sum(shifted) / len(rows))
+        total += pi * (first - normaliser - 0.1 * normaliser**2)
+
+    def naive(i: int, s: list[float], y: int) -> float:
+        p = softmax([v + math.log(n) for v, n in zip(s, N, strict=True)])
+        return -math.log(p[y]) - 0.1 * total
+
+    assert_per_molecule(loss("distribution_disentangling", batch), naive, batch)
+
+
+def test_experts_of_several_priors_equal_their_formulas() -> None:
+    batch = outcome()
+    pi = [n / sum(N) for n in N]
+    # COUNTS fall from class to class, so that the inverse order is the reverse.
+    inverse = pi[::-1]
+
+    def by(shifts: list[list[float]]) -> Any:
+        def naive(i: int, _: list[float], y: int) -> float:
+            return -sum(
+                math.log(softmax([v + b for v, b in zip(e[i], shift, strict=True)])[y])
+                for e, shift in zip(batch.experts.tolist(), shifts, strict=True)
+            )
+
+        return naive
+
+    strengths = [[t * math.log(p) for p in pi] for t in (0.0, 1.0, 2.0)]
+    assert_per_molecule(loss("prior_experts", batch), by(strengths), batch)
+    skills = [
+        [0.0] * 5, [math.log(p) for p in pi],
+        [math.log(p) - 2.0 * math.log(q) for p, q in zip(pi, inverse, strict=True)],
+    ]  # fmt: skip
+    assert_per_molecule(loss("skill_diverse_experts", batch), by(skills), batch)
+
+
 def test_the_control_of_experts_is_the_sum_of_their_cross_entropies() -> None:
     batch = outcome()
     wanted = sum(
@@ -343,11 +437,31 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
         (wanted,) = torch.autograd.grad(mean_held_constant(experts).sum(), [experts])
         torch.testing.assert_close(found, wanted)
         return
-    uses_experts = name in ("trustworthy_experts", "experts_cross_entropy")
+    if name == "seesaw":
+        # Its factors are held constant on purpose.
+        (found,) = torch.autograd.grad(of(logits, experts).sum(), [logits])
+        (wanted,) = torch.autograd.grad(seesaw_held_constant(logits).sum(), [logits])
+        torch.testing.assert_close(found, wanted)
+        return
+    uses_experts = name.endswith("experts") or name == "experts_cross_entropy"
     assert torch.autograd.gradcheck(
         (lambda e: of(batch.logits, e)) if uses_experts else (lambda s: of(s, batch.experts)),
         experts if uses_experts else logits,
     )
+
+
+def seesaw_held_constant(logits: Tensor) -> Tensor:
+    y = outcome(molecules=5).labels
+    total = []
+    for s, one in zip(logits, y.tolist(), strict=True):
+        p = s.detach().softmax(0)
+        factors = [
+            min(1.0, N[j] / N[one]) ** 0.8 * max(1.0, float(p[j] / p[one])) ** 2.0
+            for j in range(len(N))
+        ]
+        below = sum(f * v.exp() for f, v in zip(factors, s, strict=True))
+        total.append(below.log() - s[one])
+    return torch.stack(total)
 
 
 def mean_held_constant(experts: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def files(make_files: MakeFiles) -> Any:
     return make_files((70, 30, 10))
 
 
-@pytest.mark.parametrize("method", ["crt", "lws"])
+@pytest.mark.parametrize("method", ["crt", "lws", "margin_calibration"])
 def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
     files: Any, method: str
 ) -> None:
@@ -66,13 +66,40 @@ def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
         run.train_epoch()
     best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
     results = finish(run)
-    changed = {"crt": {"heads.0.last.weight", "heads.0.last.bias"}, "lws": {"scale"}}[method]
+    changed = {
+        "crt": {"heads.0.last.weight", "heads.0.last.bias"}, "lws": {"scale"},
+        "margin_calibration": {"scale", "offset"},
+    }[method]  # fmt: skip
     for index, result in enumerate(results):
         before, after = best[index], result.weights
         assert before is not None
         assert {k for k in after if not torch.equal(before[k], after[k])} == changed
         assert result.best_epoch >= 3, "an epoch of the second stage"
         assert [row["epoch"] for row in result.history] == list(range(6))
+
+
+def test_margins_are_added_to_scaled_logits_and_learned_with_weights(files: Any) -> None:
+    run = make_run(files, "margin_calibration", second_stage__start=0.5)
+    for _ in range(4):
+        run.train_epoch()
+    network, drawn = run.network, torch.arange(24).repeat(2, 1)
+    pool, counts = run.objective.pool, run.objective.classes.counts.double()
+    assert pool.features is not None
+    features = pool.features[:, :24]
+    plain = network.head.last(features)
+    logits = network.classify_features(features).logits
+    calibrated = plain * network.scale[:, None] + network.offset[:, None]
+    torch.testing.assert_close(logits, calibrated)
+    assert (network.offset != 0).any()
+    run.network.train()
+    run.losses.zero_()
+    run.update(drawn, torch.tensor([0, 1]))
+    for index in range(2):
+        labels = pool.labels[index, :24]
+        weights = (counts**-1.2)[labels]
+        each = torch.nn.functional.cross_entropy(logits[index], labels, reduction="none")
+        wanted = float((weights * each.double()).sum() / weights.sum())
+        assert run.losses[0, index].item() / 24 == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("method", ["supcon", "sbcl", "kcl", "tsc", "label_aware_smoothing"])

@@ -20,6 +20,7 @@ from drugtail.config.components.network import Experts, LastLayer, LinearLayer
 from drugtail.config.components.posthoc import Posthoc
 from drugtail.config.components.samplers import InstanceSampler, Sampler
 from drugtail.config.components.second_stage import SecondStage
+from drugtail.config.components.sharpness import SharpnessAware
 from drugtail.config.components.views import Drop
 from drugtail.config.components.weights import ClassWeights, UniformWeights
 from drugtail.config.training import OptimizerName
@@ -120,6 +121,9 @@ class Recipe(Settings):
     second_stage: SecondStage | None = Field(
         None, description="What the last epochs do, after a training as above."
     )
+    sharpness: SharpnessAware | None = Field(
+        None, description="Steps that look for flat minima; each computes the loss twice."
+    )
     optimizer: OwnOptimizer | None = Field(
         None, description="Optimiser instead of the benchmark's, where it is part of the method."
     )
@@ -144,6 +148,7 @@ class Recipe(Settings):
         self._check_losses()
         self._check_heads()
         self._check_mixing()
+        self._check_sharpness()
         self._check_second_stage()
         return self
 
@@ -191,6 +196,9 @@ class Recipe(Settings):
         self._check_cosine("loss", self.loss)
         if declares(self.loss, "for_experts") and self.experts is None:
             raise ValueError(f"loss {self.loss.name} also needs: experts")
+        heads = declares(self.loss, "heads")
+        if heads and self.experts is not None and self.experts.number != heads:
+            raise ValueError(f"loss {self.loss.name} is of {heads} experts; set experts.number so")
         if declares(self.loss, "needs_evidence") and (
             self.experts is None or self.experts.combine != "evidence"
         ):
@@ -228,6 +236,12 @@ class Recipe(Settings):
     def _check_mixing(self) -> None:
         if self.mixing is not None and self.views is not None:
             raise ValueError("mixing and views cannot be together; leave one out")
+
+    def _check_sharpness(self) -> None:
+        if self.sharpness is not None and (self.views or self.mixing or self.second_stage):
+            raise ValueError(
+                "sharpness cannot be together with views, mixing or second_stage; leave one out"
+            )
 
     def _check_second_stage(self) -> None:
         stage = self.second_stage

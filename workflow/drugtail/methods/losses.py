@@ -209,6 +209,71 @@ def label_aware_smoothing(settings: Any, batch: Outcome) -> Tensor:
     return -(target * batch.logits.log_softmax(dim=1)).sum(dim=1)
 
 
+@LOSSES.register("seesaw")
+def seesaw(settings: Any, batch: Outcome) -> Tensor:
+    """−log of e^{s_y} / (e^{s_y} + Σ_{j≠y} M_yj C_yj e^{s_j}) (Wang et al., CVPR 2021).
+
+    M_yj = min(1, n_j / n_y)^p spares classes smaller than the molecule's own (equation 5), C_yj =
+    max(1, σ_j / σ_y)^q with σ the softmax, through which no gradient flows, holds back those that
+    it is taken for (equation 6). ``settings.mitigation`` is p, ``settings.compensation`` q. Sizes
+    are those of the training set, where the authors count the molecules seen. Parameters and result
+    as in `cross_entropy`.
+    """
+    own = is_true_class(batch.labels, batch.logits.shape[1])
+    counts = batch.counts.to(batch.logits.dtype).clamp(min=1).log()
+    mine = (counts * own).sum(dim=1, keepdim=True)
+    mitigation = settings.mitigation * (counts - mine).clamp(max=0)
+    said = batch.logits.detach().log_softmax(dim=1)
+    true = said.where(own, 0.0).sum(dim=1, keepdim=True)
+    compensation = settings.compensation * (said - true).clamp(min=0)
+    return negative_log_likelihood(batch.logits + mitigation + compensation, batch.labels)
+
+
+@LOSSES.register("gaussian_clouded")
+def gaussian_clouded(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropy of scale · (cos θ_c − a δ_c |ε|), less the margin at the true class.
+
+    Gaussian clouded logits (GCL; Li, Cheung, Lu, CVPR 2022, arXiv:2305.11733): δ_c = log n_max −
+    log n_c, scaled to a maximum of 1, and ε normal with standard deviation 1/3, cut at ±1, drawn
+    for each molecule and class, so that rare classes occupy more of the sphere.
+    ``settings.noise`` is a, ``settings.margin`` that of their code. It needs a cosine last layer.
+    The second training of the classifier on class-balanced samples is left out. Parameters and
+    result as in `cross_entropy`.
+    """
+    counts = batch.counts.to(batch.logits.dtype).clamp(min=1).log()
+    rarity = counts.max() - counts
+    amplitude = settings.noise * rarity / rarity.max().clamp(min=torch.finfo(counts.dtype).eps)
+    # A normal number by its distribution's inverse; numbers belong to classes by their size.
+    uniform = batch.draws.uniform(*batch.logits.shape)[:, batch.counts.argsort().argsort()]
+    noise = (torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)) / 3).clamp(-1, 1).abs()
+    own = is_true_class(batch.labels, batch.logits.shape[1])
+    clouded = batch.logits - batch.scale * (amplitude * noise + settings.margin * own)
+    return negative_log_likelihood(clouded, batch.labels)
+
+
+@LOSSES.register("distribution_disentangling")
+def distribution_disentangling(settings: Any, batch: Outcome) -> Tensor:
+    """`balanced_softmax`, plus a bound that makes logits log-densities under even shares (LADE).
+
+    Hong et al., CVPR 2021, arXiv:2012.00321, in the form of their code: for each class c the
+    regularised Donsker-Varadhan bound R_c = mean of s_c over its molecules of the batch − Z_c −
+    λ Z_c², Z_c = log of the batch's mean of exp(s_c − log π_c − log C); −a Σ_c π_c R_c is added to
+    every molecule's loss, so that the batch's mean has it once. ``settings.weight`` is a,
+    ``settings.regularisation`` λ. The first mean of a class that the batch lacks is 0. Parameters
+    and result as in `cross_entropy`.
+    """
+    classes = batch.logits.shape[1]
+    own = is_true_class(batch.labels, classes)
+    here = own.to(batch.logits.dtype).sum(dim=0)
+    mean = batch.logits.where(own, 0.0).sum(dim=0) / here.clamp(min=1)
+    prior = batch.prior.clamp(min=torch.finfo(batch.logits.dtype).tiny)
+    even = batch.logits - prior.log() - math.log(classes)
+    normaliser = even.logsumexp(dim=0) - math.log(len(batch.labels))
+    bound = mean - normaliser - settings.regularisation * normaliser**2
+    found: Tensor = settings.weight * (batch.prior * bound).sum()
+    return balanced_softmax(settings, batch) - found
+
+
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
     """−log softmax(s)_y of each molecule, [B], from logits [B, C] and labels int64 [B]."""
     # What PyTorch's own function becomes when mapped over seeds has a gradient that is scattered,
@@ -258,6 +323,43 @@ def experts_cross_entropy(settings: Any, batch: Outcome) -> Tensor:
     """
     own = is_true_class(batch.labels, len(batch.counts))
     return -(batch.experts.log_softmax(dim=2) * own).sum(dim=2).sum(dim=0)
+
+
+@LOSSES.register("prior_experts")
+def prior_experts(settings: Any, batch: Outcome) -> Tensor:
+    """Σ_e cross-entropy of s_e + τ_e log π (BalPoE; Sanchez Aimar et al., CVPR 2023).
+
+    Each expert e learns under class shares ∝ π^(1−τ_e): the data's with τ = 0, even ones with 1,
+    the tail's with 2 (their λ is 1 − τ). The mean of their logits is that of even shares if the
+    mean τ is 1. ``settings.strengths`` are the τ_e. The authors add mixup, which the recipe leaves
+    out. Parameters and result as in `cross_entropy`.
+    """
+    each = [
+        negative_log_likelihood(expert + scaled_log_prior(batch, tau), batch.labels)
+        for expert, tau in zip(batch.experts, settings.strengths, strict=True)
+    ]
+    return torch.stack(each).sum(dim=0)
+
+
+@LOSSES.register("skill_diverse_experts")
+def skill_diverse_experts(settings: Any, batch: Outcome) -> Tensor:
+    """Cross-entropies of s_1, of s_2 + log π, and of s_3 + log π − λ log π̄ (SADE).
+
+    Zhang, Hooi, Hong, Feng, NeurIPS 2022, arXiv:2107.09249, equations 3 to 5: π̄ has the shares of
+    the classes in inverse order, the rarest class that of the largest. ``settings.inverse`` is λ.
+    The weights of the experts that the authors learn on test molecules are left out: every method
+    here sees a test molecule once, and alone. Parameters and result as in `cross_entropy`.
+    """
+    log_prior = batch.prior.log()
+    order = batch.counts.argsort()
+    place = order.argsort()
+    inverse = log_prior[order.flip(0)][place]
+    shifts = (torch.zeros_like(log_prior), log_prior, log_prior - settings.inverse * inverse)
+    each = [
+        negative_log_likelihood(expert + shift, batch.labels)
+        for expert, shift in zip(batch.experts, shifts, strict=True)
+    ]
+    return torch.stack(each).sum(dim=0)
 
 
 @LOSSES.register("diverse_experts")

@@ -103,6 +103,7 @@ class Network(nn.Module):
         self.by_evidence = experts is not None and experts.combine == "evidence"
         # Learned by a second stage, if at all.
         self.scale = nn.Parameter(torch.ones(len(made), classes), requires_grad=False)
+        self.offset = nn.Parameter(torch.zeros(len(made), classes), requires_grad=False)
         self.register_buffer("shift", torch.zeros(len(made), classes))
 
     @property
@@ -165,5 +166,5 @@ class Network(nn.Module):
         return Output(first, features, torch.stack([own, other], dim=1), self._adjusted(logits))
 
     def _adjusted(self, logits: Tensor) -> Tensor:
-        logits = logits * self.scale[:, None]
+        logits = torch.addcmul(self.offset[:, None], logits, self.scale[:, None])
         return logits if self.training else logits + self.shift[:, None]

@@ -43,12 +43,14 @@ class Losses:
     class weights, of all experts together and, in a second stage, with what is distilled; it is 0
     in a warm-up. ``contrastive`` is the contrastive term. They add up to the total, except where
     the term contains the classification loss: then the total is the term, and the classification
-    loss stands there for comparison only.
+    loss stands there for comparison only. ``each`` are the losses of the molecules, [S, B], whose
+    mean the total is; None where it is not.
     """
 
     total: Tensor
     classification: Tensor
     contrastive: Tensor
+    each: Tensor | None = None
 
 
 class Objective:
@@ -359,7 +361,7 @@ class Objective:
 def _alone(losses: Tensor) -> Losses:
     """Losses of a recipe without a contrastive term, from those of the molecules, [S, B]."""
     classification = losses.mean(dim=1)
-    return Losses(classification, classification, torch.zeros_like(classification))
+    return Losses(classification, classification, torch.zeros_like(classification), losses)
 
 
 def _check_shape(component: str, found: Tensor, wanted: Sequence[int], meaning: str) -> None:

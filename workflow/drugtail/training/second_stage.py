@@ -107,6 +107,20 @@ class LearnedScales(_OnFrozenFeatures):
         return [network.scale]
 
 
+@SECOND_STAGES.register("learned_margins")
+class LearnedMargins(_OnFrozenFeatures):
+    """Learn a scale and a margin for each class's logit (MARC).
+
+    Wang et al., "Margin Calibration for Long-Tailed Visual Recognition", ACML 2022,
+    arXiv:2112.07225: s'_c = ω_c s_c + β_c ‖w_c‖, w_c the frozen weights of the class. Here the
+    whole second term is learned, which is the same set of functions.
+    """
+
+    def chosen_parameters(self, network: Network) -> list[nn.Parameter]:
+        """Return scales and margins."""
+        return [network.scale, network.offset]
+
+
 @SECOND_STAGES.register("distillation")
 class Distillation(SecondStage):
     """Train a new network that learns from the one trained so far (He et al., ICCV 2021)."""

@@ -30,8 +30,8 @@ from drugtail.models.stacked import load_state_of, state_of
 from drugtail.runtime.draws import step_keys
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.capture import Captured
-from drugtail.training.objective import Objective
-from drugtail.training.optimizer import parameter_groups
+from drugtail.training.objective import Losses, Objective
+from drugtail.training.optimizer import parameter_groups, trained_parameters
 from drugtail.training.pool import Pool, batches
 from drugtail.training.problem import TEST, TRAIN, VALID, Problem
 from drugtail.training.record import (
@@ -42,6 +42,7 @@ from drugtail.training.record import (
     recall_per_class,
 )
 from drugtail.training.second_stage import change_last_layer, enter_second_stage, posthoc_shift
+from drugtail.training.sharpness import sharpness_aware_backward
 from drugtail.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
@@ -325,19 +326,30 @@ class SeedBatch:
             Source of randomness of each seed, int64 [S].
         """
         length = drawn.shape[1]
-        with self._precision():
-            losses = self.objective(
-                self.network, self.companion, self.store, drawn, self.epoch, keys,
-                self.sizes.get(length),
-            )  # fmt: skip
+        losses = self._losses(drawn, keys)
         self.optimizer.zero_grad()
-        losses.total.sum().backward()
+        if self.recipe.sharpness is None:
+            losses.total.sum().backward()
+        else:
+            sharpness_aware_backward(
+                self.recipe.sharpness, trained_parameters(self), self.network, _each(losses),
+                lambda: _each(self._losses(drawn, keys)), self.objective.classes.counts,
+                self.objective.pool.take(drawn).labels,
+            )  # fmt: skip
         self.optimizer.step()
         self.companion.momentum_update(self.network)
         if self.average is not None:
             self.average.update(self.network)
         parts = torch.stack([losses.total, losses.classification, losses.contrastive])
         self.losses += parts.detach() * length
+
+    def _losses(self, drawn: Tensor, keys: Tensor) -> Losses:
+        """Losses of a batch of every seed; arguments as for `update`."""
+        with self._precision():
+            return self.objective(
+                self.network, self.companion, self.store, drawn, self.epoch, keys,
+                self.sizes.get(drawn.shape[1]),
+            )  # fmt: skip
 
     def _validate(
         self, index: int, seed: SeedRecord, logits: Tensor, recalls: list[float]
@@ -535,3 +547,9 @@ class SeedBatch:
                 row["weight"] = weight
         seed.class_history += rows
         seed.embeddings.append(self._mapped("chosen", seed.best_epoch, embeddings, geometry))
+
+
+def _each(losses: Losses) -> Tensor:
+    """Losses of the molecules, [S, B], which recipes of sharpness-aware steps have."""
+    assert losses.each is not None
+    return losses.each

@@ -22,6 +22,7 @@ class LossSettings(Settings):
     keeps_scale: ClassVar[bool] = False
     # Whether it applies the class weights itself, to a part of it alone.
     weighs_itself: ClassVar[bool] = False
+    # A loss of several experts may also declare `heads`, the number of those that it is for.
 
     def prior(self, shares: list[float], counts: list[int]) -> Shares:
         """Return the class shares that are left in the probabilities, from those trained on.
@@ -126,12 +127,74 @@ class LabelAwareSmoothing(LossSettings):
     tail: float = Field(0.1, ge=0, lt=1, description="Smoothing of the smallest class.")
 
 
+class Seesaw(LossSettings):
+    """Cross-entropy that spares rare classes and holds back those taken wrongly (Wang, 2021)."""
+
+    name: Literal["seesaw"]
+    mitigation: float = Field(
+        0.8, ge=0, description="p: how much less a molecule of a larger class pushes a smaller one."
+    )
+    compensation: float = Field(
+        2.0, ge=0, description="q: how much more a class is pushed that is taken for the true one."
+    )
+
+
+class GaussianClouded(LossSettings):
+    """Cross-entropy of logits clouded by noise, more of it for rare classes (Li, CVPR 2022)."""
+
+    # Its noise and margin are of angles.
+    needs_cosine: ClassVar[bool] = True
+
+    name: Literal["gaussian_clouded"]
+    margin: float = Field(0.5, ge=0, description="m, taken off the true class's cosine.")
+    noise: float = Field(0.5, ge=0, description="Amplitude of the noise of the rarest class.")
+
+
+class DistributionDisentangling(LossSettings):
+    """Balanced softmax with a bound that takes the prior out of the logits (LADE; Hong, 2021)."""
+
+    name: Literal["distribution_disentangling"]
+    weight: float = Field(0.1, ge=0, description="Of the bound; 0 is balanced_softmax.")
+    regularisation: float = Field(0.1, ge=0, description="lambda, of the bound's normaliser.")
+
+
 class ExpertsCrossEntropy(LossSettings):
     """Cross-entropy of each expert alone: what several heads do by being several."""
 
     for_experts: ClassVar[bool] = True
 
     name: Literal["experts_cross_entropy"]
+
+
+class PriorExperts(LossSettings):
+    """Each expert learns under class shares of its own (BalPoE; Sanchez Aimar et al., CVPR 2023).
+
+    Averaged, their logits are those of even shares where the strengths have a mean of 1.
+    """
+
+    for_experts: ClassVar[bool] = True
+
+    name: Literal["prior_experts"]
+    strengths: list[float] = Field(
+        [0.0, 1.0, 2.0], min_length=2,
+        description="tau of each expert: it learns s + tau log pi; one for each.",
+    )  # fmt: skip
+
+    @property
+    def heads(self) -> int:
+        """Number of experts that it is for."""
+        return len(self.strengths)
+
+
+class SkillDiverseExperts(LossSettings):
+    """An expert for the head, one for all classes alike, one for the tail (SADE; Zhang, 2022)."""
+
+    for_experts: ClassVar[bool] = True
+
+    heads: ClassVar[int] = 3
+
+    name: Literal["skill_diverse_experts"]
+    inverse: float = Field(2.0, ge=0, description="lambda, of the third expert's inverse shares.")
 
 
 class DiverseExperts(LossSettings):
@@ -171,6 +234,7 @@ class TrustworthyExperts(LossSettings):
 Loss = Annotated[
     CrossEntropy | Focal | InfluenceBalanced | Ldam | BalancedSoftmax | LogitAdjustment
     | VectorScaling | ClassDependentTemperature | SoftmaxEqualization | LabelAwareSmoothing
-    | ExpertsCrossEntropy | DiverseExperts | TrustworthyExperts,
+    | Seesaw | GaussianClouded | DistributionDisentangling | ExpertsCrossEntropy | PriorExperts
+    | SkillDiverseExperts | DiverseExperts | TrustworthyExperts,
     Field(discriminator="name"),
 ]  # fmt: skip

@@ -7,9 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from drugtail.config.base import Settings
-from drugtail.config.components.losses import BalancedSoftmax, Loss
+from drugtail.config.components.losses import BalancedSoftmax, CrossEntropy, Loss
 from drugtail.config.components.samplers import ClassBalancedSampler, InstanceSampler, Sampler
-from drugtail.config.components.weights import ClassWeights, UniformWeights
+from drugtail.config.components.weights import (
+    ClassWeights,
+    CostSensitiveWeights,
+    UniformWeights,
+)
 
 
 class SecondStageSettings(Settings):
@@ -67,6 +71,20 @@ class LearnedScales(_OnFrozenFeatures):
     name: Literal["learned_scales"]
 
 
+class LearnedMargins(_OnFrozenFeatures):
+    """A learned scale and margin for each class's logit, all else frozen (MARC; Wang, ACML 2022).
+
+    Weights in the loss take the place of balanced samples, as the authors have it.
+    """
+
+    name: Literal["learned_margins"]
+    sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+    loss: Loss | None = Field(CrossEntropy(), description="Its classification loss.")
+    class_weights: ClassWeights = Field(
+        CostSensitiveWeights(name="cost_sensitive", gamma=1.2), description="Weights in its loss."
+    )
+
+
 class Distillation(SecondStageSettings):
     """A new network learns from the first one's flattened outputs (DiVE; He, ICCV 2021)."""
 
@@ -108,5 +126,6 @@ class TwoPhase(SecondStageSettings):
 
 
 SecondStage = Annotated[
-    ClassifierRetraining | LearnedScales | Distillation | TwoPhase, Field(discriminator="name")
-]
+    ClassifierRetraining | LearnedScales | LearnedMargins | Distillation | TwoPhase,
+    Field(discriminator="name"),
+]  # fmt: skip
