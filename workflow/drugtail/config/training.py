@@ -29,7 +29,9 @@ class Training(Settings):
         0.99, gt=0, le=1, description="Factor on the learning rate after each epoch."
     )
     weight_decay: float = Field(
-        3e-4, ge=0, description="Decay of AdamW, per learning rate; of Adam the L2 penalty."
+        0.1,
+        ge=0,
+        description="Decay of AdamW, per learning rate; of Adam the L2 penalty, where 3e-4 is usual.",
     )
     selection: Literal["best_smoothed", "best", "last"] = Field(
         "best_smoothed",
