@@ -217,10 +217,15 @@ def test_a_seed_draws_from_its_own_source(case: EncoderSettings, store: Store) -
     network = Network(case, store.shape, 3, SEEDS).train()
     batch = store.batch(torch.arange(len(store)).expand(2, -1))
     before = torch.random.get_rng_state()
+
+    def drawn(*keys: int) -> torch.Tensor:
+        # Our own layers draw from what they are told before a step, others from what they are given.
+        network.draw_from(torch.tensor(keys))
+        found: torch.Tensor = network.encoder(batch, torch.tensor(keys))
+        return found
+
     with torch.no_grad():
-        first, again, other = (
-            network.encoder(batch, torch.tensor(keys)) for keys in ([5, 6], [5, 6], [5, 7])
-        )
+        first, again, other = drawn(5, 6), drawn(5, 6), drawn(5, 7)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(first, again)
     assert torch.equal(first[0], other[0])

@@ -48,6 +48,7 @@ rule collect_metrics:
         plugins=get_plugin_options(plugins.METRICS),
         # The plan says them to the job.
         corrections=BENCHMARK.prior_corrections,
+        thresholds=BENCHMARK.ghost_thresholds,
         notes=PLAN.method_notes(),
         code=[
             get_code("drugtail.evaluation.collect"),

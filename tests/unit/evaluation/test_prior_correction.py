@@ -15,7 +15,7 @@ from drugtail.config.base import Settings, merged
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.table import Table
 from drugtail.evaluation.collect import check_complete, collect_blocks
-from drugtail.evaluation.prior_correction import is_derived
+from drugtail.evaluation.derived_rows import is_derived
 from drugtail.methods.prior import corrected, trained_shares
 from drugtail.report.tables import tabulate
 from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet

@@ -18,9 +18,9 @@ from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.progress import is_finished
 from drugtail.benchmark.verify import check_block
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
+from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.evaluate import KEYS
 from drugtail.evaluation.predicted import PREDICTIONS, predicted_classes
-from drugtail.evaluation.prior_correction import is_derived
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import (

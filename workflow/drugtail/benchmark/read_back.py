@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from drugtail.benchmark.publish import METRICS
+from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
-from drugtail.evaluation.prior_correction import is_derived
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, read_parquet, write_json

@@ -88,7 +88,8 @@ def collect(
                 corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
     metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
     notes = [] if plan is None else plan.method_notes()
-    collect_blocks(blocks, output, settings, metrics, corrections, notes)
+    thresholds = plan is not None and plan.benchmark.ghost_thresholds
+    collect_blocks(blocks, output, settings, metrics, corrections, notes, thresholds)
 
 
 def tabulate(

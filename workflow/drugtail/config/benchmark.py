@@ -189,6 +189,11 @@ class Benchmark(Settings):
         description="Strengths tau of a fixed log-prior correction: each adds a row to tables for "
         "every method, METHOD+prior_TAU, from stored predictions. 0.5 and 1 are usual.",
     )
+    ghost_thresholds: bool = Field(
+        False,
+        description="Add a row METHOD+ghost for every method on data sets of two classes: the "
+        "decision by the threshold that GHOST chooses on each run's validation molecules.",
+    )
     partial: bool = Field(
         False, description="Make tables from the blocks that are finished, gaps marked."
     )

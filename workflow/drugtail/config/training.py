@@ -31,7 +31,7 @@ class Training(Settings):
     weight_decay: float = Field(
         0.1,
         ge=0,
-        description="Decay of AdamW, per learning rate; of Adam the L2 penalty, where 3e-4 is usual.",
+        description="Decay of AdamW, per learning rate; the L2 penalty of Adam (usually 3e-4).",
     )
     selection: Literal["best_smoothed", "best", "last"] = Field(
         "best_smoothed",

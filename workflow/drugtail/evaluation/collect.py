@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
 
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.prior import Shares
 from drugtail.config.recipe import Recipe
 from drugtail.evaluation.compared import Compared, Masks, note_on
+from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
-from drugtail.evaluation.prior_correction import corrected_name, is_derived
+from drugtail.methods.ghost import ghost_threshold
 from drugtail.methods.prior import corrected, is_even, trained_shares
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
@@ -105,6 +108,7 @@ def collect_blocks(
     metrics: Sequence[str] = (),
     corrections: Mapping[Path, Corrections] | None = None,
     notes: Sequence[str] = (),
+    thresholds: bool = False,
 ) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
@@ -132,6 +136,9 @@ def collect_blocks(
         (``uncorrected``), and those that have nothing left to correct (``even``).
     notes
         On methods, for readers of tables; the header has them (``notes``).
+    thresholds
+        Add a row per run of data sets with two classes, called ``{method}+ghost``: the decision by
+        the threshold that `drugtail.methods.ghost` chooses on the run's validation molecules.
 
     Where the splits of a data set do not test the same classes, means are taken over those that all
     test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
@@ -175,6 +182,12 @@ def collect_blocks(
             row = _corrected(block, shares, tau, masks.masks if masks else None, metrics)
             kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
             name = corrected_name(block.method, tau)
+            runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
+        if thresholds and _has_files(block) and _has_two_classes(block):
+            masks = compared.get(block.dataset)
+            row = _thresholded(block, masks.masks if masks else None, metrics)
+            kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
+            name = block.method + GHOST
             runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
     left_out = {name: found for name, one in compared.items() if (found := one.left_out())}
     header = {
@@ -247,6 +260,36 @@ def _corrected(
 
     names = [*packaged_metrics(), *metrics]
     return further_metrics(block.folder / "predictions.parquet", names, masks, change)
+
+
+def _has_two_classes(block: Block) -> bool:
+    header = read_parquet_metadata(block.folder / "predictions.parquet")
+    return len(header["train_counts"]) == 2
+
+
+def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> pd.DataFrame:
+    """Seed and all metrics of a block's finished runs by the threshold of GHOST.
+
+    Where it stands, the log-odds of the smaller class are 0 then, so that the class with the larger
+    logit is the one said.
+    """
+    path = block.folder / "predictions.parquet"
+    rare = int(np.argmin(read_parquet_metadata(path)["train_counts"]))
+    frame = read_parquet(path)
+    chosen = {}
+    for seed, rows in frame[frame["subset"] == "valid"].groupby("seed"):
+        said = softmax(rows.filter(like="logit_").to_numpy(dtype=float), axis=1)[:, rare]
+        is_rare = (rows["label"] == rare).to_numpy()
+        if is_rare.any() and not is_rare.all():
+            chosen[int(str(seed))] = ghost_threshold(said, is_rare)
+
+    def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
+        moved: NDArray[Any] = log_softmax(logits.astype(float), axis=1)
+        threshold = chosen.get(seed, 0.5)
+        moved[:, rare] -= np.log(threshold / (1 - threshold))
+        return moved
+
+    return further_metrics(path, [*packaged_metrics(), *metrics], masks, change)
 
 
 def _chosen_weights(block: Block) -> dict[int, list[float]]:

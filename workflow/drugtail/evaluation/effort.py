@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from drugtail.evaluation.prior_correction import is_derived
+from drugtail.evaluation.derived_rows import is_derived
 
 EFFORT = {"updates": "updates", "molecules_seen": "molecules seen"}
 # Methods that are compared with each other.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drugtail.benchmark.record import latest_plans
-from drugtail.evaluation.prior_correction import uncorrected_name
+from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet
 from drugtail.runtime.names import parse_block_folder
@@ -82,6 +82,8 @@ KEPT_NONE = (
 def _best_of(folder: Path, dataset: str | None, split: str | None) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
+    # The threshold of such a row was chosen for the score that methods are compared by here.
+    runs = runs[~runs["method"].astype(str).str.endswith(GHOST)]
     whole = runs.groupby(["encoder", "method", "settings"], sort=False).agg(
         score=(SCORE, "mean"), finished=("status", lambda states: (states == "finished").all())
     )

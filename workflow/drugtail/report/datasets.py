@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
-from drugtail.evaluation.prior_correction import is_derived
+from drugtail.evaluation.derived_rows import is_derived
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, read_parquet, write_text
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from drugtail.evaluation.prior_correction import is_derived
+from drugtail.evaluation.derived_rows import is_derived
 from drugtail.report.plots import plot_of
 from drugtail.runtime.files import read_json, read_parquet, write_text
 from drugtail.runtime.names import TUNED

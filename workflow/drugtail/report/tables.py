@@ -11,11 +11,11 @@ import pandas as pd
 
 from drugtail.config.table import OF_A_RUN, Table, TableColumn
 from drugtail.evaluation.compared import note_on
+from drugtail.evaluation.derived_rows import GHOST, PRIOR
 from drugtail.evaluation.effort import EFFORT, effort_note
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
-from drugtail.evaluation.prior_correction import is_derived
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
@@ -39,6 +39,11 @@ TUNED_NOTE = (
 PRIOR_NOTE = (
     "METHOD+prior_T: T times the log of the class shares that the method has learned is taken off "
     "its stored log-probabilities, which are at least log 1e-6; nothing is trained."
+)
+GHOST_NOTE = (
+    "METHOD+ghost: the smaller of two classes is said from the probability on that has the highest "
+    "median of Cohen's kappa over 100 fifths of the validation molecules (GHOST), so that figures "
+    "on validation molecules are too good; nothing is trained."
 )
 WEIGHTS = ["class_weights", "weight_ratio"]
 COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
@@ -235,15 +240,17 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
-    """A note on rows with a correction of the prior, and on methods that have none."""
-    if not is_derived(frame["method"]).any():
-        return []
+    """Notes on rows that come from stored predictions, and on methods that have none."""
+    ghost = [GHOST_NOTE] if frame["method"].astype(str).str.endswith(GHOST).any() else []
+    if not frame["method"].astype(str).str.contains(PRIOR, regex=False).any():
+        return ghost
     header = read_parquet_metadata(metrics / "runs.parquet")
     found = {
         "Nothing is left to correct for": header.get("even", []),
         "Not defined for": header.get("uncorrected", []),
     }
-    return [" ".join([PRIOR_NOTE, *(f"{text} {', '.join(m)}." for text, m in found.items() if m)])]
+    note = " ".join([PRIOR_NOTE, *(f"{text} {', '.join(m)}." for text, m in found.items() if m)])
+    return [note, *ghost]
 
 
 def _on_methods(metrics: Path) -> list[str]:
