@@ -219,7 +219,7 @@ def test_a_seed_draws_from_its_own_source(case: EncoderSettings, store: Store) -
     before = torch.random.get_rng_state()
 
     def drawn(*keys: int) -> torch.Tensor:
-        # Our own layers draw from what they are told before a step, others from what they are given.
+        # Our own layers draw from what a step tells them, others from what they are given.
         network.draw_from(torch.tensor(keys))
         found: torch.Tensor = network.encoder(batch, torch.tensor(keys))
         return found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from drugtail.features.arrays import Arrays
@@ -16,6 +17,8 @@ from drugtail.features.choice import make_featurizer
 
 # What a model reads -> bits that similarity is computed of.
 FINGERPRINTS = {"smiles": "morgan", "reaction": "drfp"}
+# Bits that are counted by a product of matrices.
+COMMON = 256
 # Similarities that are held at a time.
 HELD = 20_000_000
 # Two molecules drawn at random are rarely more similar than this by Morgan bits of radius 2.
@@ -48,8 +51,14 @@ class TrainingMolecules:
         """
         self.features = FINGERPRINTS[reads]
         self.featurizer = make_featurizer(self.features, reads=reads)
-        self._bits = _unpacked(self.featurizer.arrays(smiles))
-        self._counts = self._bits.sum(1)
+        bits = _unpacked(self.featurizer.arrays(smiles))
+        self._counts = bits.sum(1)
+        # Most bits are set in few molecules: counting those sparsely, and the others as a product of
+        # matrices, takes half the time of one product.
+        order = bits.sum(0).argsort(descending=True)
+        self._common, self._rare = order[:COMMON], order[COMMON:]
+        self._with_common = bits[:, self._common].T.contiguous()
+        self._with_rare = csr_matrix(bits[:, self._rare].T.numpy())
 
     def nearest(self, arrays: Arrays) -> Nearest:
         """Return the most similar training molecule of molecules, from their fingerprints."""
@@ -59,7 +68,9 @@ class TrainingMolecules:
         return Nearest(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def _nearest(self, bits: Tensor) -> Nearest:
-        both = bits @ self._bits.T
+        both = bits[:, self._common] @ self._with_common
+        rare = (csr_matrix(bits[:, self._rare].numpy()) @ self._with_rare).tocoo()
+        both.numpy()[rare.row, rare.col] += rare.data
         either = bits.sum(1, keepdim=True) + self._counts - both
         similarity, position = both.div_(either.clamp_(min=1)).max(1)
         return Nearest(position.numpy(), similarity.numpy())
