@@ -53,8 +53,8 @@ class TrainingMolecules:
         self.featurizer = make_featurizer(self.features, reads=reads)
         bits = _unpacked(self.featurizer.arrays(smiles))
         self._counts = bits.sum(1)
-        # Most bits are set in few molecules: counting those sparsely, and the others as a product of
-        # matrices, takes half the time of one product.
+        # Most bits are set in few molecules: counting those sparsely, and the others as a product
+        # of matrices, takes half the time of one product.
         order = bits.sum(0).argsort(descending=True)
         self._common, self._rare = order[:COMMON], order[COMMON:]
         self._with_common = bits[:, self._common].T.contiguous()
