@@ -11,11 +11,14 @@ import pytest
 import torch
 from catalogue import CheckedCatalogue
 
-from drugtail.config.base import merged
+from drugtail.config.base import declares, merged
 from drugtail.config.encoders.fingerprint import FingerprintEncoder
 from drugtail.config.encoders.gcn import GraphEncoder
+from drugtail.config.encoders.mlp import MLPEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
+from drugtail.predict.model import Model
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet
 from drugtail.training.block import Block, train_block
 
@@ -26,6 +29,7 @@ METHODS = CATALOGUE.names("methods")
 NETWORKS = [name for name in METHODS if CATALOGUE.recipe(name).classifier is None]
 GRAPH = GraphEncoder(name="tiny", kind="gcn", layers=2, width=16, head=[16])
 MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")
+PERCEPTRON = MLPEncoder(name="mlp", kind="mlp", layers=1, width=32, head=[16], dropout=0.2)
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 # The last class has three molecules, of which the split leaves one for training.
 SIZES = {2: (60, 3), 3: (60, 20, 3), 12: (50, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3)}
@@ -131,6 +135,31 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
         *(read_parquet(folder / "predictions.parquet") for folder in (first, again)),
         check_exact=True,
     )
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_a_network_trains_on_fingerprints_too_and_its_model_says_the_same_again(
+    make_files: MakeFiles, tmp_path: Path, method: str
+) -> None:
+    files, recipe = make_files(SIZES[3]), recipe_of(method)
+    block = Block(
+        **files.inputs("morgan"), recipe=recipe, encoder=PERCEPTRON, training=SHORT, seeds=(0, 1),
+        device="cpu",
+    )  # fmt: skip
+    if declares(recipe.second_stage, "needs_atoms"):
+        with pytest.raises(DrugtailError, match="grafts parts of graphs"):
+            train_block(block, tmp_path)
+        return
+    train_block(block, tmp_path)
+    stored = read_parquet(tmp_path / "predictions.parquet")
+    molecules = read_parquet(files.molecules).set_index("id")["smiles"]
+    model = Model(tmp_path / "model.pt")
+    ids = stored.loc[stored["seed"] == 0, "id"]
+    said = model.ask(model.featurizer.arrays(molecules[ids].tolist()))
+    for index, seed in enumerate((0, 1)):
+        found = logits(tmp_path, seed)
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(said.logits[index], found, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", NETWORKS)
