@@ -22,8 +22,9 @@ from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.tables import FOUND, read_table
 from drugtail.features.arrays import Arrays
-from drugtail.features.choice import Computes
+from drugtail.features.choice import Computes, parts_of
 from drugtail.features.featurize import in_order
+from drugtail.features.featurizer import FEATURIZERS
 from drugtail.predict.choice import find_models
 from drugtail.predict.model import Model
 from drugtail.predict.nearest import UNLIKE, TrainingMolecules
@@ -217,9 +218,12 @@ def _said(
     if known is not None and (known.features != model.features or model.second is not None):
         other = known.featurizer
     done = 0
-    # Featurizers alone go to the other processes, not what has been learned.
+    # Featurizers alone go to the other processes, not what has been learned. One that is not ours
+    # may compute with threads, which are not there in a copy of this process.
+    ours = all(FEATURIZERS.is_packaged(part) for part in parts_of(model.features))
+    processes = workers if ours and len(starts) > 1 else 1
     featurize = partial(_features, model.featurizer, other)
-    for arrays, bits in in_order(featurize, pieces, workers):
+    for arrays, bits in in_order(featurize, pieces, processes):
         frame = asked.answers(arrays, workers)
         if known is not None:
             found = known.nearest(arrays if bits is None else bits)
