@@ -734,6 +734,11 @@ def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> No
     first = pd.read_csv(finished.folder / "asked.csv")
     finished.run("drugtail", *words, str(finished.block(str(best))))
     pd.testing.assert_frame_equal(pd.read_csv(finished.folder / "asked.csv"), first)
+    finished.run("drugtail", *words, "results/metrics/tiny", "--seed", "1")
+    refused = finished.run(
+        "drugtail", *words, "results/metrics/tiny", "--seed", "9", check=False
+    ).stdout
+    assert "results/metrics/tiny: has no seed 9; the seeds are 0, 1" in refused
     refused = finished.run(
         "drugtail", *words, "results/metrics/tiny", "--dataset", "taste", check=False
     ).stdout
@@ -752,6 +757,10 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     words = ("predict", "--molecules", "ask.csv", "--model")
     said = changeable.run("drugtail", *words, "results/metrics/tiny", "--output", "a.csv").stdout
     assert "asks random_forest+prior_0.5 on morgan" in said
+    said = changeable.run(
+        "drugtail", *words, "results/metrics/tiny", "--output", "a1.csv", "--prior", "1"
+    ).stdout
+    assert "the prior is corrected as --prior says, with a strength of 1" in said
     block = str(changeable.block("random_forest"))
     changeable.run("drugtail", *words, block, "--output", "b.csv", "--prior", "0.5")
     changeable.run("drugtail", *words, block, "--output", "c.csv")
@@ -781,6 +790,9 @@ def test_without_kept_models_nothing_is_trained_again_and_none_is_left(
     # Kept after all, it is trained again, and so it leaves its model.
     text = text.replace("epochs: 4", "epochs: 3").replace("keep_models: false\n", "")
     (changeable.folder / "config/lean.yaml").write_text(text)
+    planned = changeable.run("drugtail", "plan", "--config", "config/lean.yaml").stdout
+    assert "training jobs: 3, of which 1 are finished" in planned
+    assert "to be trained again: 2 blocks, whose models were not kept" in planned
     assert listed_jobs(changeable.run(*words, "--dry-run").stdout)["train_network"] == 2
 
 
@@ -821,4 +833,4 @@ def test_predict_classifies_new_molecules(finished: Project) -> None:
         "drugtail", "predict", "--model", model, "--molecules", "other.csv", "--output", "no.csv",
         check=False,
     )  # fmt: skip
-    assert "no columns called smiles; name one with --column: structure" in refused.stdout
+    assert "no column called smiles; name one with --column: structure" in refused.stdout

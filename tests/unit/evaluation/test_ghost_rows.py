@@ -83,7 +83,7 @@ def test_a_row_by_threshold_decides_by_the_validation_molecules_of_its_run(tmp_p
     tabulate(tmp_path / "metrics", table, tmp_path / "table", reference="focal")
     text = (tmp_path / "table.md").read_text()
     assert "focal+ghost" in text
-    assert "METHOD+ghost: the smaller of two classes is said from the probability on" in text
+    assert "METHOD+ghost: the smaller of two classes is said from another probability on" in text
 
 
 def test_of_more_classes_there_is_no_threshold(tmp_path: Path) -> None:

@@ -124,9 +124,9 @@ def test_the_table_is_kept_as_it_is_and_ours_stands_beside_it(
     assert found["drugtail_nearest_class"][0] == f"class {known['label'][0]}"
     assert found["drugtail_reason"].tolist() == ["", "unparsable SMILES", ""]
     assert found.loc[1, "drugtail_class"] == found.loc[1, "drugtail_similarity"] == ""
-    heard = capsys.readouterr().err
-    assert "1 of 2 are unlike every training molecule (similarity below 0.3)" in heard
-    assert "1 of 3 rows set aside: 1 unparsable SMILES" in heard
+    said_so = capsys.readouterr().err
+    assert "1 of 2 are unlike every training molecule (similarity below 0.3)" in said_so
+    assert "1 of 3 rows set aside: 1 unparsable SMILES" in said_so
     # Its own output is a table like any other, but for the names that it would add again.
     with pytest.raises(DrugtailError, match=r"column 'drugtail_smiles'.*name another --prefix"):
         predict(block, tmp_path / "said.csv", tmp_path / "again.csv", column="Smiles")
@@ -157,13 +157,17 @@ def test_the_nearest_training_molecule_is_rdkits(make_files: MakeFiles) -> None:
         assert position == int(np.argmax(wanted))
 
 
+def heard(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
 def test_of_two_classes_the_threshold_is_the_one_of_the_validation_molecules(
-    make_files: MakeFiles, tmp_path: Path
+    make_files: MakeFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from drugtail.methods.ghost import ghost_threshold
 
-    files = make_files((80, 20))
-    block = classical(files, "random_forest", tmp_path / "block")
+    files = make_files((240, 150))
+    block = classical(files, "nearest_neighbours", tmp_path / "block")
     stored = read_parquet(block / "predictions.parquet").query("subset == 'valid'")
     each = [softmax(r.filter(like="logit_").to_numpy(), axis=1) for _, r in stored.groupby("seed")]
     rare = (stored.loc[stored["seed"] == 0, "label"] == 1).to_numpy()
@@ -174,8 +178,17 @@ def test_of_two_classes_the_threshold_is_the_one_of_the_validation_molecules(
     answers = said(tmp_path / "said.csv")
     is_rare = answers["drugtail_p_class 1"] >= threshold - 1e-6
     assert (answers["drugtail_class_ghost"] == np.where(is_rare, "class 1", "class 0")).all()
-    three = classical(make_files((40, 25, 12)), "nearest_neighbours", tmp_path / "three")
-    assert load_model(three / "model.pt")["threshold"] is None
+    assert f"class_ghost: 'class 1' from a probability of {threshold:.3g} on" in heard(capsys)
+    # Of one seed, or with a correction, it would be another one.
+    predict(block, table, tmp_path / "one.csv", seed=0)
+    predict(block, table, tmp_path / "prior.csv", prior=0.5)
+    assert heard(capsys).count("class_ghost is left out") == 2
+    for name in ("one", "prior"):
+        assert "drugtail_class_ghost" not in pd.read_csv(tmp_path / f"{name}.csv")
+    # With few validation molecules of a class, or more classes, there is none.
+    for sizes in ((80, 20), (40, 25, 12)):
+        other = classical(make_files(sizes), "nearest_neighbours", tmp_path / str(len(sizes)))
+        assert load_model(other / "model.pt")["threshold"] is None
 
 
 def test_a_model_that_was_changed_is_refused(make_files: MakeFiles, tmp_path: Path) -> None:
@@ -186,7 +199,10 @@ def test_a_model_that_was_changed_is_refused(make_files: MakeFiles, tmp_path: Pa
     (block / "model.pt").write_bytes((other / "model.pt").read_bytes())
     with pytest.raises(DrugtailError, match=r"is not the file that its block wrote"):
         predict(block, table, tmp_path / "said.csv")
-    # Alone, without its block, a model is good.
+    # Alone, without its block, a model is good, also in a folder of its own.
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/model.pt").write_bytes((block / "model.pt").read_bytes())
+    predict(tmp_path / "alone", table, tmp_path / "said.csv")
     (block / "manifest.json").unlink()
     predict(block / "model.pt", table, tmp_path / "said.csv")
     old = torch.load(block / "model.pt", weights_only=True)
@@ -200,6 +216,8 @@ def test_what_is_not_there_is_named(make_files: MakeFiles, tmp_path: Path) -> No
     files = make_files((40, 25, 12))
     block = classical(files, "nearest_neighbours", tmp_path / "block")
     _, table = asked(files, tmp_path)
+    with pytest.raises(DrugtailError, match=r"is the table that is read; name another file"):
+        predict(block, table, table)
     with pytest.raises(DrugtailError, match=r"has no seed 7; there are 0, 1"):
         predict(block, table, tmp_path / "said.csv", seed=7)
     with pytest.raises(DrugtailError, match=r"is a folder without a model; name a model\.pt"):

@@ -64,6 +64,12 @@ class Left:
     unprepared: list[str]
 
 
+def has_its_model(plan: Plan, block: PlannedBlock, results: Path) -> bool:
+    """Return whether a block keeps a model, or its benchmark wants none."""
+    kept = (results / "runs" / block.path / "model.pt").is_file()
+    return kept or not plan.benchmark.keep_models
+
+
 def describe_plan(plan: Plan, results: Path) -> str:
     """Say how many jobs, molecules x epochs and, from earlier blocks, how long.
 
@@ -71,7 +77,8 @@ def describe_plan(plan: Plan, results: Path) -> str:
     epochs and seeds; where there is none, from the mean rate of all others of that kind.
     """
     blocks, tunings = list(plan.blocks()), list(plan.tunings())
-    there = [block for block in blocks if is_finished(block, results)]
+    finished = [block for block in blocks if is_finished(block, results)]
+    there = [block for block in finished if has_its_model(plan, block, results)]
     done = [block for block in there if is_up_to_date(plan, block, results)]
     tuned = [tuning for tuning in tunings if is_tuned(plan, tuning, results)]
     rest: list[PlannedBlock | PlannedTuning] = [t for t in tunings if t not in tuned]
@@ -91,6 +98,9 @@ def describe_plan(plan: Plan, results: Path) -> str:
     if len(there) > len(done):
         again = len(there) - len(done)
         lines.append(f"  to be trained again: {again} blocks, made by older code")
+    if len(finished) > len(there):
+        again = len(finished) - len(there)
+        lines.append(f"  to be trained again: {again} blocks, whose models were not kept")
     lines.append(f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}")
     return "\n".join([*lines, *_describe_left(measure_left(plan, rest, results), results)])
 

@@ -206,6 +206,14 @@ class Benchmark(Settings):
             return value
         return [{"name": item} if isinstance(item, str) else item for item in value]
 
+    @field_validator("prior_corrections")
+    @classmethod
+    def _each_once(cls, value: list[float]) -> list[float]:
+        for tau in value:
+            if value.count(tau) > 1:
+                raise ValueError(f"{tau:g} is named twice; name it once")
+        return value
+
     @field_validator("splits")
     @classmethod
     def _known_splits(cls, value: list[str]) -> list[str]:

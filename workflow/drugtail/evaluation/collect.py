@@ -19,7 +19,7 @@ from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
-from drugtail.methods.ghost import ghost_threshold
+from drugtail.methods.ghost import FEWEST, ghost_threshold
 from drugtail.methods.prior import corrected, is_even, trained_shares
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
@@ -156,6 +156,7 @@ def collect_blocks(
     runs, classes, history = [], [], []
     undefined: list[str] = []
     even: list[str] = []
+    few: set[str] = set()
     for block in blocks:
         states = block_states(block)
         if _has_files(block):
@@ -185,10 +186,18 @@ def collect_blocks(
             runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
         if thresholds and _has_files(block) and _has_two_classes(block):
             masks = compared.get(block.dataset)
-            row = _thresholded(block, masks.masks if masks else None, metrics)
-            kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
+            moved = _thresholded(block, masks.masks if masks else None, metrics)
+            if moved is None:
+                few.add(f"{block.dataset} {block.split}")
+                continue
+            kept = states.drop(columns=[c for c in moved if c != "seed"], errors="ignore")
             name = block.method + GHOST
-            runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
+            runs.append(kept.assign(method=name).merge(moved, on="seed", how="left"))
+    if few:
+        say(
+            f"no threshold is chosen for {', '.join(sorted(few))}: fewer than {FEWEST} validation "
+            "molecules are of one class"
+        )
     left_out = {name: found for name, one in compared.items() if (found := one.left_out())}
     header = {
         "left_out": left_out,
@@ -267,8 +276,8 @@ def _has_two_classes(block: Block) -> bool:
     return len(header["train_counts"]) == 2
 
 
-def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> pd.DataFrame:
-    """Seed and all metrics of a block's finished runs by the threshold of GHOST.
+def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> pd.DataFrame | None:
+    """Seed and all metrics of a block's finished runs by the threshold of GHOST; None without one.
 
     Where it stands, the log-odds of the smaller class are 0 then, so that the class with the larger
     logit is the one said.
@@ -279,14 +288,15 @@ def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> p
     chosen = {}
     for seed, rows in frame[frame["subset"] == "valid"].groupby("seed"):
         said = softmax(rows.filter(like="logit_").to_numpy(dtype=float), axis=1)[:, rare]
-        is_rare = (rows["label"] == rare).to_numpy()
-        if is_rare.any() and not is_rare.all():
-            chosen[int(str(seed))] = ghost_threshold(said, is_rare)
+        threshold = ghost_threshold(said, (rows["label"] == rare).to_numpy())
+        if threshold is not None:
+            chosen[int(str(seed))] = threshold
+    if not chosen:
+        return None
 
     def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
         moved: NDArray[Any] = log_softmax(logits.astype(float), axis=1)
-        threshold = chosen.get(seed, 0.5)
-        moved[:, rare] -= np.log(threshold / (1 - threshold))
+        moved[:, rare] -= np.log(chosen[seed] / (1 - chosen[seed]))
         return moved
 
     return further_metrics(path, [*packaged_metrics(), *metrics], masks, change)

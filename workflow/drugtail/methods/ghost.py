@@ -9,27 +9,37 @@ from numpy.typing import NDArray
 THRESHOLDS = np.arange(1, 11) * 0.05
 SUBSETS = 100
 SHARE = 0.2
+# With fewer molecules of the smaller class a fifth of them is one or two, and kappa is chance.
+FEWEST = 10
 
 
 def ghost_threshold(
     probability: NDArray[np.floating], rare: NDArray[np.bool_], seed: int = 0
-) -> float:
+) -> float | None:
     """Return the probability of the smaller class from which on a molecule is said to be of it.
 
     Esposito, Landrum, Schneider, Stiefl, Riniker, J. Chem. Inf. Model. 2021, 61, 2623: of the
     thresholds 0.05, 0.10, … 0.50 the one with the highest median of Cohen's κ over 100 stratified
-    subsets of a fifth of the molecules. The paper takes training molecules; those given here should
-    be ones that the classifier has not learned.
+    subsets of a fifth of the molecules; of equal ones the one next to a half, since nothing speaks
+    for moving it further. The paper takes training molecules; those given here should be ones that
+    the classifier has not learned.
 
     Parameters
     ----------
     probability
         Of the smaller class, [n].
     rare
-        Whether a molecule is of it, [n]; both kinds must be there.
+        Whether a molecule is of it, [n].
     seed
         Of the subsets.
+
+    Returns
+    -------
+    float or None
+        None where fewer than 10 molecules are of either kind.
     """
+    if min(rare.sum(), (~rare).sum()) < FEWEST:
+        return None
     groups = [np.flatnonzero(rare == kind) for kind in (True, False)]
     said = probability[:, None] >= THRESHOLDS - 1e-9
     generator = np.random.default_rng(seed)
@@ -39,7 +49,8 @@ def ghost_threshold(
             [generator.permutation(group)[: max(1, round(SHARE * len(group)))] for group in groups]
         )
         row[:] = _kappa(said[subset], rare[subset])
-    return float(THRESHOLDS[np.median(kappas, axis=0).argmax()])
+    medians = np.median(kappas, axis=0)
+    return float(THRESHOLDS[np.flatnonzero(medians >= medians.max() - 1e-12)[-1]])
 
 
 def _kappa(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -38,7 +38,10 @@ def load_model(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise DrugtailError(f"{path}: is a folder; name the model.pt in it") from None
     except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file; train the block first") from None
+        raise DrugtailError(
+            f"{path}: no such file; name a model.pt, the folder of a block, or "
+            "results/metrics/BENCHMARK"
+        ) from None
     except DAMAGE as error:
         raise DrugtailError(
             f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"

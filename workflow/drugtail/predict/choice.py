@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drugtail.benchmark.record import latest_plans
+from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet
@@ -34,7 +35,9 @@ class Chosen(NamedTuple):
     remark: str = ""
 
 
-def find_models(path: Path, dataset: str | None = None, split: str | None = None) -> Chosen:
+def find_models(
+    path: Path, dataset: str | None = None, split: str | None = None, seed: int | None = None
+) -> Chosen:
     """Return the models that a path names.
 
     Parameters
@@ -46,6 +49,8 @@ def find_models(path: Path, dataset: str | None = None, split: str | None = None
     dataset, split
         Of a benchmark, which are meant; needed where it has several data sets. The first split is
         taken by default.
+    seed
+        Of a benchmark, blocks without this seed are left out; None takes all.
 
     Raises
     ------
@@ -53,20 +58,20 @@ def find_models(path: Path, dataset: str | None = None, split: str | None = None
         If there is no model, or it is not clear which.
     """
     if (path / "runs.parquet").is_file():
-        return _best_of(path, dataset, split)
+        return _best_of(path, dataset, split, seed)
     if dataset is not None or split is not None:
         raise DrugtailError(
             f"{path}: is no benchmark's folder; --dataset and --split choose among the models of "
             "one, results/metrics/NAME"
         )
+    if (path / "model.pt").is_file():
+        return Chosen([path / "model.pt"])
     if not path.is_dir():
         if not path.exists() and (path.parent / "status.json").is_file():
             raise DrugtailError(f"{path}: no such file: {KEPT_NONE}")
         return Chosen([path])
     if (path / "status.json").is_file():
-        if not (path / "model.pt").is_file():
-            raise DrugtailError(f"{path}: has no model.pt: {KEPT_NONE}")
-        return Chosen([path / "model.pt"])
+        raise DrugtailError(f"{path}: has no model.pt: {KEPT_NONE}")
     raise DrugtailError(
         f"{path}: is a folder without a model; name a model.pt, the folder of a block "
         "(results/runs/…/seeds0-2), or that of a benchmark's results (results/metrics/NAME)"
@@ -79,7 +84,7 @@ KEPT_NONE = (
 )
 
 
-def _best_of(folder: Path, dataset: str | None, split: str | None) -> Chosen:
+def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | None) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
     # The threshold of such a row was chosen for the score that methods are compared by here.
@@ -99,7 +104,7 @@ def _best_of(folder: Path, dataset: str | None, split: str | None) -> Chosen:
     chosen = _named(chosen, "split", split, folder, needed=False)
     first = chosen.iloc[0]
     trained, tau = uncorrected_name(method)
-    models = _models(folder, first["dataset"], first["split"], encoder, trained, settings)
+    models = _models(folder, seed, first["dataset"], first["split"], encoder, trained, settings)
     remark = (
         f"{folder}: asks {method} on {encoder}, the best of {len(whole)} on {first['dataset']} by "
         f"balanced accuracy on validation molecules "
@@ -125,7 +130,7 @@ def _named(
     return runs[runs[column] == name]
 
 
-def _models(folder: Path, *wanted: Any) -> list[Path]:
+def _models(folder: Path, seed: int | None, *wanted: Any) -> list[Path]:
     """Return ``model.pt`` of all blocks of a run, by the latest plan of its benchmark."""
     results = folder.absolute().parents[1]
     plan = latest_plans(results).get(folder.name)
@@ -133,15 +138,23 @@ def _models(folder: Path, *wanted: Any) -> list[Path]:
         raise DrugtailError(
             f"{folder}: {results}/plans keeps no plan of {folder.name}; name a model.pt instead"
         )
-    found = []
+    found: list[Path] = []
+    known: list[int] = []
     for path, block in plan["blocks"].items():
-        dataset, split, encoder, named, _ = path.split("/")
+        dataset, split, encoder, named, seeds = path.split("/")
         method, _ = parse_block_folder(named)
-        if (dataset, split, encoder, method, block["settings"]) == wanted:
+        if (dataset, split, encoder, method, block["settings"]) != wanted:
+            continue
+        known += (each := parse_seeds(seeds.removeprefix("seeds")))
+        if seed is None or seed in each:
             found.append(results / "runs" / path / "model.pt")
     for path in found:
         if not path.is_file():
             raise DrugtailError(f"{path}: no such file: {KEPT_NONE}")
+    if not found and known:
+        raise DrugtailError(
+            f"{folder}: has no seed {seed}; the seeds are {', '.join(map(str, known))}"
+        )
     if not found:
         raise DrugtailError(
             f"{folder}: its latest plan has no block {'/'.join(wanted)}; make its tables again"

@@ -78,6 +78,8 @@ class Model:
     threshold : float or None
         With two classes, the probability of `rare`, mean over all seeds, from which on a molecule
         is said to be of it.
+    kept_threshold : float or None
+        The same, also where one seed is asked, for which it does not hold.
     rare : int
         The class with fewest training molecules.
     """
@@ -108,7 +110,8 @@ class Model:
         self.train_smiles: list[str] = saved["train"]["smiles"]
         self.train_labels = saved["train"]["label"].numpy()
         # It was chosen for the mean of all seeds.
-        self.threshold: float | None = saved["threshold"] if seed is None else None
+        self.kept_threshold: float | None = saved["threshold"]
+        self.threshold = self.kept_threshold if seed is None else None
         counts = np.bincount(self.train_labels, minlength=len(self.class_names))
         self.rare = int(counts.argmin())
         if saved["unkept"]:

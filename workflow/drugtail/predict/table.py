@@ -120,10 +120,15 @@ def predict(
         raise DrugtailError(f"{output}: is written as CSV; name it .csv")
     workers = workers or os.cpu_count() or 1
     torch.set_num_threads(workers)
-    chosen = find_models(model, dataset, split)
+    if output.exists() and molecules.exists() and output.samefile(molecules):
+        raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
+    chosen = find_models(model, dataset, split, seed)
     asked = _Asked([Model(path, seed, plugins) for path in chosen.models], chosen.tau, prior)
     if chosen.remark:
         say(chosen.remark)
+        if prior is not None and prior != (chosen.tau or 0):
+            say(f"the prior is corrected as --prior says, with a strength of {prior:g}")
+    asked.say_threshold()
     first = asked.models[0]
     _check_second(first.second, second, first.path)
     table = read_table(molecules, [one for one in (column, second) if one], layout)
@@ -170,6 +175,23 @@ class _Asked:
     def __post_init__(self) -> None:
         self.tau = self.belongs if self.given is None else self.given
 
+    def say_threshold(self) -> None:
+        """Say from which probability on the smaller class is said, or why that is not said."""
+        known = [one.kept_threshold for one in self.models if one.kept_threshold is not None]
+        if not known:
+            return
+        rare = self.names[self.models[0].rare]
+        if self.threshold is None:
+            say("class_ghost is left out: its threshold is for all seeds, without a correction")
+        else:
+            say(f"class_ghost: {rare!r} from a probability of {self.threshold:.3g} on")
+
+    @property
+    def threshold(self) -> float | None:
+        """Mean of the models' thresholds, for probabilities as they are."""
+        known = [one.threshold for one in self.models if one.threshold is not None]
+        return None if self.tau or not known else float(np.mean(known))
+
     @property
     def names(self) -> list[str]:
         """Names of the classes."""
@@ -196,10 +218,9 @@ class _Asked:
         frame = frame.join(pd.DataFrame(mean, columns=self.columns()[1:]))
         if len(each) > 1:
             frame["spread"] = each[:, np.arange(len(best)), best].std(axis=0, ddof=1)
-        thresholds = [one.threshold for one in self.models if one.threshold is not None]
-        if thresholds and not self.tau:
+        if self.threshold is not None:
             rare = self.models[0].rare
-            is_rare = mean[:, rare] >= np.mean(thresholds) - SMALLEST_PROBABILITY
+            is_rare = mean[:, rare] >= self.threshold - SMALLEST_PROBABILITY
             frame["class_ghost"] = names[np.where(is_rare, rare, 1 - rare)]
         if unsure:
             frame["uncertainty"] = np.mean(unsure, axis=0)
@@ -269,10 +290,14 @@ def _parsed(
 def _named_column(table: pd.DataFrame, path: Path, reads: str) -> str:
     """Name of the column called as what a model reads, in any case, if there is one."""
     words = COLUMNS[reads]
-    named = [str(column) for column in table.columns if str(column).lower() in words]
+    names = [str(column) for column in table.columns]
+    named = [name for name in names if name.lower() in words]
+    # Such as "canonical_smiles" and "Structure (SMILES)", if there is one alone.
+    named = named or [name for name in names if words[0] in name.lower()]
     if len(named) != 1:
         raise DrugtailError(
-            f"{path}: has {len(named) or 'no'} columns called {words[0]}; name one with --column: "
+            f"{path}: has {len(named) or 'no'} column{'s' * (len(named) > 1)} called {words[0]}; "
+            "name one with --column: "
             f"{', '.join(map(str, table.columns))}"
         )
     return named[0]

@@ -102,7 +102,7 @@ def _threshold(problem: Problem, results: Mapping[int, SeedResult]) -> float | N
     """Probability of the smaller of two classes from which on a molecule is said to be of it."""
     said = [one.logits[VALID] for one in results.values() if VALID in one.logits]
     rare = problem.labels[problem.subsets[VALID]] == problem.train_counts.argmin()
-    if problem.classes != 2 or not said or rare.all() or not rare.any():
+    if problem.classes != 2 or not said:
         return None
     mean = np.mean([softmax(logits.astype(float), axis=1) for logits in said], axis=0)
     return ghost_threshold(mean[:, problem.train_counts.argmin()], rare)
