@@ -28,8 +28,7 @@ def table_rows(text: str) -> list[str]:
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
-        "real", "separability", "proposed", "ablation", "families", "baselines", "splits",
-        "views",
+        "real", "separability", "proposed", "ablation", "baselines", "splits", "regularisation",
     }  # fmt: skip
 
 
@@ -77,9 +76,10 @@ class TestPublished:
         benchmark = read_benchmark(folder / f"{folder.name}.yaml")
         recipes = Plan(benchmark, Catalogue(PROJECT / "config")).recipes.values()
         networks = any(recipe.classifier is None for recipe in recipes)
-        drawn = {path.stem for path in (folder / "figures").iterdir()}
+        drawn = {path.stem for path in (folder / "figures").glob("*")}
         of_networks = {"identifiability"} if networks else set()
-        assert drawn == {"recall_by_class_size"} | of_networks
+        # A benchmark may draw none.
+        assert drawn == ({"recall_by_class_size"} | of_networks) & set(benchmark.figures)
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
         for path in folder.rglob("*"):
@@ -94,7 +94,7 @@ def test_what_is_published_is_small() -> None:
     assert max(path.stat().st_size for path in files) < 1_000_000
     assert sum(path.stat().st_size for path in files) < 5_000_000
     for folder in FOLDERS:
-        assert len(list((folder / "figures").iterdir())) <= 3
+        assert len(list((folder / "figures").glob("*"))) <= 3
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
