@@ -39,8 +39,8 @@ def load_model(path: Path) -> dict[str, Any]:
         raise DrugtailError(f"{path}: is a folder; name the model.pt in it") from None
     except FileNotFoundError:
         raise DrugtailError(
-            f"{path}: no such file; name a model.pt, the folder of a block, or "
-            "results/metrics/BENCHMARK"
+            f"{path}: no such file; train the block first, or name another model.pt, the folder of "
+            "a block, or results/metrics/BENCHMARK"
         ) from None
     except DAMAGE as error:
         raise DrugtailError(
