@@ -775,7 +775,7 @@ def test_without_kept_models_nothing_is_trained_again_and_none_is_left(
     text = TINY_BENCHMARK.replace("name: tiny\n", "name: lean\nkeep_models: false\n", 1)
     (changeable.folder / "config/lean.yaml").write_text(text)
     words = ("snakemake", "train", "--cores", "2", "--configfile", "config/lean.yaml")
-    # What is trained already has its model, which harms nobody.
+    # Blocks that are there keep their models, which harms nobody.
     assert "train_network" not in listed_jobs(changeable.run(*words, "--dry-run").stdout)
     (changeable.folder / "config/lean.yaml").write_text(text.replace("epochs: 4", "epochs: 3"))
     changeable.run(*words)

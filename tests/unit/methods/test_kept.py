@@ -126,6 +126,6 @@ def test_a_threshold_is_moved_only_where_something_speaks_for_it() -> None:
     # Every threshold tells them apart: a half stays a half.
     assert ghost_threshold(sure, rare) == pytest.approx(0.5)
     assert ghost_threshold(np.where(rare, 0.31, 0.02), rare) == pytest.approx(0.3)
-    # Of so few a fifth says nothing.
+    # A fifth of so few says nothing.
     assert ghost_threshold(sure, np.arange(60) < 9) is None
     assert ghost_threshold(sure, np.arange(60) >= 9) is None

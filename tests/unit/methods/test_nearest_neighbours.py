@@ -12,7 +12,7 @@ from rdkit import DataStructs
 from rdkit.DataStructs import ExplicitBitVect
 from sklearn.neighbors import KNeighborsClassifier
 
-from drugtail.methods import nearest_neighbours
+from drugtail.features import similarity
 from drugtail.methods.nearest_neighbours import TanimotoNeighbours
 from drugtail.runtime.errors import DrugtailError
 
@@ -60,7 +60,7 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = drawn(5)
     one = TanimotoNeighbours(3).fit(x, y)
     whole = one.predict_proba(x)
-    monkeypatch.setattr(nearest_neighbours, "HELD", 100)
+    monkeypatch.setattr(similarity, "HELD", 100)
     np.testing.assert_array_equal(one.predict_proba(x), whole)
 
 

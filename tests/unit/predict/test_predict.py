@@ -128,7 +128,7 @@ def test_the_table_is_kept_as_it_is_and_ours_stands_beside_it(
     assert "1 of 2 are unlike every training molecule (similarity below 0.3)" in said_so
     assert "1 of 3 rows set aside: 1 unparsable SMILES" in said_so
     # Its own output is a table like any other, but for the names that it would add again.
-    with pytest.raises(DrugtailError, match=r"column 'drugtail_smiles'.*name another --prefix"):
+    with pytest.raises(DrugtailError, match=r"column 'drugtail_class'.*name another --prefix"):
         predict(block, tmp_path / "said.csv", tmp_path / "again.csv", column="Smiles")
     predict(
         block, tmp_path / "said.csv", tmp_path / "again.csv", column="Smiles", prefix="b_",
@@ -179,7 +179,7 @@ def test_of_two_classes_the_threshold_is_the_one_of_the_validation_molecules(
     is_rare = answers["drugtail_p_class 1"] >= threshold - 1e-6
     assert (answers["drugtail_class_ghost"] == np.where(is_rare, "class 1", "class 0")).all()
     assert f"class_ghost: 'class 1' from a probability of {threshold:.3g} on" in heard(capsys)
-    # Of one seed, or with a correction, it would be another one.
+    # It would be another one for one seed, or with a correction.
     predict(block, table, tmp_path / "one.csv", seed=0)
     predict(block, table, tmp_path / "prior.csv", prior=0.5)
     assert heard(capsys).count("class_ghost is left out") == 2

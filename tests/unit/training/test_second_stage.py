@@ -52,6 +52,19 @@ def finish(run: SeedBatch) -> list[Any]:
     return run.results()
 
 
+def after_first_stage(files: Any, method: str) -> tuple[SeedBatch, list[dict[str, Tensor]]]:
+    """A training of six epochs before its second half, and each seed's best weights so far."""
+    run = make_run(files, method, second_stage__start=0.5)
+    for _ in range(3):
+        run.train_epoch()
+    best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
+    return run, [weights for weights in best if weights is not None]
+
+
+def changed_weights(before: dict[str, Tensor], result: Any) -> set[str]:
+    return {k for k, v in result.weights.items() if not torch.equal(before[k], v)}
+
+
 @pytest.fixture
 def files(make_files: MakeFiles) -> Any:
     return make_files((70, 30, 10))
@@ -61,19 +74,14 @@ def files(make_files: MakeFiles) -> Any:
 def test_a_second_stage_on_frozen_features_changes_the_last_layer_alone(
     files: Any, method: str
 ) -> None:
-    run = make_run(files, method, second_stage__start=0.5)
-    for _ in range(3):
-        run.train_epoch()
-    best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
+    run, best = after_first_stage(files, method)
     results = finish(run)
     changed = {
         "crt": {"heads.0.last.weight", "heads.0.last.bias"}, "lws": {"scale"},
         "margin_calibration": {"scale", "offset"},
     }[method]  # fmt: skip
-    for index, result in enumerate(results):
-        before, after = best[index], result.weights
-        assert before is not None
-        assert {k for k in after if not torch.equal(before[k], after[k])} == changed
+    for before, result in zip(best, results, strict=True):
+        assert changed_weights(before, result) == changed
         assert result.best_epoch >= 3, "an epoch of the second stage"
         assert [row["epoch"] for row in result.history] == list(range(6))
 
@@ -106,16 +114,11 @@ def test_margins_are_added_to_scaled_logits_and_learned_with_weights(files: Any)
 def test_methods_whose_papers_have_a_balanced_classifier_train_it_last(
     files: Any, method: str
 ) -> None:
-    run = make_run(files, method, second_stage__start=0.5)
-    for _ in range(3):
-        run.train_epoch()
-    best = [copy.deepcopy(seed.best_weights) for seed in run.seeds]
+    run, best = after_first_stage(files, method)
     results = finish(run)
     assert type(run.recipe.second_stage.sampler).__name__ == "ClassBalancedSampler"
     for before, result in zip(best, results, strict=True):
-        assert before is not None
-        changed = {k for k in result.weights if not torch.equal(before[k], result.weights[k])}
-        assert changed == {"heads.0.last.weight", "heads.0.last.bias"}
+        assert changed_weights(before, result) == {"heads.0.last.weight", "heads.0.last.bias"}
         # Nothing is clustered of embeddings that no longer change.
         refreshed = {r["epoch"] for r in result.class_history if r["moment"] == "refresh"}
         assert all(epoch < 3 for epoch in refreshed)

@@ -31,7 +31,7 @@ def run_of(files: Any, method: str, **changes: Any) -> SeedBatch:
 
 
 def gradients(network: Network, run: SeedBatch, drawn: Tensor, rows: Tensor) -> list[Tensor]:
-    """Of the mean over the batch of the losses of some rows, in training mode."""
+    """Gradients of the batch mean of some rows' losses, in training mode."""
     labels = run.objective.classes.labels[drawn]
     logits = network(run.store.batch(run.subsets["train"][drawn])).logits
     losses = torch.nn.functional.cross_entropy(logits.mT, labels, reduction="none")

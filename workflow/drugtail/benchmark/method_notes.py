@@ -41,7 +41,7 @@ def other_names(
 
 
 def _trained(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe trains, the same for the same training."""
+    """Return settings that are equal for recipes of the same training."""
     said = recipe.model_dump(mode="json", exclude={*DESCRIPTION})
     if said["loss"] == {"name": "logit_adjustment", "tau": 1.0}:
         said["loss"] = {"name": "balanced_softmax"}

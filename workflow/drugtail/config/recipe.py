@@ -104,8 +104,8 @@ class Recipe(Settings):
     reference: Reference | None = Field(None, description="Where it was published.")
     reconstruction: str = Field(
         "",
-        description="Of a method whose publication does not say all: what was taken from it and "
-        "what is ours. Tables say it below, lists beside the idea.",
+        description="Says what was taken from a publication that does not say all, and what is "
+        "ours. Tables say it below, lists beside the idea.",
     )
     sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
     class_weights: ClassWeights = Field(UniformWeights(), description="Weights in the loss.")

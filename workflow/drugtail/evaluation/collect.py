@@ -172,27 +172,23 @@ def collect_blocks(
             states["class_weights"] = header.get("class_weights")
             states["weight_ratio"] = states["seed"].map(_weight_ratio(measured))
         runs.append(states)
-        given = (corrections or {}).get(block.folder, ()) if _has_files(block) else ()
-        for recipe, tau in given:
+        if not _has_files(block):
+            continue
+        masks = compared[block.dataset].masks if block.dataset in compared else None
+        for recipe, tau in (corrections or {}).get(block.folder, ()):
             shares = _trained_shares(block, recipe)
             learned = next(iter(shares.values()), None)
             if learned is None or is_even(learned):
                 (undefined if learned is None else even).append(block.method)
                 continue
-            masks = compared.get(block.dataset)
-            row = _corrected(block, shares, tau, masks.masks if masks else None, metrics)
-            kept = states.drop(columns=[c for c in row if c != "seed"], errors="ignore")
-            name = corrected_name(block.method, tau)
-            runs.append(kept.assign(method=name).merge(row, on="seed", how="left"))
-        if thresholds and _has_files(block) and _has_two_classes(block):
-            masks = compared.get(block.dataset)
-            moved = _thresholded(block, masks.masks if masks else None, metrics)
+            row = _corrected(block, shares, tau, masks, metrics)
+            runs.append(_derived(states, corrected_name(block.method, tau), row))
+        if thresholds and _has_two_classes(block):
+            moved = _thresholded(block, masks, metrics)
             if moved is None:
                 few.add(f"{block.dataset} {block.split}")
-                continue
-            kept = states.drop(columns=[c for c in moved if c != "seed"], errors="ignore")
-            name = block.method + GHOST
-            runs.append(kept.assign(method=name).merge(moved, on="seed", how="left"))
+            else:
+                runs.append(_derived(states, block.method + GHOST, moved))
     if few:
         say(
             f"no threshold is chosen for {', '.join(sorted(few))}: fewer than {FEWEST} validation "
@@ -211,6 +207,12 @@ def collect_blocks(
         say(note)
     write_parquet(output / "class_metrics.parquet", _stacked(classes))
     write_parquet(output / "class_history.parquet", _stacked(history))
+
+
+def _derived(states: pd.DataFrame, name: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows of runs under another name, with other metrics of each seed."""
+    kept = states.drop(columns=[column for column in metrics if column != "seed"], errors="ignore")
+    return kept.assign(method=name).merge(metrics, on="seed", how="left")
 
 
 def _has_files(block: Block) -> bool:

@@ -41,7 +41,7 @@ def ghost_threshold(
     if min(rare.sum(), (~rare).sum()) < FEWEST:
         return None
     groups = [np.flatnonzero(rare == kind) for kind in (True, False)]
-    said = probability[:, None] >= THRESHOLDS - 1e-9
+    said = is_rare(probability[:, None], THRESHOLDS)
     generator = np.random.default_rng(seed)
     kappas = np.empty((SUBSETS, len(THRESHOLDS)))
     for row in kappas:
@@ -51,6 +51,17 @@ def ghost_threshold(
         row[:] = _kappa(said[subset], rare[subset])
     medians = np.median(kappas, axis=0)
     return float(THRESHOLDS[np.flatnonzero(medians >= medians.max() - 1e-12)[-1]])
+
+
+def is_rare(
+    probability: NDArray[np.floating], threshold: float | NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return whether molecules are said to be of the smaller class, from its probability [n].
+
+    A probability that is a threshold but for rounding reaches it.
+    """
+    reached: NDArray[np.bool_] = probability >= np.asarray(threshold) - 1e-9
+    return reached
 
 
 def _kappa(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> NDArray[np.float64]:

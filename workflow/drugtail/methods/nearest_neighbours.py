@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
+from drugtail.features.similarity import Tanimoto
 from drugtail.runtime.errors import DrugtailError
-
-# Similarities that are held at a time.
-HELD = 20_000_000
 
 
 class TanimotoNeighbours:
     """Votes of the k most similar training molecules.
 
-    The Tanimoto similarity of two sets of bits is the number that both have over the number that
-    either has (Rogers and Tanimoto, 1960); 0 where neither has any. Of equally similar molecules
-    those that come first are taken. scikit-learn's own neighbours would compute it bit by bit.
+    Similarity is that of `drugtail.features.similarity`. Of equally similar molecules those that
+    come first are taken. scikit-learn's own neighbours would compute it bit by bit.
 
     Parameters
     ----------
@@ -45,14 +41,14 @@ class TanimotoNeighbours:
                 "fingerprint, such as morgan"
             )
         self.classes_, self.labels_ = np.unique(y, return_inverse=True)
-        self.bits_, self.counts_ = csr_matrix(x), x.sum(axis=1)
+        self.bits_, self.similarity_ = np.packbits(x.astype(bool), axis=1), Tanimoto(x)
+        self.features_ = x.shape[1]
         return self
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what is kept of it: the training molecules, their bits packed."""
-        bits = np.packbits(self.bits_.toarray().astype(bool), axis=1)
         return {
-            "bits": bits, "features": np.array([self.bits_.shape[1]]), "labels": self.labels_,
+            "bits": self.bits_, "features": np.array([self.features_]), "labels": self.labels_,
             "classes": self.classes_,
         }  # fmt: skip
 
@@ -63,8 +59,7 @@ class TanimotoNeighbours:
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the shares of the votes that each class has, [n, C]."""
-        piece = max(1, HELD // max(1, len(self.counts_)))
-        found = [self._votes(x[start : start + piece]) for start in range(0, len(x), piece)]
+        found = [self._votes(similar) for similar in self.similarity_.to(x)]
         return np.concatenate(found) if found else np.zeros((0, len(self.classes_)))
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
@@ -72,17 +67,15 @@ class TanimotoNeighbours:
         chosen: NDArray[Any] = self.classes_[self.predict_proba(x).argmax(axis=1)]
         return chosen
 
-    def _votes(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        both = (csr_matrix(x) @ self.bits_.T).toarray().astype(float)
-        either = x.sum(axis=1)[:, None] + self.counts_ - both
-        similar = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    def _votes(self, similar: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Shares of the votes, [n, C], from similarities to the training molecules, [n, N]."""
         k = min(self.n_neighbors, similar.shape[1])
         nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
-        strength = np.take_along_axis(similar, nearest, axis=1)
+        strength = np.take_along_axis(similar, nearest, axis=1).astype(np.float64)
         # Where nothing is alike, all neighbours vote alike.
         alike = (strength.sum(axis=1) == 0) | (self.weights == "uniform")
         strength[alike] = 1.0
-        votes = np.zeros((len(x), len(self.classes_)))
-        np.add.at(votes, (np.arange(len(x))[:, None], self.labels_[nearest]), strength)
+        votes = np.zeros((len(similar), len(self.classes_)))
+        np.add.at(votes, (np.arange(len(similar))[:, None], self.labels_[nearest]), strength)
         shares: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
         return shares

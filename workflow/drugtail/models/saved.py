@@ -13,7 +13,7 @@ from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
-# What every model.pt says; networks have last_layer and experts besides, others their classifier.
+# Keys of every model.pt; networks have last_layer and experts besides, others their classifier.
 MODEL_KEYS = {
     "encoder", "class_names", "method", "molecules", "reads", "second", "plugins", "train",
     "shares", "threshold", "unkept", "weights",

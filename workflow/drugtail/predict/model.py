@@ -37,14 +37,14 @@ CHUNK = 1000
 
 
 class _Head(Settings):
-    """What stands on the encoder, as ``model.pt`` says."""
+    """Settings of the heads of a kept network."""
 
     last_layer: LastLayer
     experts: Experts | None
 
 
 class Said(NamedTuple):
-    """What a model says of some molecules.
+    """Answers of a model about some molecules.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Said(NamedTuple):
 
 
 class Model:
-    """What ``model.pt`` of a block holds.
+    """A model that was read from ``model.pt`` of a block.
 
     Attributes
     ----------

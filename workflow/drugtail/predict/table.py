@@ -17,7 +17,6 @@ from scipy.special import softmax
 
 from drugtail.config.dataset import Reaction
 from drugtail.config.layout import Layout
-from drugtail.config.prior import SMALLEST_PROBABILITY
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.tables import FOUND, read_table
@@ -25,6 +24,7 @@ from drugtail.features.arrays import Arrays
 from drugtail.features.choice import Computes, parts_of
 from drugtail.features.featurize import in_order
 from drugtail.features.featurizer import FEATURIZERS
+from drugtail.methods.ghost import is_rare
 from drugtail.predict.choice import find_models
 from drugtail.predict.model import Model
 from drugtail.predict.nearest import UNLIKE, TrainingMolecules
@@ -38,6 +38,11 @@ COLUMNS = {
     "reaction": ("reaction", "reactions", "rxn", "reaction_smiles", "rxn_smiles"),
 }
 PREFIX = "drugtail_"
+# Columns that are added beside the class and its probabilities, some of them not always.
+OTHER_COLUMNS = (
+    "smiles", "spread", "class_ghost", "uncertainty", "nearest", "nearest_class", "similarity",
+    "reason",
+)  # fmt: skip
 # Molecules whose features and probabilities are held at a time.
 PIECE = 5_000
 # Seconds without a line of progress.
@@ -123,17 +128,19 @@ def predict(
     if output.exists() and molecules.exists() and output.samefile(molecules):
         raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
     chosen = find_models(model, dataset, split, seed)
-    asked = _Asked([Model(path, seed, plugins) for path in chosen.models], chosen.tau, prior)
+    tau = chosen.tau if prior is None else prior
+    asked = _Asked([Model(path, seed, plugins) for path in chosen.models], tau)
     if chosen.remark:
         say(chosen.remark)
-        if prior is not None and prior != (chosen.tau or 0):
-            say(f"the prior is corrected as --prior says, with a strength of {prior:g}")
+        if (tau or 0) != (chosen.tau or 0):
+            say(f"the prior is corrected as --prior says, with a strength of {tau:g}")
     asked.say_threshold()
     first = asked.models[0]
     _check_second(first.second, second, first.path)
     table = read_table(molecules, [one for one in (column, second) if one], layout)
     if column is None:
         column = _named_column(table, molecules, first.reads)
+    _check_names(table, asked, prefix, molecules)
     parsed = _parsed(table, column, second, first, workers)
     _say_outcome(parsed, molecules, output)
     good = (parsed["reason"] == "").to_numpy()
@@ -148,10 +155,6 @@ def predict(
         added = added.assign(**dict.fromkeys(asked.columns(), np.nan))
     added["reason"] = parsed["reason"]
     added = added.add_prefix(prefix)
-    if taken := [name for name in added if name in table.columns]:
-        raise DrugtailError(
-            f"{molecules}: has a column {taken[0]!r}, which is to be added; name another --prefix"
-        )
     with atomic_path(output) as temporary:
         table.join(added).to_csv(temporary, index=False, float_format="%.6g")
     if not good.any():
@@ -169,11 +172,7 @@ class _Asked:
     """Models whose answers are averaged, and the correction that they get."""
 
     models: list[Model]
-    belongs: float | None
-    given: float | None
-
-    def __post_init__(self) -> None:
-        self.tau = self.belongs if self.given is None else self.given
+    tau: float | None
 
     def say_threshold(self) -> None:
         """Say from which probability on the smaller class is said, or why that is not said."""
@@ -220,8 +219,8 @@ class _Asked:
             frame["spread"] = each[:, np.arange(len(best)), best].std(axis=0, ddof=1)
         if self.threshold is not None:
             rare = self.models[0].rare
-            is_rare = mean[:, rare] >= self.threshold - SMALLEST_PROBABILITY
-            frame["class_ghost"] = names[np.where(is_rare, rare, 1 - rare)]
+            reached = is_rare(mean[:, rare], self.threshold)
+            frame["class_ghost"] = names[np.where(reached, rare, 1 - rare)]
         if unsure:
             frame["uncertainty"] = np.mean(unsure, axis=0)
         return frame
@@ -301,6 +300,16 @@ def _named_column(table: pd.DataFrame, path: Path, reads: str) -> str:
             f"{', '.join(map(str, table.columns))}"
         )
     return named[0]
+
+
+def _check_names(table: pd.DataFrame, asked: _Asked, prefix: str, molecules: Path) -> None:
+    """Refuse a prefix with which a column that may be added is called as one that is there."""
+    for name in (*asked.columns(), *OTHER_COLUMNS):
+        if prefix + name in table.columns:
+            raise DrugtailError(
+                f"{molecules}: has a column {prefix + name!r}, which is to be added; name another "
+                "--prefix"
+            )
 
 
 def _check_second(needed: dict[str, Any] | None, given: str | None, model: Path) -> None:

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import OF_A_RUN, Table, TableColumn
-from drugtail.evaluation.compared import note_on
-from drugtail.evaluation.derived_rows import GHOST, PRIOR
-from drugtail.evaluation.effort import EFFORT, effort_note
+from drugtail.evaluation.effort import EFFORT
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
+from drugtail.report.table_files import write_table
+from drugtail.report.table_notes import left_out_notes, notes_on_runs, settings_notes
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
-from drugtail.runtime.files import atomic_path, read_parquet, read_parquet_metadata, write_text
+from drugtail.runtime.files import read_parquet
 from drugtail.runtime.names import TUNED, parse_method_label
 from drugtail.runtime.registry import Registry, first_line
 
@@ -30,20 +30,6 @@ CONSTANT = "†"
 CONSTANT_NOTE = (
     f"{CONSTANT} With two classes each is the other's nearest, so both distances are equal and "
     "both class weights were 1 throughout: the reweighting does nothing here."
-)
-DEFAULT_NOTE = "Settings: those of the recipes and the benchmark; none was tuned."
-TUNED_NOTE = (
-    "Settings: tuned ones were chosen by balanced accuracy on validation molecules, default ones "
-    "are those of the recipe and the benchmark."
-)
-PRIOR_NOTE = (
-    "METHOD+prior_T: T times the log of the class shares that the method has learned is taken off "
-    "its stored log-probabilities, which are at least log 1e-6; nothing is trained."
-)
-GHOST_NOTE = (
-    "METHOD+ghost: the smaller of two classes is said from another probability on than a half, the "
-    "one with the highest median of Cohen's kappa over 100 subsets of a fifth of the validation "
-    "molecules (GHOST); figures on those molecules are therefore no test of it. Nothing is trained."
 )
 WEIGHTS = ["class_weights", "weight_ratio"]
 COUNTS = ["runs", "expected", "diverged", "missing", "unpaired"]
@@ -67,11 +53,6 @@ IDENTIFIABILITY_NOTES = [
     "correlation, since a class of many sub-clusters has a near centre more easily. Easy tail "
     "classes: those whose recall is above the mean over all classes."
 ]
-TEX = {
-    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
-    "†": "$\\dagger$", "±": "$\\pm$", "−": "$-$", "→": "$\\to$", GAP: "---",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}  # fmt: skip
 
 
 class Contents(NamedTuple):
@@ -127,7 +108,7 @@ def tabulate(
             f"table {table.name}: kind {table.kind!r} ({file_of(TABLE_KINDS[table.kind])}) gives "
             f"{type(contents).__name__}; return drugtail.report.tables.Contents"
         )
-    _write(output, table, *contents)
+    write_table(output, table, *contents)
 
 
 def _without_repetition(table: Table, metrics: Path) -> Table:
@@ -159,9 +140,6 @@ def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
 def _means(metrics: Path, table: Table, reference: str) -> Contents:
     """Means of metrics, or of their differences to a reference method."""
     frame, columns = _runs(metrics, table)
-    settings_notes = [
-        *_prior(metrics, frame), *_on_methods(metrics), *_effort(frame), *_settings_notes(frame)
-    ]  # fmt: skip
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
@@ -169,7 +147,11 @@ def _means(metrics: Path, table: Table, reference: str) -> Contents:
     if table.order is not None:
         first = next(column for column in table.columns if column.metric == table.order)
         summary = _best_first(summary, f"{column_of(table, first)}_mean")
-    notes = [*_notes(summary, table), *_left_out(metrics, table), *settings_notes]
+    notes = [
+        *_notes(summary, table),
+        *left_out_notes(metrics, table),
+        *notes_on_runs(metrics, frame),
+    ]
     return Contents(summary, _printed(summary, table), notes)
 
 
@@ -198,10 +180,8 @@ def _comparison(metrics: Path, table: Table, reference: str) -> Contents:
         *([f"There is no method beside {table.method}."] if found.empty else []),
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if constant else []),
-        *_left_out(metrics, table),
-        *_on_methods(metrics),
-        *_effort(frame),
-        *_settings_notes(frame),
+        *left_out_notes(metrics, table),
+        *notes_on_runs(metrics, frame),
     ]
     if parse_method_label(method)[1] == TUNED:
         notes.append(f"The settings of {table.method} are tuned.")
@@ -219,7 +199,7 @@ def _identifiability(metrics: Path, table: Table, reference: str) -> Contents:
     classes = with_tuned_names(read_parquet(metrics / "class_metrics.parquet"))
     history = with_tuned_names(read_parquet(metrics / "class_history.parquet"))
     found = _with_settings(identifiability(classes, history), "method", classes)
-    notes = [*IDENTIFIABILITY_NOTES, *_settings_notes(classes)]
+    notes = [*IDENTIFIABILITY_NOTES, *settings_notes(classes)]
     return Contents(found, _printed_identifiability(found), notes)
 
 
@@ -237,51 +217,6 @@ def _runs(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
     known = [*ROW, "seed", "status", *WEIGHTS, *columns]
     more = [name for name in ("settings", *EFFORT) if name in frame and name not in columns]
     return frame.reindex(columns=[*known, *more]), columns
-
-
-def _prior(metrics: Path, frame: pd.DataFrame) -> list[str]:
-    """Notes on rows that come from stored predictions, and on methods that have none."""
-    ghost = [GHOST_NOTE] if frame["method"].astype(str).str.endswith(GHOST).any() else []
-    if not frame["method"].astype(str).str.contains(PRIOR, regex=False).any():
-        return ghost
-    header = read_parquet_metadata(metrics / "runs.parquet")
-    found = {
-        "Nothing is left to correct for": header.get("even", []),
-        "Not defined for": header.get("uncorrected", []),
-    }
-    note = " ".join([PRIOR_NOTE, *(f"{text} {', '.join(m)}." for text, m in found.items() if m)])
-    return [note, *ghost]
-
-
-def _on_methods(metrics: Path) -> list[str]:
-    """Notes on methods that have two names, or were made anew, as the benchmark's plan says."""
-    found: list[str] = read_parquet_metadata(metrics / "runs.parquet").get("notes", [])
-    return found
-
-
-def _effort(frame: pd.DataFrame) -> list[str]:
-    """A note on methods that were trained for longer than others, if there are any."""
-    note = effort_note(frame)
-    return [] if note is None else [note]
-
-
-def _left_out(metrics: Path, table: Table) -> list[str]:
-    """Notes on the classes that means leave out, if there are any."""
-    left_out = read_parquet_metadata(metrics / "runs.parquet").get("left_out", {})
-    notes = {table.subset: note_on(left_out, table.subset)}
-    for column in table.columns:
-        subset = column.subset or table.subset
-        note = note_on(left_out, subset)
-        if note is not None and note not in notes.values():
-            notes[subset] = f"{column.title}: {note}"
-    return [note for note in notes.values() if note is not None]
-
-
-def _settings_notes(frame: pd.DataFrame) -> list[str]:
-    """Whether settings were tuned, as far as runs.parquet says."""
-    if "settings" not in frame:
-        return []
-    return [TUNED_NOTE if (frame["settings"] == TUNED).any() else DEFAULT_NOTE]
 
 
 def _with_settings(
@@ -323,15 +258,6 @@ def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
         for _, group in summary.groupby(["dataset", "split"], sort=False)
     ]
     return pd.concat(groups, ignore_index=True) if groups else summary
-
-
-def _write(
-    output: Path, table: Table, values: pd.DataFrame, printed: pd.DataFrame, notes: list[str]
-) -> None:
-    with atomic_path(output.with_name(output.name + ".csv")) as temporary:
-        values.to_csv(temporary, index=False)
-    write_text(output.with_name(output.name + ".md"), _markdown(printed, table.title, notes))
-    write_text(output.with_name(output.name + ".tex"), _latex(printed, table, notes))
 
 
 def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -534,35 +460,3 @@ def _p(value: float) -> str:
     if np.isnan(value):
         return UNDEFINED
     return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
-
-
-def _markdown(printed: pd.DataFrame, title: str, notes: list[str]) -> str:
-    cells = [list(printed.columns), *printed.to_numpy().tolist()]
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in cells]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-             for row in cells]  # fmt: skip
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return f"{title}.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n"
-
-
-def _latex(printed: pd.DataFrame, table: Table, notes: list[str]) -> str:
-    """A booktabs table."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        f"\\caption{{{_escaped(table.title)}. {_escaped(' '.join(notes))}}}",
-        f"\\label{{tab:{table.name}}}",
-        "\\begin{tabular}{" + "l" * (len(printed.columns) - len(table.columns))
-        + "r" * len(table.columns) + "}",
-        "\\toprule",
-    ]  # fmt: skip
-    for number, row in enumerate([list(printed.columns), *printed.to_numpy().tolist()]):
-        lines.append(" & ".join(_escaped(str(cell)) for cell in row) + " \\\\")
-        if number == 0:
-            lines.append("\\midrule")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return "".join(TEX.get(character, character) for character in text)

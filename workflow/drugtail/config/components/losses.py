@@ -154,7 +154,7 @@ class DistributionDisentangling(LossSettings):
     """Balanced softmax with a bound that takes the prior out of the logits (LADE; Hong, 2021)."""
 
     name: Literal["distribution_disentangling"]
-    weight: float = Field(0.1, ge=0, description="Of the bound; 0 is balanced_softmax.")
+    weight: float = Field(0.1, ge=0, description="Weight of the bound; 0 is balanced_softmax.")
     regularisation: float = Field(0.1, ge=0, description="lambda, of the bound's normaliser.")
 
 

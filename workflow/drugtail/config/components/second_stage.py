@@ -34,7 +34,7 @@ class SecondStageSettings(Settings):
     start: float = Field(
         0.8, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
     )
-    sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+    sampler: Sampler = Field(InstanceSampler(), description="Draws its epochs.")
     loss: Loss | None = Field(
         None, description="Its classification loss; null goes on with loss and weights as before."
     )
@@ -49,7 +49,7 @@ class _OnFrozenFeatures(SecondStageSettings):
     keeps_shares: ClassVar[bool] = True
 
     sampler: Sampler = Field(
-        ClassBalancedSampler(name="class_balanced"), description="How its epochs are drawn."
+        ClassBalancedSampler(name="class_balanced"), description="Draws its epochs."
     )
 
 
@@ -78,7 +78,7 @@ class LearnedMargins(_OnFrozenFeatures):
     """
 
     name: Literal["learned_margins"]
-    sampler: Sampler = Field(InstanceSampler(), description="How its epochs are drawn.")
+    sampler: Sampler = Field(InstanceSampler(), description="Draws its epochs.")
     loss: Loss | None = Field(CrossEntropy(), description="Its classification loss.")
     class_weights: ClassWeights = Field(
         CostSensitiveWeights(name="cost_sensitive", gamma=1.2), description="Weights in its loss."
