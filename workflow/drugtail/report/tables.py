@@ -140,6 +140,7 @@ def _same(runs: pd.DataFrame, one: str, two: str) -> bool:
 def _means(metrics: Path, table: Table, reference: str) -> Contents:
     """Means of metrics, or of their differences to a reference method."""
     frame, columns = _runs(metrics, table)
+    on_runs = notes_on_runs(metrics, frame)
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
@@ -150,7 +151,7 @@ def _means(metrics: Path, table: Table, reference: str) -> Contents:
     notes = [
         *_notes(summary, table),
         *left_out_notes(metrics, table),
-        *notes_on_runs(metrics, frame),
+        *on_runs,
     ]
     return Contents(summary, _printed(summary, table), notes)
 
