@@ -215,6 +215,29 @@ def test_a_thinned_set_has_the_tail_that_is_declared(tmp_path: Path, tail: str) 
     assert not np.array_equal(other.molecules["row"], found.molecules["row"])
 
 
+def test_a_sample_keeps_as_many_molecules_as_declared_whatever_their_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["C" * (i // 5 + 1) + "N" * (i % 5), "aaabc"[i % 5]] for i in range(500)]
+    declared = register(classes=None, sample={"molecules": 100})
+    found = prepare(tmp_path, rows, declared)
+    assert len(found.molecules) == 100
+    assert found.summary["left_out"] == {"not sampled": 400}
+    shares = found.molecules["label_name"].value_counts(normalize=True)
+    assert shares["a"] == pytest.approx(0.6, abs=0.15)
+    assert prepare(tmp_path, rows, declared).molecules.equals(found.molecules)
+    other = prepare(tmp_path, rows, register(classes=None, sample={"molecules": 100, "seed": 1}))
+    assert not np.array_equal(other.molecules["row"], found.molecules["row"])
+    # Rare is what has few molecules in the sample.
+    rarest = found.molecules["label_name"].value_counts()
+    more = register(classes=None, sample={"molecules": 100}, minimum_class_size=int(rarest["a"]))
+    assert set(prepare(tmp_path, rows, more).molecules["label_name"]) == {"a"}
+    capsys.readouterr()
+    whole = prepare(tmp_path, rows, register(classes=None, sample={"molecules": 9000}))
+    assert len(whole.molecules) == 500
+    assert "there are 500 molecules, so all are kept" in capsys.readouterr().err
+
+
 def test_tasks_are_a_data_set_each(tmp_path: Path) -> None:
     dataset = register(
         {"smiles": "smiles"}, tasks={"NR-AR": {}, "SR p53": {"title": "p53"}}, classes=None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from drugtail.runtime.draws import Draws, step_keys
+from drugtail.runtime.draws import Draws, at_least, step_keys
 
 
 @settings(max_examples=50, deadline=None)
@@ -41,3 +41,17 @@ def test_random_numbers_are_uniform_and_those_of_neighbouring_steps_unrelated() 
     for a, b in ((numbers[:, 1:], numbers[:, :-1]), (numbers[1:], numbers[:-1])):
         correlation = np.corrcoef(a.flatten(), b.flatten())[0, 1]
         assert abs(correlation) < 4 / math.sqrt(a.numel())
+
+
+@given(
+    keys=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4),
+    rate=st.one_of(
+        st.floats(0, 1, exclude_max=True), st.integers(0, 2**24 - 1).map(lambda k: k * 2.0**-24)
+    ),
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
+def test_comparing_bits_is_comparing_numbers(
+    keys: list[int], rate: float, shape: list[int]
+) -> None:
+    drawn = torch.stack([Draws(torch.tensor(key)).uniform(*shape) for key in keys])
+    assert torch.equal(at_least(torch.tensor(keys), rate, *shape), drawn >= rate)

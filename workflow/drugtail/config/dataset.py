@@ -212,6 +212,16 @@ class Thin(Settings):
     seed: int = Field(0, ge=0, description="Seed of the choice of molecules.")
 
 
+class Sample(Settings):
+    """A random part of a large data set, in which classes keep their shares but for chance.
+
+    It is drawn before rare classes are set aside.
+    """
+
+    molecules: int = Field(ge=1, description="Number of molecules to keep.")
+    seed: int = Field(0, ge=0, description="Seed of the draw.")
+
+
 class Generated(Settings):
     """A data set that is made, not fetched."""
 
@@ -285,6 +295,7 @@ class Dataset(Settings):
     conflicts: Literal["keep", "drop"] = Field(
         "keep", description="Molecules with several labels: as published, or left out."
     )
+    sample: Sample | None = Field(None, description="Random part that is kept; null takes all.")
     minimum_class_size: int = Field(
         1, ge=1, description="Molecules that a class must have in the end."
     )

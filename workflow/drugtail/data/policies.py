@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drugtail.config.dataset import OTHER, Dataset, Thin
+from drugtail.config.dataset import OTHER, Dataset, Sample, Thin
 from drugtail.data.rows import Rows
+from drugtail.runtime.logging import say
 from drugtail.runtime.seeds import derive_seed
 
 # Reasons that do not say something is wrong with a row, by what stands before the colon.
 MERGED = ("repeats a molecule", "repeats a value")
-LEFT_OUT = ("filtered out", "rare class", "thinned out")
+LEFT_OUT = ("filtered out", "not sampled", "rare class", "thinned out")
 
 
 def outcome(reason: str) -> str:
@@ -66,11 +67,28 @@ def apply_policies(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> Non
         pairs = pd.DataFrame({"key": key, "label": molecules["published"]})[rows.reasons == ""]
         repeated = pairs.index[pairs.duplicated()]
         rows.reject(np.isin(rows.table.index, repeated), "repeats a molecule")
+    if dataset.sample is not None:
+        _draw_sample(rows, dataset.sample, dataset.name)
     _set_rare_apart(rows, molecules, dataset)
     if dataset.thin is not None:
         used = molecules["published"][rows.reasons == ""]
         kept = thinned(used, dataset.thin, dataset.name)
         rows.reject(~np.isin(rows.table.index, kept), "thinned out")
+
+
+def _draw_sample(rows: Rows, sample: Sample, dataset: str) -> None:
+    """Leave out all rows but those drawn."""
+    usable = np.flatnonzero(rows.reasons == "")
+    if len(usable) <= sample.molecules:
+        say(
+            f"{dataset}: sample of {sample.molecules:,}: there are {len(usable):,} molecules, "
+            "so all are kept"
+        )
+        return
+    rng = np.random.default_rng(derive_seed("sample", dataset, sample.seed))
+    aside = np.zeros(len(rows), bool)
+    aside[rng.permutation(usable)[sample.molecules :]] = True
+    rows.reject(aside, "not sampled")
 
 
 def _set_rare_apart(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> None:

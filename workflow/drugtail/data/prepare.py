@@ -165,8 +165,8 @@ def _with_classes(frame: pd.DataFrame, dataset: Dataset) -> tuple[pd.DataFrame, 
     """Molecules with numbers and names of their classes, and the names of all classes."""
     found = set(frame["published"])
     if dataset.classes:
-        # Classes that were merged or left out as too rare are none any more.
-        aside = dataset.minimum_class_size > 1
+        # Classes that were merged, left out as too rare or not drawn are none any more.
+        aside = dataset.minimum_class_size > 1 or dataset.sample is not None
         names = {
             label: name for label, name in dataset.classes.items() if label in found or not aside
         }

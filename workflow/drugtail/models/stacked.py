@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drugtail.runtime.draws import Draws, mix
+from drugtail.runtime.draws import at_least, mix
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -96,9 +96,7 @@ class Dropout(nn.Module):
         """Map [S, n, D] to [S, n, D]."""
         if not self.training or self.rate == 0 or self.keys is None:
             return x
-        shape = x.shape[1:]
-        drawn = torch.vmap(lambda key: Draws(mix(key)).uniform(*shape))(self.keys)
-        return x * (drawn >= self.rate) / (1 - self.rate)
+        return x * at_least(mix(self.keys), self.rate, *x.shape[1:]) / (1 - self.rate)
 
 
 class BatchNorm(nn.Module):

@@ -8,6 +8,8 @@ mixing is the finaliser of SplitMix64 by Steele, Lea, Flood, OOPSLA 2014.)
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,36 @@ class Draws:
         place = torch.arange(1, 1 + torch.Size(shape).numel(), device=key.device)
         bits = mix(key + place * STEP) >> 40 & 0xFFFFFF
         return (bits.to(torch.float32) * 2.0**-24).view(shape)
+
+
+def at_least(keys: Tensor, rate: float, *shape: int) -> Tensor:
+    """Return where ``Draws(key).uniform(*shape)`` is at least `rate`, for many keys at once.
+
+    It makes no numbers of the bits and skips what the highest 24 do not depend on: the last round
+    of `mix` moves bits down by 31 places, below those.
+
+    Parameters
+    ----------
+    keys
+        int64 [S].
+    rate
+        In [0, 1); compared in single precision, as the numbers are.
+    shape
+        Shape of the numbers of each key.
+
+    Returns
+    -------
+    Tensor
+        bool [S, ...shape].
+    """
+    place = torch.arange(1, 1 + torch.Size(shape).numel(), device=keys.device).mul_(STEP)
+    x = mix(keys + STEP)[:, None] + place
+    x = x.bitwise_xor_((x >> 30).bitwise_and_(0x3FFFFFFFF)).mul_(FIRST)
+    x = x.bitwise_xor_((x >> 27).bitwise_and_(0x1FFFFFFFFF)).mul_(SECOND)
+    least = math.ceil(torch.tensor(rate, dtype=torch.float32).item() * 2**24) << 40
+    # With the sign bit turned round, signed numbers compare as unsigned ones do.
+    found = x.bitwise_xor_(-(1 << 63)) >= least - (1 << 63)
+    return found.view(-1, *shape)
 
 
 def step_keys(seed: int, steps: int, device: torch.device) -> Tensor:
