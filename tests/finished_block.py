@@ -13,8 +13,14 @@ from drugtail.runtime.files import write_json, write_parquet
 NAMES = ["a", "b", "c", "d"]
 
 
-def block(root: Path, split: str, tested: list[int], method: str = "focal") -> Path:
-    """A finished block whose test part holds some classes only."""
+def block(
+    root: Path,
+    split: str,
+    tested: list[int],
+    method: str = "focal",
+    shares: list[float] | None = None,
+) -> Path:
+    """A finished block whose test part holds some classes only, and the shares it has learned."""
     folder = root / "toy" / split / "gcn" / f"{method}-01234567" / "seeds0-0"
     rng = np.random.default_rng(len(split) + len(method))
     frames = []
@@ -33,6 +39,7 @@ def block(root: Path, split: str, tested: list[int], method: str = "focal") -> P
     evaluate_block(folder / "predictions.parquet", *outputs)
     history = [{"seed": 0, "moment": "chosen", "epoch": 0, "label": 0, "weight": 1.0}]
     write_parquet(folder / "class_history.parquet", pd.DataFrame(history), header)
+    write_json(folder / "manifest.json", {"shares": {"0": shares}})
     state = {"status": "finished", "epochs": 3, "best_epoch": 1, "seconds": 1.0}
     write_json(folder / "status.json", {"status": "finished", "seeds": {"0": state}})
     return folder

@@ -769,6 +769,57 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     assert not a.equals(c)
 
 
+def test_an_ensemble_is_averaged_from_blocks_that_are_there_and_follows_them(
+    changeable: Project,
+) -> None:
+    """It trains nothing, its model is asked like others, and a member that differs is noticed."""
+    both = {
+        "name": "both", "recipe": "prior_adjusted_ensemble",
+        "settings": {"ensemble.of": ["cross_entropy", "random_forest"]},
+    }  # fmt: skip
+    values = yaml.safe_load((changeable.folder / "config/tiny.yaml").read_text())
+    values |= {"name": "whole", "methods": [*values["methods"], both]}
+    config = "config/whole.yaml"
+    (changeable.folder / config).write_text(yaml.safe_dump(values))
+    snakemake = ("snakemake", "tables", "--cores", "2", "--configfile", config)
+    log = changeable.run(*snakemake).stdout
+    assert log.count("Averaging both on tiny random-0") == len(values["seeds"])
+    assert "Training" not in log
+    assert "Fitting" not in log
+    table = (changeable.folder / "results/tables/whole/head_tail.md").read_text()
+    assert re.search(r"\| both +\| gcn ", table)
+    block = changeable.block("both", config)
+    (changeable.folder / "ask.csv").write_text("smiles\nCCCCCCO\nCCCCCN\n")
+    changeable.run(
+        "drugtail", "predict", "--model", str(block), "--molecules", "ask.csv", "--output", "a.csv"
+    )
+    said = pd.read_csv(changeable.folder / "a.csv")
+    assert said.filter(like="drugtail_p_").sum(axis=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    refused = changeable.run(
+        "drugtail", "train", "--method", "config/methods/ensemble/prior_adjusted_ensemble.yaml",
+        "--encoder", "config/encoders/gcn.yaml", "--molecules", "m", "--split", "s", "--features",
+        "f", "--seeds", "0-0", "--output", "o", check=False,
+    )  # fmt: skip
+    assert "averages other methods' blocks; use `drugtail ensemble`" in refused.stdout
+    # A member that is trained again is averaged again.
+    changeable.edit("workflow/drugtail/methods/classical.py", "def fit(", "X = 1\n\n\ndef fit(")
+    jobs = listed_jobs(changeable.run(*snakemake, "--dry-run").stdout)
+    assert jobs["average_members"] == len(values["seeds"])
+    changeable.edit("workflow/drugtail/methods/classical.py", "X = 1\n\n\ndef fit(", "def fit(")
+    # One that was exchanged behind its back is refused.
+    forest = changeable.block("random_forest") / "predictions.parquet"
+    header = read_parquet_metadata(forest)
+    write_parquet(forest, pd.read_parquet(forest).iloc[::-1], header)
+    (plan,) = (changeable.folder / "results/plans").glob("whole-*.json")
+    name = str(block.relative_to(changeable.folder / "results/runs"))
+    done = changeable.run(
+        "env", f"DRUGTAIL_PLAN={plan}", "drugtail", "evaluate", "--block", name, "--predictions",
+        str(block / "predictions.parquet"), "--metrics", "m", "--classes", "c", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "member tiny/random-0/morgan/random_forest-" in done.stdout
+
+
 def test_without_kept_models_nothing_is_trained_again_and_none_is_left(
     changeable: Project,
 ) -> None:

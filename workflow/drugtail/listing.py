@@ -28,6 +28,7 @@ FAMILIES: dict[str, str] = {
     "contrastive": "molecules compared with each other",
     "experts": "several heads on one encoder",
     "classical": "no network, an estimator on fingerprints",
+    "ensemble": "probabilities of other methods averaged",
     "proposed": "weights from distances between classes, and its variants",
     "other": "of none of these families",
 }
@@ -220,7 +221,7 @@ def methods(recipes: Iterable[Recipe]) -> list[dict[str, Any]]:
     -------
     list of dict
         name, family, idea, reference (a dictionary or None), reads (``graphs`` or
-        ``fingerprints``) and needs (see `needs`).
+        ``fingerprints``, or an ensemble's ``other methods' predictions``) and needs (see `needs`).
     """
     order = get_args(Family)
     return [
@@ -229,11 +230,17 @@ def methods(recipes: Iterable[Recipe]) -> list[dict[str, Any]]:
             "family": recipe.family,
             "idea": " ".join(filter(None, [recipe.idea, _remade(recipe)])),
             "reference": recipe.reference and recipe.reference.model_dump(),
-            "reads": "graphs" if recipe.classifier is None else "fingerprints",
+            "reads": _reads(recipe),
             "needs": needs(recipe),
         }
         for recipe in sorted(recipes, key=lambda r: (order.index(r.family), r.name))
     ]
+
+
+def _reads(recipe: Recipe) -> str:
+    if recipe.ensemble is not None:
+        return "other methods' predictions"
+    return "graphs" if recipe.is_network else "fingerprints"
 
 
 def _remade(recipe: Recipe) -> str:
@@ -245,6 +252,8 @@ def needs(recipe: Recipe) -> list[str]:
 
     Numbers of epochs are those of a full-length training.
     """
+    if recipe.ensemble is not None:
+        return [f"blocks of {' and '.join(one.method for one in recipe.ensemble.of)}"]
     return [*_of_the_encoder(recipe), *_of_the_head(recipe), *_of_time(recipe)]
 
 

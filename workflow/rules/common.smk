@@ -131,6 +131,22 @@ def get_encoders(network):
     return "|".join(re.escape(name) for name in found) or "(?!)"
 
 
+def get_methods(ensemble):
+    """A pattern of the methods that are ensembles, or that are not."""
+    found = [n for n, r in PLAN.recipes.items() if (r.ensemble is not None) == ensemble]
+    return "|".join(re.escape(name) for name in found) or "(?!)"
+
+
+def get_members(file):
+    """A function that returns a file of each block that an ensemble averages."""
+
+    def members(wildcards):
+        path = BLOCK_NAME.format(**dict(wildcards.items()))
+        return [f"{RESULTS}/runs/{name}/{file}" for name in PLAN.block(path).members]
+
+    return members
+
+
 def get_raw_table(wildcards):
     """The first raw file of a data set, which stands for all of them."""
     dataset = PLAN.datasets[wildcards.dataset]
@@ -269,7 +285,7 @@ def get_local_files(wildcards):
 
 def get_tuned(wildcards):
     """What tuning chose for a block, if it is one of tuned settings."""
-    if PLAN.settings(wildcards.method) != names.TUNED:
+    if not PLAN.is_tuned(wildcards.method):
         return []
     return f"{TUNING}/best.json".format(**dict(wildcards.items()))
 

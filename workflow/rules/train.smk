@@ -23,6 +23,7 @@ rule train_network:
         f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
     wildcard_constraints:
         encoder=get_encoders(network=True),
+        method=get_methods(ensemble=False),
     threads: 1
     resources:
         mem_mb=3000,
@@ -63,6 +64,7 @@ rule train_classical:
         f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
     wildcard_constraints:
         encoder=get_encoders(network=False),
+        method=get_methods(ensemble=False),
     threads: 1
     resources:
         mem_mb=3000,
@@ -81,3 +83,40 @@ rule train_classical:
         "--split {input.split:q} --features {input.features:q} --seeds {wildcards.seeds} "
         "{params.tuned} --device cpu --threads {threads} "
         "--output {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule average_members:
+    input:
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        split=get_block_split,
+        members=get_members("status.json"),
+        predictions=get_members("predictions.parquet"),
+        models=get_members("model.pt") if BENCHMARK.keep_models else [],
+    output:
+        f"{BLOCK}/predictions.parquet",
+        f"{BLOCK}/history.parquet",
+        f"{BLOCK}/class_history.parquet",
+        f"{BLOCK}/manifest.json",
+        *MODEL,
+        status=f"{BLOCK}/status.json",
+    log:
+        f"{RESULTS}/logs/train/{BLOCK_NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{BLOCK_NAME}.tsv"
+    wildcard_constraints:
+        method=get_methods(ensemble=True),
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        block=BLOCK_NAME,
+        folder=subpath(output.status, parent=True),
+        members=lambda w, input: [str(Path(path).parent) for path in input.members],
+        code=get_block_code(None),
+    message:
+        "Averaging {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+    shell:
+        "drugtail ensemble --block {params.block:q} --molecules {input.molecules:q} "
+        "--split {input.split:q} --seeds {wildcards.seeds} "
+        "--output {params.folder:q} {params.members:q} 2>&1 | tee {log:q}"

@@ -14,16 +14,20 @@ from scipy.special import log_softmax, softmax
 from drugtail.config.base import Settings, merged
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.table import Table
+from drugtail.config.trained_shares import trained_shares
 from drugtail.evaluation.collect import check_complete, collect_blocks
 from drugtail.evaluation.derived_rows import is_derived
-from drugtail.methods.prior import corrected, trained_shares
+from drugtail.methods.prior import corrected
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import read_parquet, read_parquet_metadata
+from drugtail.training.record import SeedResult, learned_shares
 
 CATALOGUE = Catalogue(PROJECT / "config")
 COUNTS = [800, 150, 50]
 PI = np.array(COUNTS) / sum(COUNTS)
 EVEN = np.full(3, 1 / 3)
+# Of the blocks that `finished_block` makes.
+OF_BLOCKS = [share / 95 for share in (50, 30, 10, 5)]
 
 
 def shares(method: str, measured: list[float] | None = None, **changes: Any) -> Any:
@@ -125,17 +129,10 @@ def test_probabilities_of_zero_are_floored() -> None:
 
 
 def test_every_run_gets_a_row_and_undefined_methods_are_named(tmp_path: Path) -> None:
-    plain = block(tmp_path, "random-0", [0, 1, 2, 3], "cross_entropy")
-    margin = block(tmp_path, "random-0", [0, 1, 2, 3], "ldam")
-    balanced = block(tmp_path, "random-0", [0, 1, 2, 3], "balanced_softmax")
-    recipes = {
-        folder: CATALOGUE.recipe(name)
-        for folder, name in (
-            (plain, "cross_entropy"), (margin, "ldam"), (balanced, "balanced_softmax"),
-        )
-    }  # fmt: skip
-    corrections = {folder: [(recipe, 1.0)] for folder, recipe in recipes.items()}
-    collect_blocks([plain, margin, balanced], tmp_path / "metrics", corrections=corrections)
+    shares = {"cross_entropy": OF_BLOCKS, "ldam": None, "balanced_softmax": [0.25] * 4}
+    folders = [block(tmp_path, "random-0", [0, 1, 2, 3], *one) for one in shares.items()]
+    plain = folders[0]
+    collect_blocks(folders, tmp_path / "metrics", corrections=[1.0])
     runs = read_parquet(tmp_path / "metrics/runs.parquet")
     assert runs["method"].tolist() == [
         "cross_entropy", "cross_entropy+prior_1", "ldam", "balanced_softmax",
@@ -160,31 +157,23 @@ def test_every_run_gets_a_row_and_undefined_methods_are_named(tmp_path: Path) ->
 
 
 def test_rows_of_a_correction_are_no_runs(tmp_path: Path) -> None:
-    plain = block(tmp_path, "random-0", [0, 1, 2, 3], "cross_entropy")
-    given = {plain: [(CATALOGUE.recipe("cross_entropy"), 0.5), (CATALOGUE.recipe("focal"), 1.0)]}
-    collect_blocks([plain], tmp_path / "metrics", corrections=given)
+    plain = block(tmp_path, "random-0", [0, 1, 2, 3], "cross_entropy", OF_BLOCKS)
+    collect_blocks([plain], tmp_path / "metrics", corrections=[0.5, 1.0])
     path = tmp_path / "metrics/runs.parquet"
     assert is_derived(read_parquet(path)["method"]).tolist() == [False, True, True]
     assert check_complete(path) == 1
 
 
-def test_weights_that_are_measured_are_those_of_the_chosen_epoch(tmp_path: Path) -> None:
-    folder = block(tmp_path, "random-0", [0, 1, 2, 3], "class_distance")
-    header = read_parquet_metadata(folder / "class_history.parquet")
-    history = read_parquet(folder / "class_history.parquet")
-    weights = {0: [1.0, 1.0, 1.0, 1.0], 1: [0.5, 1.0, 1.5, 2.0], 2: [9.0, 9.0, 9.0, 1.0]}
+def test_weights_that_are_measured_are_those_of_the_chosen_epoch() -> None:
+    weights = {0: [1.0, 1.0, 1.0], 1: [0.5, 1.0, 1.5], 2: [9.0, 9.0, 1.0]}
     rows = [
-        {"seed": 0, "moment": "refresh", "epoch": epoch, "label": c, "weight": weight}
+        {"moment": "refresh", "epoch": epoch, "label": c, "weight": weight}
         for epoch, each in weights.items()
         for c, weight in enumerate(each)
     ]
-    write_parquet(folder / "class_history.parquet", type(history)(rows), header)
-    # Its status says that epoch 1 was chosen.
-    given = {folder: [(CATALOGUE.recipe("class_distance"), 1.0)]}
-    collect_blocks([folder], tmp_path / "metrics", corrections=given)
-    runs = read_parquet(tmp_path / "metrics/runs.parquet")
-    tested = read_parquet(folder / "predictions.parquet").query("subset == 'test'")
-    logits = log_softmax(tested.filter(like="logit_").to_numpy(), axis=1)
-    guess = (logits - np.log(np.array([50, 30, 10, 5]) * weights[1])).argmax(1)
-    right = [(guess == tested["label"])[tested["label"] == c].mean() for c in range(4)]
-    assert runs["test_balanced_accuracy"][1] == pytest.approx(np.mean(right))
+    results = {
+        3: SeedResult("finished", 3, 1, [], rows), 4: SeedResult("diverged", 2, None, [], rows),
+    }  # fmt: skip
+    found = learned_shares(CATALOGUE.recipe("class_distance"), COUNTS, results)
+    weighed = PI * np.array(weights[1])
+    assert found == {"3": pytest.approx(weighed / weighed.sum()), "4": None}

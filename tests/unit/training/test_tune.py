@@ -161,7 +161,9 @@ def test_whole_ends_of_a_fraction_are_a_range_of_fractions() -> None:
 # ------------------------------------------------------------------------------------ spaces
 
 
-@pytest.mark.parametrize("name", CATALOGUE.names("methods"))
+@pytest.mark.parametrize(
+    "name", [name for name in CATALOGUE.names("methods") if not CATALOGUE.recipe(name).ensemble]
+)
 def test_every_method_is_tuned_from_a_default_inside_its_space(name: str) -> None:
     recipe = CATALOGUE.recipe(name)
     assert (RATE in recipe.space) == (recipe.classifier is None)
@@ -207,7 +209,7 @@ LOSS = {"loss": {"name": "logit_adjustment"}}
         (LOSS, {"training.rate": {"low": 0.1, "high": 0.2}}, r"there are: batch_size, learning_r"),
         (LOSS, {"idea": {"choices": ["b", "c"]}}, r"'idea' cannot be tuned"),
         ({"classifier": {"name": "random_forest"}}, {RATE: {"low": 0.1, "high": 0.2}},
-         r"a classical classifier has no training settings"),
+         r"trains no network, so it has no training settings"),
         ({"classifier": {"name": "random_forest"}},
          {"classifier.n_estimators": {"low": 1.5, "high": 2.5}}, r"valid integer"),
     ],

@@ -19,7 +19,8 @@ class Pairs:
     """The combinations of a benchmark's data sets, methods and encoders that are trained.
 
     A network is trained on the encoders that are networks, a classical method on the others; both
-    on those alone whose featurizer reads what the data set consists of.
+    on those alone whose featurizer reads what the data set consists of. An ensemble stands in the
+    rows of its networks, or of its classical methods if it has no network.
 
     Parameters
     ----------
@@ -48,7 +49,15 @@ class Pairs:
         return [name for name in self._of_method(method) if not self._fits(dataset, name)]
 
     def _of_method(self, method: str) -> list[str]:
-        network = self.recipes[method].classifier is None
+        ensemble = self.recipes[method].ensemble
+        if ensemble is None:
+            return self._of_kind(self.recipes[method].is_network)
+        networks = [one for one in ensemble.of if self.recipes[one.method].is_network]
+        named = [one.encoder for one in networks or ensemble.of]
+        alone = None not in named and named[0] in self.encoders
+        return [str(named[0])] if alone else self._of_kind(bool(networks))
+
+    def _of_kind(self, network: bool) -> list[str]:
         return [name for name, encoder in self.encoders.items() if encoder.network == network]
 
     def _fits(self, dataset: str, encoder: str) -> bool:
@@ -72,7 +81,7 @@ class Pairs:
         for register in self.datasets.values():
             _check_second(register, where)
         for method, recipe in self.recipes.items():
-            for name in self._of_method(method):
+            for name in () if recipe.ensemble else self._of_method(method):
                 reason = misfit(self.encoders[name], self.features[name].form, recipe)
                 if reason:
                     raise DrugtailError(f"{where}: method {method}: {reason}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drugtail.benchmark.additions import Additions
+from drugtail.benchmark.ensembles import Ensembles, check_members
 from drugtail.benchmark.method_notes import notes_on_methods, other_names
 from drugtail.benchmark.pairs import Pairs
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
@@ -39,7 +40,7 @@ from drugtail.plugins import (
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
-from drugtail.runtime.names import DEFAULT, TUNED
+from drugtail.runtime.names import DEFAULT, TUNED, block_folder
 
 # Keys of a recipe that change no result.
 WITHOUT_EFFECT = ("idea", "reference", "reconstruction", "tuning")
@@ -87,6 +88,7 @@ class Plan:
             choice.name: source.method(choice, where=f"{where}: {choice.name}")
             for choice in benchmark.methods
         }
+        check_members(self.recipes, where)
         for name in self.recipes:
             self._check_method(name)
         kinds = {name: self.settings(name) for name in self.recipes}
@@ -100,6 +102,8 @@ class Plan:
         self.features = self._features()
         self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.features)
         self.pairs.check(f"benchmark {benchmark.name}")
+        self.ensembles = Ensembles(benchmark, self.recipes, self.pairs, self.other_names)
+        self.ensembles.check(self.datasets)
         check_splits(benchmark, self.datasets, self.additions)
         check_tables(benchmark, self.tables, self.recipes, self.additions)
 
@@ -139,7 +143,7 @@ class Plan:
             for reads in dict.fromkeys(dataset.reads for dataset in self.datasets.values()):
                 name = FINGERPRINT_OF[reads]
                 chosen[name] = source.encoder(EncoderChoice(name=name), own, where=where)
-        networks = [name for name, recipe in self.recipes.items() if recipe.classifier is None]
+        networks = [name for name, recipe in self.recipes.items() if recipe.is_network]
         if networks and not any(e.network for e in chosen.values()):
             raise DrugtailError(
                 f"{where}: {', '.join(chosen)}: {networks[0]!r} trains a network, and none of them "
@@ -171,7 +175,7 @@ class Plan:
         benchmark, recipe = self.benchmark, self.recipes[name]
         where = f"benchmark {benchmark.name}: methods: {name}"
         check_space(self.space(name), recipe, benchmark.training, where)
-        for dataset in () if recipe.classifier else self.datasets:
+        for dataset in self.datasets if recipe.is_network else ():
             try:
                 check_epochs(recipe, benchmark.training_for(dataset))
             except DrugtailError as error:
@@ -270,8 +274,16 @@ class Plan:
 
     def settings(self, method: str) -> str:
         """Return whether a method is trained as it stands (``default``) or as ``tuned``."""
+        ensemble = self.recipes[method].ensemble
+        if ensemble is not None:
+            kinds = [self.settings(member.method) for member in ensemble.of]
+            return TUNED if TUNED in kinds else DEFAULT
         tunes = self.benchmark.tuning is not None and self.choice(method).tuned
         return TUNED if tunes else DEFAULT
+
+    def is_tuned(self, method: str) -> bool:
+        """Return whether a method is tuned itself; an ensemble's members are, not the ensemble."""
+        return self.settings(method) == TUNED and self.recipes[method].ensemble is None
 
     def space(self, method: str) -> dict[str, Space]:
         """Return what tuning may change of a method of the benchmark."""
@@ -315,12 +327,12 @@ class Plan:
             "recipe": recipe.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
             "encoder": self.encoders[encoder].model_dump(mode="json"),
         }
-        if recipe.classifier is None:
+        if recipe.is_network:
             settings["training"] = training.model_dump(mode="json")
         plugins = self.block_plugins(encoder, method)
         if plugins:
             settings["plugins"] = sorted(map(file_digest, plugins))
-        if self.settings(method) == TUNED:
+        if self.is_tuned(method):
             settings["tuning"] = self._tuning_request(dataset, method)
         return settings
 
@@ -344,13 +356,32 @@ class Plan:
     @cached_property
     def _blocks(self) -> list[PlannedBlock]:
         return [
-            PlannedBlock(
-                dataset, split, encoder, method, seeds, self._epochs(dataset, method),
-                self.settings(method), self._digest(dataset, split, encoder, method),
-            )
-            for dataset, split, encoder, method in self._combinations()
-            for seeds in self.benchmark.seeds
-        ]  # fmt: skip
+            self._planned(*names, seeds)
+            for names in self._combinations()
+            for seeds in self.ensembles.seeds(names[-1])
+        ]
+
+    def _planned(
+        self, dataset: str, split: str, encoder: str, method: str, seeds: str
+    ) -> PlannedBlock:
+        members = tuple(
+            f"{dataset}/{split}/{on}/{block_folder(name, digest)}/seeds{each}"
+            for name, on, digest in self._members(dataset, split, encoder, method)
+            for each in self.ensembles.member_seeds(method, seeds)
+        )
+        return PlannedBlock(
+            dataset, split, encoder, method, seeds, self._epochs(dataset, method),
+            self.settings(method), self._digest(dataset, split, encoder, method), members,
+        )  # fmt: skip
+
+    def _members(
+        self, dataset: str, split: str, encoder: str, method: str
+    ) -> list[tuple[str, str, str]]:
+        """Method, encoder and digest of what an ensemble averages; nothing of another method."""
+        if self.recipes[method].ensemble is None:
+            return []
+        members = self.ensembles.members(dataset, encoder, method)
+        return [(name, on, self._digest(dataset, split, on, name)) for name, on in members]
 
     def block(self, path: str) -> PlannedBlock:
         """Return the block of a folder below results/runs/.
@@ -372,7 +403,7 @@ class Plan:
         """All jobs of tuning, in the order of the tables; none if the benchmark does not tune."""
         first: dict[str, PlannedBlock] = {}
         for block in self._blocks:
-            if block.settings == TUNED:
+            if self.is_tuned(block.method):
                 first.setdefault(block.setting_path, block)
         for path, block in first.items():
             request = self._tuning_request(block.dataset, block.method)
@@ -390,14 +421,20 @@ class Plan:
                         yield dataset, split, name, method
 
     def _epochs(self, dataset: str, method: str) -> int:
-        classical = self.recipes[method].classifier is not None
-        return 1 if classical else self.benchmark.training_for(dataset).epochs
+        recipe = self.recipes[method]
+        if recipe.is_network:
+            return self.benchmark.training_for(dataset).epochs
+        return 0 if recipe.ensemble else 1
 
     def _digest(self, dataset: str, split: str, encoder: str, method: str) -> str:
         wanted = self.wanted(dataset, encoder, method)
         makers = [self.split_plugin(split), self.featurizer_plugin(encoder)]
         if any(makers):
             wanted["makers"] = [path and file_digest(path) for path in makers]
+        ensemble = self.recipes[method].ensemble
+        if ensemble is not None:
+            wanted["members"] = self._members(dataset, split, encoder, method)
+            wanted["seeds"] = self.benchmark.seeds if ensemble.over_seeds else []
         # The name of a variant stands beside the digest already.
         text = json.dumps({**wanted, "method": method}, sort_keys=True)
         return text_digest(text)[:DIGITS]
@@ -407,7 +444,7 @@ class Plan:
 
         It is the first network that re-clusters, or else the first network.
         """
-        networks = [block for block in blocks if self.recipes[block.method].classifier is None]
+        networks = [block for block in blocks if self.recipes[block.method].is_network]
         networks.sort(key=lambda block: not self.recipes[block.method].needs_geometry)
         first: dict[str, PlannedBlock] = {}
         for block in networks:
@@ -465,8 +502,8 @@ class Plan:
             "blocks": {
                 block.path: {
                     "method": block.method,
-                    # Classical methods have none.
-                    "epochs": None if self.recipes[block.method].classifier else block.epochs,
+                    # Other methods have none.
+                    "epochs": block.epochs if self.recipes[block.method].is_network else None,
                     "settings": block.settings,
                     "changes": self.choice(block.method).settings,
                 }

@@ -16,11 +16,13 @@ class PlannedBlock:
     dataset, split, encoder, method, seeds
         Names, and the seeds as first-last.
     epochs
-        Epochs of each seed; 1 for classical methods.
+        Epochs of each seed; 1 for classical methods, 0 for ensembles.
     settings
         ``default`` or ``tuned``.
     digest
         Short digest of everything that is known of its result beforehand, see `Plan.wanted`.
+    members
+        Folders below results/runs/ of the blocks that an ensemble averages.
     """
 
     dataset: str
@@ -31,6 +33,7 @@ class PlannedBlock:
     epochs: int
     settings: str
     digest: str
+    members: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

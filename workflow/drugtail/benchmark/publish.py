@@ -117,7 +117,7 @@ def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
     """Tables and figures to copy; an error if one is missing."""
     name = plan.benchmark.name
     shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
-    networks = any(recipe.classifier is None for recipe in plan.recipes.values())
+    networks = any(recipe.is_network for recipe in plan.recipes.values())
     figures = [
         figure
         for figure in FIGURES

@@ -82,13 +82,15 @@ def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str
         # A split is known by its content.
         digest = read_json(split)["sha256"]
         yield from _compared(f"split ({split})", inputs["split"]["sha256"], digest)
+    yield from _compared("members", found.get("members", []), list(block.members))
+    features = SHARED / "features" / block.dataset / plan.features_name(block.encoder)
     files = {
         "molecules": SHARED / "data" / block.dataset / "molecules.parquet",
-        "features": SHARED
-        / "features"
-        / block.dataset
-        / plan.features_name(block.encoder)
-        / "features.json",
+        **({} if block.members else {"features": features / "features.json"}),
+        **{
+            f"member {name}": results / "runs" / name / "predictions.parquet"
+            for name in block.members
+        },
     }
     for name, path in files.items():
         if path.is_file():

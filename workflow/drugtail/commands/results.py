@@ -9,8 +9,6 @@ import typer
 
 from drugtail.commands.named import CONFIG, find_table, load_plugins, required_plan
 from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
-from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.names import TUNED
 
 if TYPE_CHECKING:
     from drugtail.report.plots import Input
@@ -66,10 +64,9 @@ def collect(
 
     plan = plan_in_force()
     settings: dict[Path, str] = {}
-    corrections = {}
     if plan is not None:
         from drugtail.benchmark.progress import is_finished
-        from drugtail.benchmark.verify import check_block, tuned_changes
+        from drugtail.benchmark.verify import check_block
 
         results = Path(plan.benchmark.results)
         for folder in blocks:
@@ -77,17 +74,9 @@ def collect(
             settings[folder] = planned.settings
             if is_finished(planned, results):
                 check_block(plan, planned, results)
-                # As it was trained: tuning may have changed what the correction depends on.
-                tuned = tuned_changes(planned, results)
-                if planned.settings == TUNED and tuned is None and plan.benchmark.prior_corrections:
-                    raise DrugtailError(
-                        f"{folder}: was tuned, but its best.json is gone from {results}/tuning, so "
-                        "that its prior is not known; tune it again, or leave prior_corrections out"
-                    )
-                recipe, _ = plan.resolved_settings(planned.dataset, planned.method, tuned)
-                corrections[folder] = [(recipe, tau) for tau in plan.benchmark.prior_corrections]
     metrics = [name for one in load_plugins(plugin) for name in one.names.get("metrics", ())]
     notes = [] if plan is None else plan.method_notes()
+    corrections = [] if plan is None else plan.benchmark.prior_corrections
     thresholds = plan is not None and plan.benchmark.ghost_thresholds
     collect_blocks(blocks, output, settings, metrics, corrections, notes, thresholds)
 

@@ -21,6 +21,7 @@ from drugtail.commands.options import (
     Sheet,
     as_layout,
 )
+from drugtail.runtime.errors import DrugtailError
 
 
 def train(
@@ -55,6 +56,10 @@ def train(
 
     asked = find_asked(block, method, encoder, set_, plugin)
     recipe, training = asked.recipe, asked.training
+    if recipe.ensemble is not None:
+        raise DrugtailError(
+            f"method {recipe.name!r} averages other methods' blocks; use `drugtail ensemble`"
+        )
     known = read_seeds(seeds)
     if tuned is not None:
         changes = read_tuned(tuned, recipe.name)
@@ -72,6 +77,31 @@ def train(
         checkpoints=checkpoints,
         checkpoint_seconds=checkpoint_seconds,
     )  # fmt: skip
+
+
+def ensemble(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="results/splits/<data set>/<split>.parquet")],
+    seeds: Annotated[str, typer.Option(help="Block of seeds, first-last, for example 0-2.")],
+    output: Folder,
+    members: Annotated[list[Path], typer.Argument(help="Folders of the members' blocks.")],
+    block: BlockOption = None,
+    method: MethodFile = None,
+    encoder: EncoderFile = None,
+) -> None:
+    """Average the stored predictions of other blocks, with a correction of the prior."""
+    asked = find_asked(block, method, encoder, None, None)
+    if asked.recipe.ensemble is None:
+        raise DrugtailError(f"method {asked.recipe.name!r} is no ensemble; use `drugtail train`")
+    known = read_seeds(seeds)
+    from drugtail.training.ensemble import EnsembleBlock, average_blocks
+
+    average_blocks(
+        EnsembleBlock(
+            molecules, split, asked.recipe, asked.encoder, members, known, asked.keep_model
+        ),
+        output,
+    )
 
 
 def tune(

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from drugtail.config.recipe import Recipe
 
 TRAINED_BY = "drugtail.training.block"
+AVERAGED_BY = "drugtail.training.ensemble"
 
 
-def code_of(encoder: Encoder, recipe: Recipe, stage: str = TRAINED_BY) -> tuple[str, ...]:
+def code_of(encoder: Encoder, recipe: Recipe, stage: str | None = None) -> tuple[str, ...]:
     """Return the modules that the result of a stage depends on, with a method on an encoder.
 
     The encoder's own are among them, and no other encoder's: a new one trains nothing again. So are
@@ -26,8 +27,10 @@ def code_of(encoder: Encoder, recipe: Recipe, stage: str = TRAINED_BY) -> tuple[
     encoder, recipe
         What is trained.
     stage
-        Module that is run.
+        Module that is run; None takes the one that the method's blocks are made by.
     """
+    if stage is None:
+        stage = AVERAGED_BY if recipe.ensemble else TRAINED_BY
     kind = encoder.kind
     modules = {stage, *_modules(recipe)}
     if kind in SETTINGS.names() and SETTINGS[kind] is type(encoder):

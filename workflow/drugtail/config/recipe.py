@@ -14,6 +14,7 @@ from drugtail.config.base import DESCRIPTION, Settings, declares
 from drugtail.config.components.classical import Classifier
 from drugtail.config.components.clustering import Schedule, Subclusters
 from drugtail.config.components.contrastive import Contrastive
+from drugtail.config.components.ensemble import Ensemble
 from drugtail.config.components.losses import CrossEntropy, Loss
 from drugtail.config.components.mixing import Mixing
 from drugtail.config.components.network import Experts, LastLayer, LinearLayer
@@ -27,7 +28,7 @@ from drugtail.config.training import OptimizerName
 
 Family = Literal[
     "baseline", "resampling", "reweighting", "adjustment", "decoupled", "mixing", "contrastive",
-    "experts", "classical", "proposed", "other",
+    "experts", "classical", "ensemble", "proposed", "other",
 ]  # fmt: skip
 
 
@@ -132,6 +133,9 @@ class Recipe(Settings):
     classifier: Classifier | None = Field(
         None, description="An estimator on fingerprints instead of a network."
     )
+    ensemble: Ensemble | None = Field(
+        None, description="Other methods of the benchmark, averaged, instead of a training."
+    )
     tuning: dict[str, Space] = Field(
         {},
         description="What `drugtail tune` may change: setting of this file, for example "
@@ -141,8 +145,8 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _components_fit_together(self) -> Recipe:
-        if self.classifier is not None:
-            self._check_classical()
+        if not self.is_network:
+            self._check_alone()
             return self
         self._check_geometry()
         self._check_losses()
@@ -152,13 +156,18 @@ class Recipe(Settings):
         self._check_second_stage()
         return self
 
-    def _check_classical(self) -> None:
+    def _check_alone(self) -> None:
         # A class default (uniform weights, ...) is what a forest ignores; a choice is not.
-        foreign = self.model_fields_set - {*DESCRIPTION, "classifier"}
+        own, named = (
+            ("classifier", "a classical classifier")
+            if self.ensemble is None
+            else ("ensemble", "an ensemble")
+        )
+        foreign = self.model_fields_set - {*DESCRIPTION, own}
         if foreign:
-            raise ValueError(
-                f"a classical classifier takes no {', '.join(sorted(foreign))}; remove them"
-            )
+            raise ValueError(f"{named} takes no {', '.join(sorted(foreign))}; remove them")
+        if self.ensemble is not None and self.tuning:
+            raise ValueError("an ensemble is not tuned, its members are; remove tuning")
 
     def _check_geometry(self) -> None:
         """Refuse a component without what it measures classes with, and the other way round."""
@@ -260,6 +269,11 @@ class Recipe(Settings):
             raise ValueError(f"second_stage {stage.name} cannot be together with views or mixing")
 
     @property
+    def is_network(self) -> bool:
+        """Whether a network is trained; else an estimator is fitted, or members are averaged."""
+        return self.classifier is None and self.ensemble is None
+
+    @property
     def partners(self) -> Sampler | None:
         """How a second batch is drawn beside the first one; None if there is none."""
         return getattr(self.mixing, "sampler", None)
@@ -272,5 +286,5 @@ class Recipe(Settings):
     @property
     def space(self) -> dict[str, Space]:
         """What is tuned: `tuning`, and for networks what all of them share."""
-        shared = NETWORK_TUNING if self.classifier is None else {}
+        shared = NETWORK_TUNING if self.is_network else {}
         return {**shared, **self.tuning}

@@ -170,8 +170,10 @@ def _setting(key: str, recipe: Recipe, training: Training, place: str) -> Any:
                 f"{meant(key_part, allowed)}"
             )
         value = getattr(value, key_part)
-    if in_training and recipe.classifier is not None:
-        raise DrugtailError(f"{place}: a classical classifier has no training settings")
+    if in_training and not recipe.is_network:
+        raise DrugtailError(
+            f"{place}: method {recipe.name!r} trains no network, so it has no training settings"
+        )
     if isinstance(value, Settings):
         raise DrugtailError(
             f"{place}: is a component, not a setting; write for example "

@@ -14,24 +14,18 @@ from scipy.special import log_softmax, softmax
 
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.prior import Shares
-from drugtail.config.recipe import Recipe
 from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
 from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
 from drugtail.methods.ghost import FEWEST, ghost_threshold
-from drugtail.methods.prior import corrected, is_even, trained_shares
+from drugtail.methods.prior import corrected, is_even
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.logging import say
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
-from drugtail.training.record import weights_in_force
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
-
-
-# Recipe of a block, and strength of a correction of the prior.
-Corrections = Sequence[tuple[Recipe, float]]
 
 
 class Block(NamedTuple):
@@ -106,7 +100,7 @@ def collect_blocks(
     output: Path,
     settings: Mapping[Path, str] | None = None,
     metrics: Sequence[str] = (),
-    corrections: Mapping[Path, Corrections] | None = None,
+    corrections: Sequence[float] = (),
     notes: Sequence[str] = (),
     thresholds: bool = False,
 ) -> None:
@@ -130,9 +124,8 @@ def collect_blocks(
         know them.
 
     corrections
-        Folder -> the recipe of its block, and strengths τ of a correction of the prior: each adds a
-        row per run, whose method is called ``{method}+prior_{tau}``
-        (`drugtail.methods.prior`). The header lists methods that have none
+        Strengths τ of a correction of the prior: each adds a row per run, whose method is called
+        ``{method}+prior_{tau}`` (`drugtail.methods.prior`). The header lists methods that have none
         (``uncorrected``), and those that have nothing left to correct (``even``).
     notes
         On methods, for readers of tables; the header has them (``notes``).
@@ -175,8 +168,8 @@ def collect_blocks(
         if not _has_files(block):
             continue
         masks = compared[block.dataset].masks if block.dataset in compared else None
-        for recipe, tau in (corrections or {}).get(block.folder, ()):
-            shares = _trained_shares(block, recipe)
+        for tau in corrections:
+            shares = _learned_shares(block)
             learned = next(iter(shares.values()), None)
             if learned is None or is_even(learned):
                 (undefined if learned is None else even).append(block.method)
@@ -244,14 +237,12 @@ def _metrics_of(block: Block, compared: Compared | None, metrics: Sequence[str])
     return known
 
 
-def _trained_shares(block: Block, recipe: Recipe) -> dict[int, Shares]:
-    """Seed -> class shares that its probabilities have learned; None if undefined."""
-    header = read_parquet_metadata(block.folder / "predictions.parquet")
-    weights = _chosen_weights(block) if recipe.needs_geometry else {}
+def _learned_shares(block: Block) -> dict[int, Shares]:
+    """Seed -> class shares that a finished run's probabilities have learned; None if undefined."""
     seeds = read_json(block.folder / "status.json")["seeds"]
-    finished = [int(seed) for seed, state in seeds.items() if state["status"] == "finished"]
+    shares = read_json(block.folder / "manifest.json")["shares"]
     return {
-        seed: trained_shares(recipe, header["train_counts"], weights.get(seed)) for seed in finished
+        int(seed): shares[seed] for seed, state in seeds.items() if state["status"] == "finished"
     }
 
 
@@ -302,18 +293,6 @@ def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> p
         return moved
 
     return further_metrics(path, [*packaged_metrics(), *metrics], masks, change)
-
-
-def _chosen_weights(block: Block) -> dict[int, list[float]]:
-    """Seed -> class weights in force at the chosen epoch, [C], where they are measured."""
-    history = read_parquet(block.folder / "class_history.parquet")
-    chosen = read_json(block.folder / "status.json")["seeds"]
-    found = {}
-    for seed, rows in history.groupby("seed"):
-        weights = weights_in_force(rows, chosen[str(seed)].get("best_epoch"))
-        if weights is not None:
-            found[int(str(seed))] = weights
-    return found
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:

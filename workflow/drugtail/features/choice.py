@@ -23,15 +23,19 @@ class Features(NamedTuple):
     reads: str
 
 
-class Computes(Protocol):
+class GivesArrays(Protocol):
+    """Anything that gives arrays of molecules."""
+
+    def arrays(self, given: Any, /) -> Arrays:
+        """Return the arrays of some molecules."""
+
+
+class Computes(GivesArrays, Protocol):
     """Anything that gives arrays of a form."""
 
     @property
     def form(self) -> Form:
         """Form of the features."""
-
-    def arrays(self, given: Any, /) -> Arrays:
-        """Return the arrays of some molecules."""
 
 
 def parts_of(name: str) -> list[str]:

@@ -15,13 +15,16 @@ from torch import Tensor
 
 from drugtail.config.base import Settings, settings_in, tag_of, validated
 from drugtail.config.catalogue import validated_encoder
+from drugtail.config.components.ensemble import Ensemble
 from drugtail.config.components.network import Experts, LastLayer
 from drugtail.config.dataset import Molecules
 from drugtail.config.encoder import EncoderSettings, Form
+from drugtail.config.prior import Shares
 from drugtail.features.arrays import Arrays
-from drugtail.features.choice import make_featurizer
+from drugtail.features.choice import Computes, GivesArrays, make_featurizer
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, unlimited_log_probabilities
+from drugtail.methods.ensemble import averaged
 from drugtail.methods.kept import Kept, restored
 from drugtail.methods.prior import corrected
 from drugtail.models.inference import predict as predict_logits
@@ -126,21 +129,10 @@ class Model:
         self.seeds = list(weights)
         self._shares = saved["shares"]
         _check_plugins(saved["plugins"], path, plugins)
-        encoder = validated_encoder(saved["encoder"], path, encoder_kinds(plugins))
-        self.features: str = encoder.featurizer
-        self.featurizer = make_featurizer(encoder.featurizer, self.second, self.reads)
-        states = list(weights.values())
-        if "classifier" in saved:
-            settings = _classifier_settings(saved["classifier"], path, plugins)
-            self._ask: Callable[[Arrays, int], Said] = _Estimators(
-                settings, states, self.featurizer.form, len(self.class_names), path
-            )
-        else:
-            assert isinstance(encoder, EncoderSettings)
-            head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, path)
-            self._ask = _Networks(
-                encoder, head, states, self.featurizer.form, len(self.class_names)
-            )
+        learner = _Ensemble if "ensemble" in saved else _Learner
+        asked = learner(saved, self.seeds, path, plugins)
+        self.features, self.featurizer = asked.features, asked.featurizer
+        self._ask: Callable[[Arrays, int], Said] = asked
 
     def ask(self, arrays: Arrays, threads: int = 1) -> Said:
         """Return what the model says of molecules.
@@ -170,6 +162,95 @@ class Model:
             )
         pairs = zip(logits, shares, strict=True)
         return np.stack([corrected(one, share, tau) for one, share in pairs])
+
+
+class _Learner:
+    """What one block has learned, for some of its seeds; calling it says what they say."""
+
+    def __init__(
+        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, plugins: Sequence[Path]
+    ) -> None:
+        encoder = validated_encoder(saved["encoder"], path, encoder_kinds(plugins))
+        self.features: str = encoder.featurizer
+        self.featurizer = make_featurizer(self.features, saved["second"], saved["reads"])
+        self.shares: list[Shares] = [saved["shares"][seed] for seed in seeds]
+        states = [saved["weights"][seed] for seed in seeds]
+        form, classes = self.featurizer.form, len(saved["class_names"])
+        if "classifier" in saved:
+            settings = _classifier_settings(saved["classifier"], path, plugins)
+            self._ask: Callable[[Arrays, int], Said] = _Estimators(
+                settings, states, form, classes, path
+            )
+        else:
+            assert isinstance(encoder, EncoderSettings)
+            head = validated(_Head, {key: saved[key] for key in _Head.model_fields}, path)
+            self._ask = _Networks(encoder, head, states, form, classes)
+
+    def __call__(self, arrays: Arrays, threads: int) -> Said:
+        return self._ask(arrays, threads)
+
+
+class _Ensemble:
+    """Members' models in one; each reads features of its own."""
+
+    def __init__(
+        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, plugins: Sequence[Path]
+    ) -> None:
+        self.settings = validated(Ensemble, saved["ensemble"], path)
+        self.counts = np.bincount(
+            saved["train"]["label"].numpy(), minlength=len(saved["class_names"])
+        ).tolist()
+        self.members = [
+            _Learner(
+                one, list(one["weights"]) if self.settings.over_seeds else seeds, path, plugins
+            )
+            for one in saved["members"]
+        ]
+        self._parts = {one.features: one.featurizer for one in self.members}
+        self.features = "+".join(self._parts)
+        alone = len(self._parts) == 1
+        self.featurizer: GivesArrays = (
+            self.members[0].featurizer if alone else _SeveralFeatures(self._parts)
+        )
+
+    def __call__(self, arrays: Arrays, threads: int) -> Said:
+        said = [member(self._read_by(member, arrays), threads).logits for member in self.members]
+        if self.settings.over_seeds:
+            # All seeds of all members are one answer.
+            every = [logits for member in said for logits in member]
+            shares = [one for member in self.members for one in member.shares]
+            runs = [(every, shares)]
+        else:
+            runs = [
+                ([logits[i] for logits in said], [member.shares[i] for member in self.members])
+                for i in range(len(said[0]))
+            ]
+        tau = self.settings.tau
+        found = [averaged(logits, shares, self.counts, tau) for logits, shares in runs]
+        return Said(np.stack(found), None)
+
+    def _read_by(self, member: _Learner, arrays: Arrays) -> Arrays:
+        if len(self._parts) == 1:
+            return arrays
+        start = f"{member.features}/"
+        return {
+            key.removeprefix(start): one for key, one in arrays.items() if key.startswith(start)
+        }
+
+
+class _SeveralFeatures:
+    """Featurizers whose arrays stand side by side, each under the name of its features."""
+
+    def __init__(self, parts: dict[str, Computes]) -> None:
+        self.parts = parts
+
+    def arrays(self, texts: Any) -> Arrays:
+        """Return the arrays of all."""
+        return {
+            f"{name}/{key}": array
+            for name, part in self.parts.items()
+            for key, array in part.arrays(texts).items()
+        }
 
 
 class _Estimators:

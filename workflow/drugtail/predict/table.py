@@ -21,7 +21,7 @@ from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.tables import FOUND, read_table
 from drugtail.features.arrays import Arrays
-from drugtail.features.choice import Computes, parts_of
+from drugtail.features.choice import GivesArrays, parts_of
 from drugtail.features.featurize import in_order
 from drugtail.features.featurizer import FEATURIZERS
 from drugtail.methods.ghost import is_rare
@@ -257,7 +257,7 @@ def _said(
 
 
 def _features(
-    read: Computes, compared: Computes | None, molecules: pd.DataFrame
+    read: GivesArrays, compared: GivesArrays | None, molecules: pd.DataFrame
 ) -> tuple[Arrays, Arrays | None]:
     """Return what a model reads of molecules, and what is compared if that is something else."""
     texts: list[Any] = [molecules[name].tolist() for name in molecules]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from drugtail.config.code import code_of
@@ -25,11 +23,12 @@ from drugtail.methods.kept import CannotBeKept, kept
 from drugtail.runtime.devices import device_name, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, read_json, write_json, write_parquet
+from drugtail.runtime.files import atomic_path, read_json, write_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.names import DEFAULT, TUNED
 from drugtail.runtime.seeds import derive_seed
+from drugtail.training.block_files import block_header, status_of, write_tables
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.kept import keep_model
 from drugtail.training.problem import (
@@ -37,29 +36,15 @@ from drugtail.training.problem import (
     TRAIN,
     VALID,
     Problem,
-    prediction_frame,
     read_problem,
 )
-from drugtail.training.record import SeedResult
+from drugtail.training.record import SeedResult, learned_shares
 from drugtail.training.trainer import train_seeds
 
 if TYPE_CHECKING:
     from drugtail.config.encoder import Encoder
     from drugtail.config.recipe import Recipe
     from drugtail.config.training import Training
-
-HISTORY = {
-    "seed": "int64", "epoch": "int64", "loss": "float64", "classification_loss": "float64",
-    "contrastive_loss": "float64", "learning_rate": "float64", "valid_loss": "float64",
-    "valid_balanced_accuracy": "float64", "valid_accuracy": "float64",
-    "molecules_per_second": "float64", "seconds": "float64", "finished_at": "float64",
-}  # fmt: skip
-CLASS_HISTORY = {
-    "seed": "int64", "moment": "str", "epoch": "int64", "label": "int64", "n": "int64",
-    "weight": "float64", "nearest_class": "Int64", "class_distance": "float64",
-    "subclusters": "Int64", "subcluster_distance": "float64", "separability": "float64",
-    "valid_separability": "float64", "valid_recall": "float64",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,20 +108,6 @@ class Block:
             "threads": self.threads,
         }
 
-    def header(self, problem: Problem) -> dict[str, Any]:
-        """Return what the header of each of the block's Parquet files says."""
-        return {
-            "dataset": problem.dataset,
-            "split": problem.split,
-            "encoder": self.encoder.name,
-            "method": self.recipe.name,
-            "settings": DEFAULT if self.tuned is None else TUNED,
-            "class_names": problem.class_names,
-            "train_counts": problem.train_counts.tolist(),
-            "class_weights": self.recipe.class_weights.name,
-            "seeds": list(self.seeds),
-        }
-
 
 def train_block(
     block: Block,
@@ -176,7 +147,7 @@ def train_block(
     form, arrays = _read_features(block)
     settings = block.settings(problem)
     checkpoint = None
-    if block.recipe.classifier is not None:
+    if not block.recipe.is_network:
         place = torch.device("cpu")
         results = _fit_classical(block, problem, form, arrays)
     else:
@@ -190,11 +161,15 @@ def train_block(
     by_seed = dict(zip(block.seeds, results, strict=True))
     # What is there of an earlier training is no whole block from here on.
     (output / "status.json").unlink(missing_ok=True)
-    _write_results(output, block, problem, by_seed)
+    recipe, encoder = block.recipe, block.encoder
+    kind = DEFAULT if block.tuned is None else TUNED
+    header = block_header(problem, recipe, encoder, kind, block.seeds)
+    write_tables(output, problem, header, by_seed, embeddings=recipe.is_network)
+    shares = learned_shares(recipe, problem.train_counts.tolist(), by_seed)
     model = output / "model.pt"
     model.unlink(missing_ok=True)
     if block.keep_model:
-        keep_model(model, block.recipe, block.encoder, problem, by_seed, block.features)
+        keep_model(model, recipe, encoder, problem, by_seed, shares, block.features)
     for path in block.plugins:
         # So that the model can be used when the file has changed.
         with atomic_path(output / "plugins" / path.name) as temporary:
@@ -207,13 +182,14 @@ def train_block(
             inputs=block.inputs if block.tuned is None else {**block.inputs, "tuned": block.tuned},
             digests={"split": problem.split_sha256},
             outputs={model.name: file_digest(model)} if block.keep_model else {},
+            shares=shares,
             earlier=None if checkpoint is None else checkpoint.earlier,
             device=device_name(place),
             device_peak_memory_bytes=peak,
         ),
     )
     # Last, so that a block with status.json is a whole block.
-    write_json(output / "status.json", _status(by_seed))
+    write_json(output / "status.json", status_of(by_seed))
     if checkpoint is not None:
         checkpoint.discard()
 
@@ -244,12 +220,12 @@ def _train_networks(
 def _read_features(block: Block) -> tuple[Form, Arrays]:
     """Map the arrays that the encoder reads, after checking that everything fits together."""
     features, recipe, encoder = block.features, block.recipe, block.encoder
-    if recipe.classifier is None and not encoder.network:
+    if recipe.is_network and not encoder.network:
         raise DrugtailError(
             f"method {recipe.name!r} trains a network, but encoder {encoder.name!r} is none; use "
             "one such as gcn or morgan_mlp"
         )
-    if recipe.classifier is not None and encoder.network:
+    if not recipe.is_network and encoder.network:
         raise DrugtailError(
             f"method {recipe.name!r} reads features as they are, but encoder {encoder.name!r} is a "
             "network; use the encoder morgan"
@@ -321,74 +297,3 @@ def _fit_classical(block: Block, problem: Problem, form: Form, arrays: Arrays) -
                 result.unkept = str(error)
         results.append(result)
     return results
-
-
-def _write_results(
-    output: Path, block: Block, problem: Problem, results: dict[int, SeedResult]
-) -> None:
-    recipe, header = block.recipe, block.header(problem)
-    frames = [
-        prediction_frame(problem, subset, seed, logits, result.uncertainty.get(subset))
-        for seed, result in results.items()
-        for subset, logits in result.logits.items()
-    ]
-    if not frames:
-        empty = np.empty((0, problem.classes), dtype=np.float32)
-        frames = [prediction_frame(problem, VALID, 0, empty).head(0)]
-    write_parquet(output / "predictions.parquet", pd.concat(frames, ignore_index=True), header)
-    histories = _rows((seed, r.history) for seed, r in results.items())
-    write_parquet(output / "history.parquet", _typed(histories, HISTORY), header)
-    classes = _rows((seed, r.class_history) for seed, r in results.items())
-    write_parquet(output / "class_history.parquet", _typed(classes, CLASS_HISTORY), header)
-    if recipe.classifier is None:
-        # One seed is enough for a picture: the first that finished.
-        finished = [item for item in results.items() if item[1].status == "finished"]
-        seed, result = (finished or list(results.items()))[0]
-        frame = _embedding_frame(problem, result.embeddings)
-        write_parquet(output / "embeddings.parquet", frame, {**header, "seeds": [seed]})
-
-
-def _status(results: dict[int, SeedResult]) -> dict[str, Any]:
-    runs = {
-        str(seed): {
-            "status": result.status,
-            "epochs": result.epochs,
-            "best_epoch": result.best_epoch,
-            "updates": result.updates,
-            "molecules": result.molecules,
-            "seconds": round(sum(row["seconds"] for row in result.history), 3),
-        }
-        for seed, result in results.items()
-    }
-    whole = all(run["status"] == "finished" for run in runs.values())
-    return {"status": "finished" if whole else "failed", "seeds": runs}
-
-
-def _embedding_frame(problem: Problem, kept: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows of embeddings.parquet: moment, epoch, id, label, subcluster, embedding (a list)."""
-    train = problem.subsets[TRAIN]
-    frames = []
-    for one in kept:
-        rows = train[one["position"].numpy()]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "moment": one["moment"],
-                    "epoch": one["epoch"],
-                    "id": np.asarray(problem.ids)[rows],
-                    "label": problem.labels[rows],
-                    "subcluster": one["subcluster"].numpy(),
-                    "embedding": list(one["embedding"].numpy()),
-                }
-            )
-        )
-    columns = ["moment", "epoch", "id", "label", "subcluster", "embedding"]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-
-
-def _rows(groups: Iterable[tuple[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    return [{"seed": seed, **row} for seed, rows in groups for row in rows]
-
-
-def _typed(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows).reindex(columns=list(types)).astype(types)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.special import softmax
 
 from drugtail.methods.classical import CLASSIFIERS
 from drugtail.methods.ghost import ghost_threshold
-from drugtail.methods.prior import trained_shares
 from drugtail.models.encoder import ENCODERS
+from drugtail.models.saved import load_model
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import file_of
 from drugtail.runtime.files import atomic_path, read_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.registry import Registry
 from drugtail.training.problem import TRAIN, VALID, Problem
-from drugtail.training.record import SeedResult, weights_in_force
+from drugtail.training.record import SeedResult
 
 if TYPE_CHECKING:
     from drugtail.config.encoder import Encoder
@@ -35,6 +34,7 @@ def keep_model(
     encoder: Encoder,
     problem: Problem,
     results: Mapping[int, SeedResult],
+    shares: Mapping[str, Shares],
     features: Path,
 ) -> None:
     """Write ``model.pt``: all that `drugtail predict` needs, in numbers, text and tensors.
@@ -47,17 +47,75 @@ def keep_model(
         What was trained on what.
     results
         Seed -> what training it gave; a diverged seed keeps nothing.
+    shares
+        Seed -> class shares that its probabilities have learned.
     features
         Folder of the features, which says whether a plugin made them.
     """
-    train = problem.subsets[TRAIN]
     reasons = {result.unkept for result in results.values() if result.unkept}
     for reason in sorted(reasons):
         say(
             f"{recipe.name}: no model is kept for `predict`: {reason}; give its estimator the "
             "methods arrays() and load_arrays()"
         )
-    model: dict[str, Any] = {
+    model = _described(encoder, problem, recipe, results, shares) | {
+        "plugins": _needed_plugins(recipe, encoder, features),
+        "unkept": "; ".join(sorted(reasons)),
+    }
+    if recipe.is_network:
+        model["last_layer"] = recipe.last_layer.model_dump()
+        model["experts"] = recipe.experts and recipe.experts.model_dump()
+    else:
+        assert recipe.classifier is not None
+        model["classifier"] = recipe.classifier.model_dump()
+    with atomic_path(path) as temporary:
+        torch.save(model, temporary)
+
+
+def keep_ensemble(
+    path: Path,
+    recipe: Recipe,
+    encoder: Encoder,
+    problem: Problem,
+    results: Mapping[int, SeedResult],
+    shares: Mapping[str, Shares],
+    members: Sequence[Path],
+) -> None:
+    """Write ``model.pt`` of an ensemble, with its members' in it.
+
+    Parameters
+    ----------
+    path, recipe, encoder, problem, results, shares
+        As for `keep_model`.
+    members
+        Folders of the blocks, whose ``model.pt`` are read.
+    """
+    assert recipe.ensemble is not None
+    kept = [load_model(folder / "model.pt") for folder in members]
+    reasons = "; ".join(sorted({one["unkept"] for one in kept} - {""}))
+    for one in kept:
+        # The ensemble has the same.
+        del one["train"]
+    model = _described(encoder, problem, recipe, results, shares) | {
+        "plugins": {name: sha for one in kept for name, sha in one["plugins"].items()},
+        "unkept": reasons,
+        "ensemble": recipe.ensemble.model_dump(),
+        "members": kept,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(model, temporary)
+
+
+def _described(
+    encoder: Encoder,
+    problem: Problem,
+    recipe: Recipe,
+    results: Mapping[int, SeedResult],
+    shares: Mapping[str, Shares],
+) -> dict[str, Any]:
+    """What every model says of itself and its training molecules, and the state of each seed."""
+    train = problem.subsets[TRAIN]
+    return {
         "encoder": encoder.model_dump(),
         "class_names": problem.class_names,
         "method": recipe.name,
@@ -66,36 +124,17 @@ def keep_model(
         "molecules": problem.molecules,
         "reads": problem.reads,
         "second": problem.second,
-        "plugins": _needed_plugins(recipe, encoder, features),
         # For what is most similar among them.
         "train": {
             "smiles": [str(text) for text in problem.smiles[train]],
             "label": torch.from_numpy(problem.labels[train]),
         },
-        "shares": {str(seed): _shares(recipe, problem, one) for seed, one in results.items()},
+        "shares": dict(shares),
         "threshold": _threshold(problem, results),
-        "unkept": "; ".join(sorted(reasons)),
         "weights": {
             str(seed): one.weights for seed, one in results.items() if one.weights is not None
         },
     }
-    if recipe.classifier is None:
-        model["last_layer"] = recipe.last_layer.model_dump()
-        model["experts"] = recipe.experts and recipe.experts.model_dump()
-    else:
-        model["classifier"] = recipe.classifier.model_dump()
-    with atomic_path(path) as temporary:
-        torch.save(model, temporary)
-
-
-def _shares(recipe: Recipe, problem: Problem, result: SeedResult) -> Shares:
-    """Class shares that the probabilities of one seed have learned; None if undefined."""
-    if result.status != "finished":
-        return None
-    measured = None
-    if recipe.needs_geometry:
-        measured = weights_in_force(pd.DataFrame(result.class_history), result.best_epoch)
-    return trained_shares(recipe, problem.train_counts.tolist(), measured)
 
 
 def _threshold(problem: Problem, results: Mapping[int, SeedResult]) -> float | None:
@@ -113,8 +152,8 @@ def _needed_plugins(recipe: Recipe, encoder: Encoder, features: Path) -> dict[st
 
     Those are of an encoder, an estimator and a featurizer that are not the package's.
     """
-    registry: Registry[Any] = ENCODERS if recipe.classifier is None else CLASSIFIERS
-    name = encoder.kind if recipe.classifier is None else recipe.classifier.name
+    registry: Registry[Any] = CLASSIFIERS if recipe.classifier else ENCODERS
+    name = recipe.classifier.name if recipe.classifier else encoder.kind
     found = {}
     if not registry.is_packaged(name):
         path = file_of(registry[name])

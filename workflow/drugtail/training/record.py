@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from drugtail.config.trained_shares import trained_shares
 from drugtail.geometry.class_geometry import Geometry
 from drugtail.training.selection import Selection
+
+if TYPE_CHECKING:
+    from drugtail.config.prior import Shares
+    from drugtail.config.recipe import Recipe
 
 # For the maps of the embeddings: at how many refreshes, and how many molecules of a class.
 MAPPED_REFRESHES = 3
@@ -135,6 +141,28 @@ def weights_in_force(history: pd.DataFrame, best_epoch: int | None) -> list[floa
     last = before[before["epoch"] == before["epoch"].max()].sort_values("label")
     found: list[float] = last["weight"].tolist() if len(last) else []
     return found or None
+
+
+def learned_shares(
+    recipe: Recipe, counts: Sequence[int], results: Mapping[int, SeedResult]
+) -> dict[str, Shares]:
+    """Return the class shares that each seed's probabilities have learned; None if undefined.
+
+    Parameters
+    ----------
+    recipe, counts
+        The method, and training molecules per class.
+    results
+        Seed -> what training it gave.
+    """
+    found: dict[str, Shares] = {}
+    for seed, result in results.items():
+        measured = None
+        if recipe.needs_geometry:
+            measured = weights_in_force(pd.DataFrame(result.class_history), result.best_epoch)
+        finished = result.status == "finished"
+        found[str(seed)] = trained_shares(recipe, counts, measured) if finished else None
+    return found
 
 
 def recall_per_class(logits: Tensor, labels: Tensor) -> list[float]:
