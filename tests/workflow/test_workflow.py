@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -818,6 +819,65 @@ def test_an_ensemble_is_averaged_from_blocks_that_are_there_and_follows_them(
     )  # fmt: skip
     assert done.returncode == 1
     assert "member tiny/random-0/morgan/random_forest-" in done.stdout
+
+
+def test_vectors_of_a_file_are_features_of_networks_and_estimators(changeable: Project) -> None:
+    """By benchmark, in predict, and again when the file has changed."""
+    folder = changeable.folder
+    molecules = pd.read_parquet(folder / "results/data/tiny/molecules.parquet")
+    numbers = np.random.default_rng(0).normal(size=(len(molecules), 5))
+    numbers[:, 0] = 3 * molecules["label"]
+    vectors = pd.DataFrame(numbers, columns=list("abcde")).assign(id=molecules["id"])
+    vectors.to_csv(folder / "theirs.csv", index=False)
+    values = yaml.safe_load((folder / "config/tiny.yaml").read_text())
+    read = {"featurizer": "vectors:theirs"}
+    values |= {
+        "name": "with_vectors", "methods": ["cross_entropy", "random_forest"],
+        "vectors": {"theirs": "theirs.csv"}, "figures": [],
+        "encoders": [{"name": "vector", "settings": {"width": 16, "head": [16], **read}},
+                     {"name": "plain", "encoder": "descriptors", "settings": read}],
+        "training": {**values["training"], "epochs": 20},
+    }  # fmt: skip
+    config = "config/with_vectors.yaml"
+    (folder / config).write_text(yaml.safe_dump(values))
+    snakemake = ("snakemake", "tables", "--cores", "2", "--configfile", config)
+    changeable.run(*snakemake)
+    runs = pd.read_parquet(folder / "results/metrics/with_vectors/runs.parquet")
+    assert set(runs["encoder"]) == {"vector", "plain"}
+    assert runs.loc[runs["encoder"] == "plain", "test_balanced_accuracy"].min() > 0.95
+    block = changeable.block("cross_entropy", config)
+    ask = ("drugtail", "predict", "--model", str(block), "--molecules", "ask.csv", "--output")
+    molecules[["smiles"]].to_csv(folder / "ask.csv", index=False)
+    for options, says in (
+        ((), "no file of vectors is named for it; write .* or --vectors theirs=FILE"),
+        (("--vectors", "theirs=theirs.csv"), "vectors of new molecules need a column smiles"),
+        (("--vectors", "theirs"), "write it as NAME=FILE"),
+    ):
+        refused = changeable.run(*ask, "no.csv", *options, check=False)
+        assert refused.returncode == 1
+        assert re.search(says, refused.stdout), refused.stdout
+    new = vectors.drop(columns="id").assign(smiles=molecules["smiles"])
+    new.drop(columns="e").to_csv(folder / "narrow.csv", index=False)
+    refused = changeable.run(*ask, "no.csv", "--vectors", "theirs=narrow.csv", check=False)
+    assert re.search("narrow.csv: has 4 numbers per molecule, but .* on 5", refused.stdout)
+    new.to_csv(folder / "new.csv", index=False)
+    changeable.run(*ask, "said.csv", "--vectors", "theirs=new.csv")
+    said = pd.read_csv(folder / "said.csv")
+    stored = pd.read_parquet(block / "predictions.parquet")
+    logits = stored.filter(like="logit_").to_numpy()
+    wanted = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    mean = pd.DataFrame(wanted).groupby(stored["id"]).mean()
+    found = said.filter(like="drugtail_p_").set_axis(molecules["id"]).loc[mean.index]
+    np.testing.assert_allclose(found, mean, rtol=1e-3, atol=1e-5)
+    # Another file of that name is other features, and other blocks.
+    (vectors * [1, 1, 1, 1, 2, 1]).to_csv(folder / "theirs.csv", index=False)
+    jobs = listed_jobs(changeable.run(*snakemake, "--dry-run").stdout)
+    assert jobs["featurize_dataset"] == 1
+    assert {"train_network", "train_classical"} <= set(jobs)
+    values["vectors"] = {"others": "theirs.csv"}
+    (folder / config).write_text(yaml.safe_dump(values))
+    refused = changeable.run("drugtail", "check", config, check=False)
+    assert "featurizer 'vectors:theirs': no file of vectors is named for it" in refused.stdout
 
 
 def test_without_kept_models_nothing_is_trained_again_and_none_is_left(

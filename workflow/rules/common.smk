@@ -251,7 +251,19 @@ def get_features_code(wildcards):
     plugin = PLAN.additions.one_path(plugins.FEATURIZERS, names)
     modules = filter(None, map(module_of, names))
     code = get_code("drugtail.features.featurize", *modules)
-    return [code] if plugin is None else [code, file_digest(plugin)]
+    vectors = PLAN.vectors_of(Path(wildcards.featurizer).name).values()
+    files = [*vectors] if plugin is None else [plugin, *vectors]
+    return [code, *map(file_digest, files)]
+
+
+def get_vector_options(wildcards):
+    """Options that name the files of vectors that a featurizer reads."""
+    found = PLAN.vectors_of(Path(wildcards.featurizer).name)
+    return [
+        word
+        for name, path in found.items()
+        for word in ("--vectors", f"{name}={path}")
+    ]
 
 
 def get_featurizer_plugin(wildcards):

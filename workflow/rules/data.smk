@@ -136,9 +136,10 @@ rule featurize_dataset:
     params:
         name=lambda w: Path(w.featurizer).name,
         plugin=get_featurizer_plugin,
+        vectors=get_vector_options,
         code=get_features_code,
     message:
         "Featurizing {wildcards.dataset}: {wildcards.featurizer}"
     shell:
         "drugtail featurize --molecules {input:q} --featurizer {params.name:q} "
-        "{params.plugin:q} --output {output:q} --workers {threads} 2>&1 | tee {log:q}"
+        "{params.plugin:q} {params.vectors:q} --output {output:q} --workers {threads} 2>&1 | tee {log:q}"

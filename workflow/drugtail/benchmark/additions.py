@@ -10,11 +10,18 @@ from drugtail.config.base import meant
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.encoder import EncoderSettings
 from drugtail.plugins import BENCHMARK_AXES, Plugin, registry
-from drugtail.runtime.digest import file_digest
+from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 
 # Digits of a plugin's digest in the name of a folder.
 DIGITS = 8
+
+
+def folder_of(files: Sequence[Path]) -> str:
+    """Return the folder that what is made with files of the user's lies in, by their digest."""
+    digests = [file_digest(path) for path in files]
+    whole = digests[0] if len(digests) == 1 else text_digest("".join(digests))
+    return f"plugin-{whole[:DIGITS]}/" if files else ""
 
 
 class Additions:
@@ -77,7 +84,7 @@ class Additions:
         Files of one name that say different things then never take each other's place.
         """
         path = self.one_path(axis, names)
-        return "" if path is None else f"plugin-{file_digest(path)[:DIGITS]}/"
+        return folder_of([] if path is None else [path])
 
     def find(self, axis: str, name: str, where: str) -> Any:
         """Return what is registered under `name`, by the package or by a plugin of this benchmark.

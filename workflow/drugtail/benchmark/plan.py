@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from drugtail.benchmark.additions import Additions
+from drugtail.benchmark.additions import Additions, folder_of
 from drugtail.benchmark.ensembles import Ensembles, check_members
 from drugtail.benchmark.method_notes import notes_on_methods, other_names
 from drugtail.benchmark.pairs import Pairs
@@ -27,6 +27,7 @@ from drugtail.config.search_space import check_space, count_trials, free_space, 
 from drugtail.config.split_name import parse_split
 from drugtail.config.training import Training
 from drugtail.features.choice import Features, class_of, features_of, is_librarys, parts_of
+from drugtail.features.file_vectors import PREFIX, is_file_vectors, no_file
 from drugtail.plugins import (
     ENCODERS,
     FEATURIZERS,
@@ -99,6 +100,9 @@ class Plan:
                 f"{self.other_names[benchmark.reference]!r} by another name; name that"
             )
         self.encoders = self._chosen_encoders(source)
+        self.vectors = {
+            name: source.vectors(Path(path)) for name, path in benchmark.vectors.items()
+        }
         self.features = self._features()
         self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.features)
         self.pairs.check(f"benchmark {benchmark.name}")
@@ -158,12 +162,15 @@ class Plan:
             where = f"benchmark {self.benchmark.name}: encoder {name}: featurizer"
             parts = [
                 class_of(part)
-                if is_librarys(part)
+                if is_librarys(part) or is_file_vectors(part)
                 else self.additions.find(FEATURIZERS, part, where)
                 for part in parts_of(encoder.featurizer)
             ]
             found[name] = features_of(encoder.featurizer, parts)
             self.featurizer_plugin(name)
+            for part in filter(is_file_vectors, parts_of(encoder.featurizer)):
+                if part.removeprefix(PREFIX) not in self.vectors:
+                    raise DrugtailError(f"{where}: {no_file(part)}")
         return found
 
     def form(self, encoder: str) -> Form:
@@ -198,7 +205,17 @@ class Plan:
     def features_name(self, encoder: str) -> str:
         """Return the folder of what an encoder reads, below results/features/{dataset}/."""
         featurizer = self.encoders[encoder].featurizer
-        return self.additions.folder(FEATURIZERS, *parts_of(featurizer)) + featurizer
+        files = [self.featurizer_plugin(encoder), *self.vector_files(encoder).values()]
+        return folder_of([path for path in files if path is not None]) + featurizer
+
+    def vector_files(self, encoder: str) -> dict[str, Path]:
+        """Return the files of vectors that an encoder reads, by the names they have here."""
+        return self.vectors_of(self.encoders[encoder].featurizer)
+
+    def vectors_of(self, featurizer: str) -> dict[str, Path]:
+        """Return the files of vectors that a featurizer reads, by the names they have here."""
+        named = [part for part in parts_of(featurizer) if is_file_vectors(part)]
+        return {name: self.vectors[name] for name in (part.removeprefix(PREFIX) for part in named)}
 
     # ------------------------------------------------------------------- tables and figures
 
@@ -231,6 +248,9 @@ class Plan:
         remarks = self.method_notes()
         remarks += [f"plugins: {path}: the benchmark names nothing of it"
                    for path in self.unused_plugins()]  # fmt: skip
+        read = {name for encoder in self.encoders for name in self.vector_files(encoder)}
+        remarks += [f"vectors: {name}: no encoder reads vectors:{name}"
+                    for name in self.vectors if name not in read]  # fmt: skip
         named = {choice.name for choice in self.benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         chosen = "encoders" in self.benchmark.model_fields_set
@@ -429,6 +449,7 @@ class Plan:
     def _digest(self, dataset: str, split: str, encoder: str, method: str) -> str:
         wanted = self.wanted(dataset, encoder, method)
         makers = [self.split_plugin(split), self.featurizer_plugin(encoder)]
+        makers += self.vector_files(encoder).values()
         if any(makers):
             wanted["makers"] = [path and file_digest(path) for path in makers]
         ensemble = self.recipes[method].ensemble
@@ -474,9 +495,9 @@ class Plan:
         """Everything the benchmark names, for a file that later edits do not change.
 
         ``benchmark``, ``datasets``, ``encoders``, ``tables`` and ``methods`` are the settings that
-        were given, by name (of a method with the SHA-256 of its plugin); ``plugins`` has the
-        SHA-256 of each of the benchmark's; ``blocks`` says which folders below results/runs/
-        belong to it, and what is in them.
+        were given, by name (of a method with the SHA-256 of its plugin); ``plugins`` and
+        ``vectors`` have the SHA-256 of each of the benchmark's files; ``blocks`` says which folders
+        below results/runs/ belong to it, and what is in them.
         """
 
         def given(one: Any) -> Any:
@@ -487,6 +508,7 @@ class Plan:
         return {
             "benchmark": given(self.benchmark),
             "plugins": {str(path): file_digest(path) for path in map(Path, self.benchmark.plugins)},
+            "vectors": {str(path): file_digest(path) for path in self.vectors.values()},
             "datasets": {
                 name: given(one) for name, one in (self.datasets | self.registers).items()
             },

@@ -45,6 +45,9 @@ class Source(Protocol):
     def plugin(self, path: Path) -> Path:
         """Return a plugin of the benchmark, if it is still the one that was planned with."""
 
+    def vectors(self, path: Path) -> Path:
+        """Return a file of vectors, if it is still the one that was planned with."""
+
 
 class FromCatalogue:
     """The folder of configuration, as it is now."""
@@ -96,6 +99,18 @@ class FromCatalogue:
         """Return the plugin."""
         return path
 
+    def vectors(self, path: Path) -> Path:
+        """Return the file of vectors.
+
+        Raises
+        ------
+        DrugtailError
+            If it is not there.
+        """
+        if not path.is_file():
+            raise DrugtailError(f"vectors: {path}: no such file; correct the path")
+        return path
+
 
 class FromPlan:
     """A plan that was kept, with everything as it was then; see `Plan.resolved`."""
@@ -139,6 +154,11 @@ class FromPlan:
             If it has changed since the plan was made.
         """
         self._check_unchanged(path, self._part("plugins", str(path)))
+        return path
+
+    def vectors(self, path: Path) -> Path:
+        """Return a file of vectors, see `plugin`."""
+        self._check_unchanged(path, self._part("vectors", str(path)))
         return path
 
     def _check_unchanged(self, path: Path, planned: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drugtail.commands.named import CONFIG, find_dataset, load_plugins
+from drugtail.commands.named import CONFIG, find_dataset, load_plugins, read_vector_files
 from drugtail.commands.options import (
     DatasetOption,
     Encoding,
@@ -17,6 +17,7 @@ from drugtail.commands.options import (
     Replaced,
     Separator,
     Sheet,
+    VectorFiles,
     Workers,
     as_layout,
 )
@@ -128,9 +129,10 @@ def featurize(
     output: Replaced,
     workers: Workers = 1,
     plugin: PluginFiles = None,
+    vectors: VectorFiles = None,
 ) -> None:
     """Turn molecules into numbers: packed graphs, fingerprints or vectors."""
     from drugtail.features.featurize import featurize as run
 
     load_plugins(plugin)
-    run(molecules, featurizer, output, workers=workers)
+    run(molecules, featurizer, output, workers=workers, vectors=read_vector_files(vectors))

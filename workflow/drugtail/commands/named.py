@@ -125,6 +125,17 @@ def find_table(name: str) -> Table:
     return Catalogue(CONFIG).table(name)
 
 
+def read_vector_files(assignments: list[str] | None) -> dict[str, Path]:
+    """Return the files of ``--vectors NAME=FILE``, by name."""
+    found = {}
+    for text in assignments or []:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise DrugtailError(f"--vectors {text}: write it as NAME=FILE")
+        found[name] = Path(path)
+    return found
+
+
 def read_seeds(block: str) -> range:
     """Return the seeds of ``--seeds``."""
     from drugtail.config.benchmark import parse_seeds

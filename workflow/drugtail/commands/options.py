@@ -23,6 +23,12 @@ PluginFiles = Annotated[
         "--plugin", help="Python file of your own with what is named here; may be repeated."
     ),
 ]
+VectorFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vectors", help="NAME=FILE with vectors of the molecules, for featurizer vectors:NAME."
+    ),
+]
 MethodFile = Annotated[
     Path | None, typer.Option(help="config/methods/<family>/<name>.yaml, to train by hand.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drugtail.commands.named import find_asked, read_seeds
+from drugtail.commands.named import find_asked, read_seeds, read_vector_files
 from drugtail.commands.options import (
     BlockOption,
     Device,
@@ -19,6 +19,7 @@ from drugtail.commands.options import (
     PluginFiles,
     Separator,
     Sheet,
+    VectorFiles,
     as_layout,
 )
 from drugtail.runtime.errors import DrugtailError
@@ -183,6 +184,7 @@ def predict(
         str | None, typer.Option(help="Of a benchmark: trained on which split; default: the first.")
     ] = None,
     plugin: PluginFiles = None,
+    vectors: VectorFiles = None,
     encoding: Encoding = None,
     separator: Separator = None,
     header: Header = None,
@@ -194,5 +196,6 @@ def predict(
     run(
         model, molecules, output, column=column, second=second, seed=seed, prior=prior,
         nearest=nearest, prefix=prefix, dataset=dataset, split=split, plugins=plugin or [],
+        vectors=read_vector_files(vectors),
         layout=as_layout(encoding, separator, header, sheet),
     )  # fmt: skip

@@ -155,6 +155,11 @@ class Benchmark(Settings):
         "statistical tests, kinds of tables or figures of your own; paths are relative to the "
         "folder the command is run in.",
     )
+    vectors: dict[Annotated[str, Field(pattern=NAME)], str] = Field(
+        {},
+        description="NAME -> file with vectors of the molecules, such as embeddings of another "
+        "model, which featurizer `vectors:NAME` reads; a path as for `plugins`.",
+    )
     encoders: list[EncoderChoice] = Field(
         [EncoderChoice(name="gcn")], min_length=1, description="Names of encoders."
     )

@@ -11,6 +11,7 @@ from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
 from drugtail.features.deepchem import PREFIX, deepchem_featurizer
 from drugtail.features.featurizer import FEATURIZERS, Featurizer
+from drugtail.features.file_vectors import FileVectors, is_file_vectors, no_file
 from drugtail.runtime.errors import DrugtailError
 
 JOIN = "+"
@@ -58,6 +59,8 @@ def class_of(name: str) -> type[Featurizer]:
     """
     if is_librarys(name):
         return deepchem_featurizer(name)
+    if is_file_vectors(name):
+        return FileVectors
     if name not in FEATURIZERS.names():
         raise DrugtailError(
             f"featurizer {name!r}: there is none; there are {', '.join(FEATURIZERS.names())}; one "
@@ -68,7 +71,11 @@ def class_of(name: str) -> type[Featurizer]:
 
 def module_of(name: str) -> str | None:
     """Return the package's module that one featurizer comes from; None for a plugin's."""
-    return "drugtail.features.deepchem" if is_librarys(name) else FEATURIZERS.module(name)
+    if is_librarys(name):
+        return "drugtail.features.deepchem"
+    if is_file_vectors(name):
+        return "drugtail.features.file_vectors"
+    return FEATURIZERS.module(name)
 
 
 def features_of(name: str, parts: Sequence[type[Featurizer]]) -> Features:
@@ -135,7 +142,10 @@ class _WithSecond:
 
 
 def make_featurizer(
-    name: str, second: Mapping[str, Any] | None = None, reads: str = "smiles"
+    name: str,
+    second: Mapping[str, Any] | None = None,
+    reads: str = "smiles",
+    files: Mapping[str, Featurizer] | None = None,
 ) -> Computes:
     """Return a featurizer by name.
 
@@ -148,6 +158,9 @@ def make_featurizer(
         Then it is given pairs: molecules, and their second inputs.
     reads
         What it is given, see `Featurizer`.
+    files
+        Name of a featurizer that takes vectors from a file -> the featurizer with its file, see
+        `drugtail.features.file_vectors.load_vectors`.
 
     Raises
     ------
@@ -155,10 +168,10 @@ def make_featurizer(
         If there is none of that name, it does not read what it would be given, or its features
         cannot be joined.
     """
-    first = _made(name, reads)
+    first = _made(name, reads, files or {})
     if second is None:
         return first
-    other = _made(second["featurizer"], second["kind"])
+    other = _made(second["featurizer"], second["kind"], files or {})
     if first.form != other.form or first.form not in ("bits", "vector"):
         raise DrugtailError(
             f"featurizer {name!r} gives {first.form}, and {second['featurizer']!r}, of the second "
@@ -168,8 +181,8 @@ def make_featurizer(
     return _WithSecond(first, other)
 
 
-def _made(name: str, reads: str) -> Computes:
-    parts = [_named(part) for part in parts_of(name)]
+def _made(name: str, reads: str, files: Mapping[str, Featurizer]) -> Computes:
+    parts = [_named(part, files) for part in parts_of(name)]
     found = features_of(name, [type(part) for part in parts])
     if found.reads != reads:
         fitting = [one for one in FEATURIZERS.names() if FEATURIZERS[one].reads == reads]
@@ -180,7 +193,11 @@ def _made(name: str, reads: str) -> Computes:
     return parts[0] if len(parts) == 1 else _Joined(parts, found.form)
 
 
-def _named(name: str) -> Featurizer:
+def _named(name: str, files: Mapping[str, Featurizer]) -> Featurizer:
+    if is_file_vectors(name):
+        if name not in files:
+            raise DrugtailError(no_file(name))
+        return files[name]
     one = class_of(name)()
     one.name = name
     return one

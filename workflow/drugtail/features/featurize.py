@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -12,13 +12,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from drugtail.config.base import validated
+from drugtail.config.dataset import Molecules
 from drugtail.features.arrays import ARRAYS, Arrays
 from drugtail.features.choice import make_featurizer, module_of, parts_of
 from drugtail.features.featurizer import FEATURIZERS
+from drugtail.features.file_vectors import FileVectors, is_file_vectors, load_vectors
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.files import (
     atomic_directory,
+    read_parquet,
     read_parquet_metadata,
     read_parquet_pieces,
     write_json,
@@ -30,7 +34,14 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 1) -> None:
+def featurize(
+    molecules: Path,
+    featurizer: str,
+    output: Path,
+    *,
+    workers: int = 1,
+    vectors: Mapping[str, Path] | None = None,
+) -> None:
     """Write the features of all molecules into the folder `output`.
 
     Parameters
@@ -45,15 +56,19 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
     workers
         Processes. At most three chunks of 1,000 molecules are held for each, and arrays grow on
         disk. Their pages count as memory while the files are finished: 0.7 GB for a million.
+    vectors
+        NAME -> file, for featurizers called ``vectors:NAME``.
 
     Raises
     ------
     DrugtailError
-        If there is no such featurizer, or what it gives is not what it must.
+        If there is no such featurizer, or what it gives is not what it must, or a file of vectors
+        lacks a molecule.
     """
     header = read_parquet_metadata(molecules)
     second = header.get("second")
-    one = make_featurizer(featurizer, second, header.get("reads", "smiles"))
+    files = _read_files(featurizer, vectors or {}, molecules, header, workers)
+    one = make_featurizer(featurizer, second, header.get("reads", "smiles"), files)
     pieces: Iterator[Any]
     if second is None:
         tables = read_parquet_pieces(molecules, ["smiles"], CHUNK)
@@ -78,6 +93,14 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 "form": one.form,
                 # A model on features of a plugin's is not to be asked with another file's.
                 "plugin": _plugin(featurizer),
+                "vectors": {
+                    name: {
+                        "path": str(file.path),
+                        "sha256": file_digest(file.path),
+                        "width": file.width,
+                    }
+                    for name, file in files.items()
+                },
                 "second": second,
                 # Features belong to these molecules and no others.
                 "molecules_sha256": file_digest(molecules),
@@ -87,6 +110,21 @@ def featurize(molecules: Path, featurizer: str, output: Path, *, workers: int = 
                 "sha256": {name: file_digest(folder / f"{name}.npy") for name in shapes},
             },
         )
+
+
+def _read_files(
+    featurizer: str,
+    vectors: Mapping[str, Path],
+    molecules: Path,
+    header: Mapping[str, Any],
+    workers: int,
+) -> dict[str, FileVectors]:
+    """Vectors from files, by the names of the featurizers that read them."""
+    names = [name for name in parts_of(featurizer) if is_file_vectors(name)]
+    if not names:
+        return {}
+    rules = validated(Molecules, header.get("molecules", {}), molecules)
+    return load_vectors(names, vectors, rules, read_parquet(molecules, ["id", "smiles"]), workers)
 
 
 def _plugin(featurizer: str) -> dict[str, str] | None:

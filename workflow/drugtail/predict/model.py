@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from drugtail.config.encoder import EncoderSettings, Form
 from drugtail.config.prior import Shares
 from drugtail.features.arrays import Arrays
 from drugtail.features.choice import Computes, GivesArrays, make_featurizer
+from drugtail.features.file_vectors import FileVectors, load_vectors
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, unlimited_log_probabilities
 from drugtail.methods.ensemble import averaged
@@ -44,6 +45,35 @@ class _Head(Settings):
 
     last_layer: LastLayer
     experts: Experts | None
+
+
+class Given(NamedTuple):
+    """What was named to read a model with: plugins, and files of vectors.
+
+    Attributes
+    ----------
+    plugins : sequence of Path
+        Files of the user's.
+    vectors : mapping
+        NAME -> file.
+    rules : Molecules
+        How molecules are read.
+    """
+
+    plugins: Sequence[Path]
+    vectors: Mapping[str, Path]
+    rules: Molecules
+
+    def files(self, wanted: Mapping[str, int], model: Path) -> dict[str, FileVectors]:
+        """Read the files of vectors that a model needs: name -> numbers per molecule."""
+        found = load_vectors([*wanted], self.vectors, self.rules)
+        for name, file in found.items():
+            if file.width != wanted[name]:
+                raise DrugtailError(
+                    f"{file.path}: has {file.width:,} numbers per molecule, but {model} was "
+                    f"trained on {wanted[name]:,}; name vectors made in the same way"
+                )
+        return found
 
 
 class Said(NamedTuple):
@@ -87,7 +117,13 @@ class Model:
         The class with fewest training molecules.
     """
 
-    def __init__(self, path: Path, seed: int | None = None, plugins: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seed: int | None = None,
+        plugins: Sequence[Path] = (),
+        vectors: Mapping[str, Path] | None = None,
+    ) -> None:
         """Read a model.
 
         Parameters
@@ -98,6 +134,9 @@ class Model:
             The only seed that is asked; None takes all.
         plugins
             Files with an encoder, featurizer or estimator that is not the package's.
+        vectors
+            NAME -> file with vectors of the molecules that are asked about, for models that read
+            ``vectors:NAME``.
 
         Raises
         ------
@@ -130,7 +169,7 @@ class Model:
         self._shares = saved["shares"]
         _check_plugins(saved["plugins"], path, plugins)
         learner = _Ensemble if "ensemble" in saved else _Learner
-        asked = learner(saved, self.seeds, path, plugins)
+        asked = learner(saved, self.seeds, path, Given(plugins, vectors or {}, self.molecules))
         self.features, self.featurizer = asked.features, asked.featurizer
         self._ask: Callable[[Arrays, int], Said] = asked
 
@@ -168,16 +207,17 @@ class _Learner:
     """What one block has learned, for some of its seeds; calling it says what they say."""
 
     def __init__(
-        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, plugins: Sequence[Path]
+        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, given: Given
     ) -> None:
-        encoder = validated_encoder(saved["encoder"], path, encoder_kinds(plugins))
+        encoder = validated_encoder(saved["encoder"], path, encoder_kinds(given.plugins))
         self.features: str = encoder.featurizer
-        self.featurizer = make_featurizer(self.features, saved["second"], saved["reads"])
+        files = given.files(saved.get("vectors", {}), path)
+        self.featurizer = make_featurizer(self.features, saved["second"], saved["reads"], files)
         self.shares: list[Shares] = [saved["shares"][seed] for seed in seeds]
         states = [saved["weights"][seed] for seed in seeds]
         form, classes = self.featurizer.form, len(saved["class_names"])
         if "classifier" in saved:
-            settings = _classifier_settings(saved["classifier"], path, plugins)
+            settings = _classifier_settings(saved["classifier"], path, given.plugins)
             self._ask: Callable[[Arrays, int], Said] = _Estimators(
                 settings, states, form, classes, path
             )
@@ -194,16 +234,14 @@ class _Ensemble:
     """Members' models in one; each reads features of its own."""
 
     def __init__(
-        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, plugins: Sequence[Path]
+        self, saved: dict[str, Any], seeds: Sequence[str], path: Path, given: Given
     ) -> None:
         self.settings = validated(Ensemble, saved["ensemble"], path)
         self.counts = np.bincount(
             saved["train"]["label"].numpy(), minlength=len(saved["class_names"])
         ).tolist()
         self.members = [
-            _Learner(
-                one, list(one["weights"]) if self.settings.over_seeds else seeds, path, plugins
-            )
+            _Learner(one, list(one["weights"]) if self.settings.over_seeds else seeds, path, given)
             for one in saved["members"]
         ]
         self._parts = {one.features: one.featurizer for one in self.members}

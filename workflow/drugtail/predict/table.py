@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,7 @@ def predict(
     dataset: str | None = None,
     split: str | None = None,
     plugins: Sequence[Path] = (),
+    vectors: Mapping[str, Path] | None = None,
     workers: int | None = None,
 ) -> None:
     """Write the table again with the class of each molecule.
@@ -111,6 +112,8 @@ def predict(
         See `drugtail.predict.choice.find_models`.
     plugins
         Files with an encoder, featurizer or estimator that is not the package's.
+    vectors
+        NAME -> file with vectors of these molecules, for a model that reads ``vectors:NAME``.
     workers
         Processes and threads; None takes as many as there are cores.
 
@@ -129,7 +132,7 @@ def predict(
         raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
     chosen = find_models(model, dataset, split, seed)
     tau = chosen.tau if prior is None else prior
-    asked = _Asked([Model(path, seed, plugins) for path in chosen.models], tau)
+    asked = _Asked([Model(path, seed, plugins, vectors) for path in chosen.models], tau)
     if chosen.remark:
         say(chosen.remark)
         if (tau or 0) != (chosen.tau or 0):

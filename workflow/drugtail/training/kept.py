@@ -60,6 +60,11 @@ def keep_model(
         )
     model = _described(encoder, problem, recipe, results, shares) | {
         "plugins": _needed_plugins(recipe, encoder, features),
+        # Numbers per molecule of features that come from a file.
+        "vectors": {
+            name: one["width"]
+            for name, one in read_json(features / "features.json")["vectors"].items()
+        },
         "unkept": "; ".join(sorted(reasons)),
     }
     if recipe.is_network:

@@ -1,0 +1,260 @@
+"""Vectors of molecules from a file of the user's, such as the embeddings of another model."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drugtail.config.dataset import Molecules
+from drugtail.features.arrays import Arrays
+from drugtail.features.featurizer import VectorFeaturizer
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREFIX = "vectors:"
+KEYS = ("smiles", "id")
+# What a file that is not one of these formats raises, by pandas, pyarrow and NumPy.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+class FileVectors(VectorFeaturizer):
+    """Vectors of molecules from a file of yours, by SMILES or by id: `vectors:NAME`.
+
+    Parameters
+    ----------
+    path
+        CSV or TSV (also gzipped), Parquet or NPZ. It has one of the columns ``smiles`` and ``id``
+        and, besides, a column for each number of the vector, or one column of lists. In an NPZ file
+        these are the arrays ``smiles`` or ``id``, [N], and ``vectors``, [N, F].
+    rules
+        How the molecules of the data set were read; SMILES of the file are read alike.
+    molecules
+        ``id`` and ``smiles`` of the data set's molecules; needed for a file by id.
+    workers
+        Processes that read SMILES.
+
+    Raises
+    ------
+    DrugtailError
+        If the file cannot be read as such, a number is missing or not finite, or a molecule stands
+        there twice with different vectors.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rules: Molecules | None = None,
+        molecules: pd.DataFrame | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.path = path
+        key, texts, self.values = _read(path)
+        self._rows = {text: row for row, text in reversed([*enumerate(texts)])}
+        self._check_repeats(key, texts)
+        if key == "id":
+            self._by_id(molecules)
+        else:
+            # Here, since RDKit is not needed to know which featurizers there are.
+            from drugtail.data.identity import identify_all
+
+            read = identify_all(texts, rules or Molecules(), workers, whole=False)["smiles"]
+            self._check_repeats("smiles", read.tolist())
+            self._rows = {
+                **{text: row for row, text in reversed([*enumerate(read)]) if text},
+                **self._rows,
+            }
+            if molecules is not None:
+                # All at once, so that the number is that of the data set.
+                self._check_known(molecules["smiles"].tolist(), molecules["id"].tolist())
+
+    @property
+    def width(self) -> int:
+        """Numbers per molecule F."""
+        return int(self.values.shape[1])
+
+    def vectors(self, molecules: Iterator[Any]) -> NDArray[Any]:
+        """Not used: vectors are looked up by the text of a molecule, see `arrays`."""
+        raise NotImplementedError
+
+    def arrays(self, smiles: Sequence[str]) -> Arrays:
+        """Return ``values``, float32 [n, F].
+
+        Raises
+        ------
+        DrugtailError
+            If a molecule is not in the file; the message counts them and names one.
+        """
+        self._check_known(smiles, smiles)
+        return {"values": self.values[[self._rows[one] for one in smiles]]}
+
+    def _check_known(self, keys: Sequence[str], names: Sequence[str]) -> None:
+        lacking = [name for key, name in zip(keys, names, strict=True) if key not in self._rows]
+        if lacking:
+            raise DrugtailError(
+                f"{self.path}: has no vector for {len(lacking):,} of {len(names):,} molecules "
+                f"(for example {lacking[0]}); add them"
+            )
+
+    def _check_repeats(self, key: str, texts: Sequence[str]) -> None:
+        """Refuse one molecule with two vectors."""
+        first: dict[str, int] = {}
+        for row, text in enumerate(texts):
+            other = first.setdefault(text, row)
+            if text and other != row and not np.array_equal(self.values[row], self.values[other]):
+                raise DrugtailError(
+                    f"{self.path}: {key} {text!r} has different vectors in rows {other + 1} and "
+                    f"{row + 1}; leave one"
+                )
+
+    def _by_id(self, molecules: pd.DataFrame | None) -> None:
+        """Look molecules up by their text from here on, though the file knows them by id."""
+        if molecules is None:
+            raise DrugtailError(
+                f"{self.path}: knows molecules by id; vectors of new molecules need a column smiles"
+            )
+        ids, smiles = molecules["id"].tolist(), molecules["smiles"].tolist()
+        self._check_known(ids, ids)
+        unused = len(self._rows.keys() - set(ids))
+        if unused:
+            say(f"{self.path}: {unused:,} ids are of no molecule of the data set")
+        rows = [self._rows[one] for one in ids]
+        found: dict[str, int] = {}
+        for text, row, one in zip(smiles, rows, ids, strict=True):
+            other = found.setdefault(text, row)
+            if not np.array_equal(self.values[row], self.values[other]):
+                raise DrugtailError(
+                    f"{self.path}: id {one} is the molecule {text}, which has another vector under "
+                    "another id; give vectors by smiles"
+                )
+        self._rows = found
+
+
+def load_vectors(
+    names: Sequence[str],
+    files: Mapping[str, Path],
+    rules: Molecules,
+    molecules: pd.DataFrame | None = None,
+    workers: int = 1,
+) -> dict[str, FileVectors]:
+    """Read the files of those featurizers that are called ``vectors:NAME``.
+
+    Parameters
+    ----------
+    names
+        Names of featurizers.
+    files
+        NAME -> file.
+    rules, molecules, workers
+        As for `FileVectors`.
+
+    Raises
+    ------
+    DrugtailError
+        If no file is named for one.
+    """
+    found = {}
+    for name in names:
+        if not is_file_vectors(name):
+            continue
+        path = files.get(name.removeprefix(PREFIX))
+        if path is None:
+            raise DrugtailError(no_file(name))
+        found[name] = FileVectors(path, rules, molecules, workers)
+        found[name].name = name
+    return found
+
+
+def is_file_vectors(name: str) -> bool:
+    """Return whether a featurizer takes vectors from a file."""
+    return name.startswith(PREFIX)
+
+
+def no_file(name: str) -> str:
+    """Return the message about a featurizer without a file."""
+    short = name.removeprefix(PREFIX)
+    return (
+        f"featurizer {name!r}: no file of vectors is named for it; write "
+        f"`vectors: {{{short}: FILE}}` in the benchmark, or --vectors {short}=FILE"
+    )
+
+
+def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32]]:
+    """Name of the key, the key of each row and the vectors, [N, F]."""
+    if not path.is_file():
+        raise DrugtailError(f"{path}: no such file; name the file with the vectors")
+    try:
+        table = _table(path)
+    except UNREADABLE as error:
+        raise DrugtailError(
+            f"{path}: cannot be read as vectors ({str(error)[:200]}); give a CSV, TSV, Parquet or "
+            "NPZ file"
+        ) from None
+    lower = {str(name).strip().lower(): name for name in table.columns}
+    keys = [key for key in KEYS if key in lower]
+    if len(keys) != 1:
+        raise DrugtailError(
+            f"{path}: has {'both columns' if keys else 'neither of the columns'} smiles and id; "
+            "it needs one of them"
+        )
+    texts = table[lower[keys[0]]].astype(str).str.strip().tolist()
+    rest = table.drop(columns=lower[keys[0]])
+    if not len(table) or not len(rest.columns):
+        raise DrugtailError(f"{path}: holds no vector")
+    return keys[0], texts, _numbers(rest, path)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """The file as a table: the key and a column of numbers each, or one column of lists."""
+    import pandas as pd
+
+    suffixes = [one.lower() for one in path.suffixes]
+    if suffixes[-1:] == [".npz"]:
+        with np.load(path, allow_pickle=False) as arrays:
+            keys = [name for name in arrays.files if name != "vectors"]
+            vectors = arrays["vectors"]
+            if vectors.ndim != 2:
+                raise ValueError(f"vectors has shape {list(vectors.shape)}, not [N, F]")
+            return pd.DataFrame(vectors).assign(**{name: arrays[name] for name in keys})
+    if suffixes[-1:] in ([".parquet"], [".pq"]):
+        return pd.read_parquet(path)
+    separator = "\t" if ".tsv" in suffixes else ","
+    names = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig").columns
+    texts = {name: str for name in names if str(name).strip().lower() in KEYS}
+    return pd.read_csv(
+        path, sep=separator, dtype=texts, encoding="utf-8-sig", keep_default_na=False
+    )
+
+
+def _numbers(table: pd.DataFrame, path: Path) -> NDArray[np.float32]:
+    """Columns of numbers, or one of lists, as float32 [N, F]."""
+    import pandas as pd
+
+    if len(table.columns) == 1 and isinstance(table.iloc[0, 0], np.ndarray | list):
+        lists = table.iloc[:, 0]
+        lengths = lists.map(np.size)
+        if (lengths != lengths.iloc[0]).any():
+            row = int((lengths != lengths.iloc[0]).to_numpy().argmax())
+            raise DrugtailError(
+                f"{path}: row {row + 1} has {lengths.iloc[row]} numbers, row 1 "
+                f"{lengths.iloc[0]}; all vectors need as many"
+            )
+        table = pd.DataFrame(np.stack([np.atleast_1d(one) for one in lists]))
+    numbers: NDArray[np.float32] = table.apply(pd.to_numeric, errors="coerce").to_numpy(
+        dtype=np.float32
+    )
+    wrong = np.argwhere(~np.isfinite(numbers))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DrugtailError(
+            f"{path}: row {row + 1}, column {table.columns[column]!r}: "
+            f"{str(table.iloc[row, column])[:40]!r} is no finite number; vectors need numbers"
+        )
+    return numbers
