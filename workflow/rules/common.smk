@@ -260,9 +260,7 @@ def get_vector_options(wildcards):
     """Options that name the files of vectors that a featurizer reads."""
     found = PLAN.vectors_of(Path(wildcards.featurizer).name)
     return [
-        word
-        for name, path in found.items()
-        for word in ("--vectors", f"{name}={path}")
+        word for name, path in found.items() for word in ("--vectors", f"{name}={path}")
     ]
 
 
