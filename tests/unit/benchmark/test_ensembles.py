@@ -50,6 +50,17 @@ def test_it_stands_in_the_rows_of_its_network_and_names_blocks_of_the_same_seeds
             assert (member.split, member.seeds) == (block.split, block.seeds)
 
 
+def test_readers_of_tables_are_told_what_it_averages() -> None:
+    seeds = variant(
+        "all", {"method": "random_forest", "encoder": "morgan"}, over_seeds=True, tau=None
+    )
+    assert plan([*MEMBERS, WHOLE, seeds]).method_notes() == [
+        "prior_adjusted_ensemble averages balanced_softmax and random_forest, with 0.5 log prior "
+        "taken off; it trains nothing.",
+        "all averages random_forest on morgan over all seeds, as they are; it trains nothing.",
+    ]
+
+
 def test_its_folder_is_another_one_when_a_member_is() -> None:
     def digest(**more: Any) -> str:
         return found(plan([*MEMBERS, WHOLE], **more), WHOLE)[0].digest

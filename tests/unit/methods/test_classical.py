@@ -38,6 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lightgbm": {
         "n_estimators": 6, "learning_rate": 0.2, "num_leaves": 5, "min_child_samples": 4,
         "colsample_bytree": 0.3,
+        "reg_lambda": 2.5,
         "class_weight": None,
     },
 }  # fmt: skip
@@ -78,7 +79,7 @@ BY_HAND: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64]], Any]] = {
     "smote_logistic": lambda x, y: smote_then_regression(x, y, k=3, c=0.5),
     "lightgbm": LGBMClassifier(
         n_estimators=6, learning_rate=0.2, num_leaves=5, min_child_samples=4, colsample_bytree=0.3,
-        random_state=SEED, n_jobs=1, verbosity=-1,
+        reg_lambda=2.5, random_state=SEED, n_jobs=1, verbosity=-1,
     ).fit,
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from drugtail.config.base import DESCRIPTION
 from drugtail.config.benchmark import MethodChoice
+from drugtail.config.components.ensemble import Ensemble
 from drugtail.config.recipe import Recipe
 from drugtail.runtime.names import DEFAULT
 
@@ -49,11 +50,23 @@ def _trained(recipe: Recipe) -> dict[str, Any]:
 
 
 def notes_on_methods(same: Mapping[str, str], recipes: Mapping[str, Recipe]) -> list[str]:
-    """Return a sentence on each method that is another one, or that was made anew."""
+    """Return a sentence on each method that is another one, averages others, or was made anew."""
     notes = [
         f"{name} is {of} by another name: trained and shown once." for name, of in same.items()
     ]
     for name, recipe in recipes.items():
         if recipe.reconstruction:
             notes.append(f"{name} is a reconstruction: {recipe.reconstruction}")
+        if recipe.ensemble is not None:
+            notes.append(_averaged(name, recipe.ensemble))
     return notes
+
+
+def _averaged(name: str, ensemble: Ensemble) -> str:
+    members = [
+        one.method if one.encoder is None else f"{one.method} on {one.encoder}"
+        for one in ensemble.of
+    ]
+    over = " over all seeds" if ensemble.over_seeds else ""
+    taken = "as they are" if ensemble.tau is None else f"with {ensemble.tau:g} log prior taken off"
+    return f"{name} averages {' and '.join(members)}{over}, {taken}; it trains nothing."

@@ -208,7 +208,8 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
     ----------
     settings
         ``n_estimators``, ``learning_rate``, ``num_leaves``, ``min_child_samples``,
-        ``colsample_bytree`` and ``class_weight``. Only the choice of columns is random.
+        ``reg_lambda``, ``colsample_bytree`` and ``class_weight``. Only the choice of columns is
+        random.
     seed, threads
         As for `random_forest`.
     """
@@ -220,6 +221,7 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
         learning_rate=settings.learning_rate,
         num_leaves=settings.num_leaves,
         min_child_samples=settings.min_child_samples,
+        reg_lambda=settings.reg_lambda,
         colsample_bytree=settings.colsample_bytree,
         class_weight=settings.class_weight,
         # LightGBM reads a signed number.

@@ -94,7 +94,7 @@ class SmoteLogistic(ClassicalSettings):
 
 
 class LightGBM(ClassicalSettings):
-    """LightGBM's LGBMClassifier; the library's defaults but for class_weight and
+    """LightGBM's LGBMClassifier; the library's defaults but for class_weight, reg_lambda and
     colsample_bytree.
 
     No leaf has fewer than `min_child_samples` molecules: with few molecules no tree may split at
@@ -108,6 +108,13 @@ class LightGBM(ClassicalSettings):
     learning_rate: float = Field(0.1, gt=0, description="Factor of each tree.")
     num_leaves: int = Field(31, ge=2, description="Most leaves of a tree.")
     min_child_samples: int = Field(20, ge=1, description="Fewest molecules of a leaf.")
+    reg_lambda: float = Field(
+        1.0,
+        ge=0,
+        description="L2 penalty of a leaf's output, as in XGBoost. With 0, the library's default, "
+        "leaves of a rare class's few molecules have outputs without bound: with many classes "
+        "training can then end worse than it began.",
+    )
     colsample_bytree: float = Field(
         0.5, gt=0, le=1,
         description="Bits that a tree may use, drawn anew for each. With 1, the library's default, "
