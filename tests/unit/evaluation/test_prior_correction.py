@@ -172,7 +172,7 @@ def test_weights_that_are_measured_are_those_of_the_chosen_epoch() -> None:
         for c, weight in enumerate(each)
     ]
     results = {
-        3: SeedResult("finished", 3, 1, [], rows), 4: SeedResult("diverged", 2, None, [], rows),
+        3: SeedResult("finished", 3, 1, [], rows), 4: SeedResult("diverged", 2, None, [], []),
     }  # fmt: skip
     found = learned_shares(CATALOGUE.recipe("class_distance"), COUNTS, results)
     weighed = PI * np.array(weights[1])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drugtail.config.base import declares
 from drugtail.config.prior import Shares, shares_of
-from drugtail.config.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drugtail.config.recipe import Recipe
 
 
 def trained_shares(

@@ -157,11 +157,13 @@ def learned_shares(
     """
     found: dict[str, Shares] = {}
     for seed, result in results.items():
+        if result.status != "finished":
+            found[str(seed)] = None
+            continue
         measured = None
         if recipe.needs_geometry:
             measured = weights_in_force(pd.DataFrame(result.class_history), result.best_epoch)
-        finished = result.status == "finished"
-        found[str(seed)] = trained_shares(recipe, counts, measured) if finished else None
+        found[str(seed)] = trained_shares(recipe, counts, measured)
     return found
 
 
