@@ -860,6 +860,9 @@ def test_vectors_of_a_file_are_features_of_networks_and_estimators(changeable: P
     new.drop(columns="e").to_csv(folder / "narrow.csv", index=False)
     refused = changeable.run(*ask, "no.csv", "--vectors", "theirs=narrow.csv", check=False)
     assert re.search("narrow.csv: has 4 numbers per molecule, but .* on 5", refused.stdout)
+    new[["b", "a", "c", "d", "e", "smiles"]].to_csv(folder / "turned.csv", index=False)
+    refused = changeable.run(*ask, "no.csv", "--vectors", "theirs=turned.csv", check=False)
+    assert "turned.csv: has column 'b' where" in refused.stdout
     new.to_csv(folder / "new.csv", index=False)
     changeable.run(*ask, "said.csv", "--vectors", "theirs=new.csv")
     said = pd.read_csv(folder / "said.csv")

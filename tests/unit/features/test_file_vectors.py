@@ -83,6 +83,8 @@ def test_smiles_are_read_as_those_of_the_data_set(tmp_path: Path) -> None:
         (lambda t: t.assign(id=IDS), "has both columns smiles and id"),
         (lambda t: t[["smiles"]], "holds no vector"),
         (lambda t: t.head(0), "holds no vector"),
+        (lambda t: t.assign(label=[0, 1, 2]), "column 'label' is no part of a vector"),
+        (lambda t: t.reset_index(names=""), "column 'Unnamed: 0' is no part of a vector"),
         (lambda t: t.assign(y=["1", "NA", "2"]), r"row 2, column 'y': 'NA' is no finite number"),
         (lambda t: t.assign(x=[1, 2, np.inf]), r"row 3, column 'x': 'inf' is no finite number"),
         (lambda t: t.assign(smiles=["CCO", "CCO", "C"]),

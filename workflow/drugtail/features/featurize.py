@@ -98,6 +98,7 @@ def featurize(
                         "path": str(file.path),
                         "sha256": file_digest(file.path),
                         "width": file.width,
+                        "columns": file.columns,
                     }
                     for name, file in files.items()
                 },

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PREFIX = "vectors:"
 KEYS = ("smiles", "id")
+# Columns that are no part of a vector: what is to be predicted, and numbers of rows.
+FOREIGN = ("label", "label_name", "class", "row", "index")
 # What a file that is not one of these formats raises, by pandas, pyarrow and NumPy.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -44,8 +46,13 @@ class FileVectors(VectorFeaturizer):
     Raises
     ------
     DrugtailError
-        If the file cannot be read as such, a number is missing or not finite, or a molecule stands
-        there twice with different vectors.
+        If the file cannot be read as such, has a column that is no part of a vector, a number is
+        missing or not finite, or a molecule stands there twice with different vectors.
+
+    Attributes
+    ----------
+    columns : list of str or None
+        Names of the numbers; None where the file has none.
     """
 
     def __init__(
@@ -56,7 +63,7 @@ class FileVectors(VectorFeaturizer):
         workers: int = 1,
     ) -> None:
         self.path = path
-        key, texts, self.values = _read(path)
+        key, texts, self.values, self.columns = _read(path)
         self._rows = {text: row for row, text in reversed([*enumerate(texts)])}
         self._check_repeats(key, texts)
         if key == "id":
@@ -186,8 +193,8 @@ def no_file(name: str) -> str:
     )
 
 
-def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32]]:
-    """Name of the key, the key of each row and the vectors, [N, F]."""
+def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32], list[str] | None]:
+    """Name of the key, the key of each row, the vectors, [N, F], and the names of the numbers."""
     if not path.is_file():
         raise DrugtailError(f"{path}: no such file; name the file with the vectors")
     try:
@@ -208,7 +215,16 @@ def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32]]:
     rest = table.drop(columns=lower[keys[0]])
     if not len(table) or not len(rest.columns):
         raise DrugtailError(f"{path}: holds no vector")
-    return keys[0], texts, _numbers(rest, path)
+    names = [str(name).strip() for name in rest.columns]
+    foreign = [n for n in names if n.lower() in FOREIGN or not n or n.startswith("Unnamed:")]
+    if foreign:
+        raise DrugtailError(
+            f"{path}: column {foreign[0]!r} is no part of a vector; leave it out of the file"
+        )
+    numbers = _numbers(rest, path)
+    # A column of lists and the arrays of NPZ files have no names.
+    named = len(names) == numbers.shape[1] and names != [str(i) for i in range(len(names))]
+    return keys[0], texts, numbers, names if named else None
 
 
 def _table(path: Path) -> pd.DataFrame:

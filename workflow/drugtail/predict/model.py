@@ -64,14 +64,23 @@ class Given(NamedTuple):
     vectors: Mapping[str, Path]
     rules: Molecules
 
-    def files(self, wanted: Mapping[str, int], model: Path) -> dict[str, FileVectors]:
-        """Read the files of vectors that a model needs: name -> numbers per molecule."""
+    def files(self, wanted: Mapping[str, Any], model: Path) -> dict[str, FileVectors]:
+        """Read the files of vectors that a model needs: name -> their width and columns."""
         found = load_vectors([*wanted], self.vectors, self.rules)
         for name, file in found.items():
-            if file.width != wanted[name]:
+            width, columns = wanted[name]["width"], wanted[name]["columns"]
+            if file.width != width:
                 raise DrugtailError(
                     f"{file.path}: has {file.width:,} numbers per molecule, but {model} was "
-                    f"trained on {wanted[name]:,}; name vectors made in the same way"
+                    f"trained on {width:,}; name vectors made in the same way"
+                )
+            if columns and file.columns and columns != file.columns:
+                one, other = next(
+                    pair for pair in zip(file.columns, columns, strict=True) if len({*pair}) > 1
+                )
+                raise DrugtailError(
+                    f"{file.path}: has column {one!r} where {model} was trained on {other!r}; put "
+                    "the columns in the order of training"
                 )
         return found
 

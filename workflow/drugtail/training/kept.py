@@ -60,9 +60,9 @@ def keep_model(
         )
     model = _described(encoder, problem, recipe, results, shares) | {
         "plugins": _needed_plugins(recipe, encoder, features),
-        # Numbers per molecule of features that come from a file.
+        # Number of features that come from a file, and their names.
         "vectors": {
-            name: one["width"]
+            name: {"width": one["width"], "columns": one["columns"]}
             for name, one in read_json(features / "features.json")["vectors"].items()
         },
         "unkept": "; ".join(sorted(reasons)),
