@@ -233,6 +233,9 @@ def test_a_sample_keeps_as_many_molecules_as_declared_whatever_their_class(
     more = register(classes=None, sample={"molecules": 100}, minimum_class_size=int(rarest["a"]))
     assert set(prepare(tmp_path, rows, more).molecules["label_name"]) == {"a"}
     capsys.readouterr()
+    alone = register(classes=None, sample={"molecules": 1})
+    assert len(prepare(tmp_path, rows, alone).molecules) == 1
+    assert "the sample has no molecule of 2 classes: " in capsys.readouterr().err
     whole = prepare(tmp_path, rows, register(classes=None, sample={"molecules": 9000}))
     assert len(whole.molecules) == 500
     assert "there are 500 molecules, so all are kept" in capsys.readouterr().err

@@ -68,7 +68,12 @@ def apply_policies(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> Non
         repeated = pairs.index[pairs.duplicated()]
         rows.reject(np.isin(rows.table.index, repeated), "repeats a molecule")
     if dataset.sample is not None:
+        before = set(molecules["published"][rows.reasons == ""])
         _draw_sample(rows, dataset.sample, dataset.name)
+        lost = sorted(before - set(molecules["published"][rows.reasons == ""]))
+        if lost:
+            named = ", ".join(lost[:5]) + (", …" if len(lost) > 5 else "")
+            say(f"{dataset.name}: the sample has no molecule of {len(lost)} classes: {named}")
     _set_rare_apart(rows, molecules, dataset)
     if dataset.thin is not None:
         used = molecules["published"][rows.reasons == ""]

@@ -296,6 +296,7 @@ def _summary(
             "duplicates": dataset.duplicates,
             "conflicts": dataset.conflicts,
             "minimum_class_size": dataset.minimum_class_size,
+            "sample": dataset.sample and dataset.sample.model_dump(),
         },
         "classes": [
             {"label": code, "name": name, "molecules": int(counts.get(code, 0))}
