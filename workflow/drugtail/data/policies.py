@@ -72,8 +72,8 @@ def apply_policies(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> Non
         _draw_sample(rows, dataset.sample, dataset.name)
         lost = sorted(before - set(molecules["published"][rows.reasons == ""]))
         if lost:
-            named = ", ".join(lost[:5]) + (", …" if len(lost) > 5 else "")
-            say(f"{dataset.name}: the sample has no molecule of {len(lost)} classes: {named}")
+            shown = ", ".join(lost[:5]) + (", …" if len(lost) > 5 else "")
+            say(f"{dataset.name}: the sample has no molecule of {len(lost)} classes: {shown}")
     _set_rare_apart(rows, molecules, dataset)
     if dataset.thin is not None:
         used = molecules["published"][rows.reasons == ""]
