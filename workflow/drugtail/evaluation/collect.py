@@ -168,8 +168,8 @@ def collect_blocks(
         if not _has_files(block):
             continue
         masks = compared[block.dataset].masks if block.dataset in compared else None
+        shares = _learned_shares(block) if corrections else {}
         for tau in corrections:
-            shares = _learned_shares(block)
             learned = next(iter(shares.values()), None)
             if learned is None or is_even(learned):
                 (undefined if learned is None else even).append(block.method)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drugtail.config.dataset import Molecules
+from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
-from drugtail.features.featurizer import VectorFeaturizer
+from drugtail.features.featurizer import Featurizer
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import say
 
@@ -23,11 +24,11 @@ PREFIX = "vectors:"
 KEYS = ("smiles", "id")
 # Columns that are no part of a vector: what is to be predicted, and numbers of rows.
 FOREIGN = ("label", "label_name", "class", "row", "index")
-# What a file that is not one of these formats raises, by pandas, pyarrow and NumPy.
+# Errors of pandas, pyarrow and NumPy about a file that is not one of these formats.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
-class FileVectors(VectorFeaturizer):
+class FileVectors(Featurizer):
     """Vectors of molecules from a file of yours, by SMILES or by id: `vectors:NAME`.
 
     Parameters
@@ -54,6 +55,8 @@ class FileVectors(VectorFeaturizer):
     columns : list of str or None
         Names of the numbers; None where the file has none.
     """
+
+    form: ClassVar[Form] = "vector"
 
     def __init__(
         self,
@@ -86,10 +89,6 @@ class FileVectors(VectorFeaturizer):
     def width(self) -> int:
         """Numbers per molecule F."""
         return int(self.values.shape[1])
-
-    def vectors(self, molecules: Iterator[Any]) -> NDArray[Any]:
-        """Not used: vectors are looked up by the text of a molecule, see `arrays`."""
-        raise NotImplementedError
 
     def arrays(self, smiles: Sequence[str]) -> Arrays:
         """Return ``values``, float32 [n, F].

@@ -48,7 +48,7 @@ class _Head(Settings):
 
 
 class Given(NamedTuple):
-    """What was named to read a model with: plugins, and files of vectors.
+    """Plugins and files of vectors that a model is read with.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class Model:
 
 
 class _Learner:
-    """What one block has learned, for some of its seeds; calling it says what they say."""
+    """Model of one block for some of its seeds; calling it returns their answers."""
 
     def __init__(
         self, saved: dict[str, Any], seeds: Sequence[str], path: Path, given: Given

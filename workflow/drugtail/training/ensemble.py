@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EnsembleBlock:
-    """What an ensemble's block is.
+    """An ensemble, its members and the runs that are averaged.
 
     Attributes
     ----------
@@ -71,11 +71,6 @@ class _Member(NamedTuple):
         state = self.states.get(str(seed))
         return state is not None and state["status"] == "finished"
 
-    def logits(self, subset: str, seed: int) -> NDArray[np.float32]:
-        of = (self.predictions["seed"] == seed) & (self.predictions["subset"] == subset)
-        found: NDArray[np.float32] = self.predictions[of].filter(like="logit_").to_numpy()
-        return found
-
 
 def average_blocks(block: EnsembleBlock, output: Path) -> None:
     """Average the members of an ensemble and write the files of its block into `output`.
@@ -100,7 +95,7 @@ def average_blocks(block: EnsembleBlock, output: Path) -> None:
     members = [_read_member(folder, problem, block) for folder in block.members]
     results = {seed: _average(block, problem, members, seed) for seed in block.seeds}
     recipe, encoder = block.recipe, block.encoder
-    # What is there of an earlier average is no whole block from here on.
+    # An earlier average is no whole block from here on.
     (output / "status.json").unlink(missing_ok=True)
     kind = TUNED if any(member.settings == TUNED for member in members) else DEFAULT
     header = block_header(problem, recipe, encoder, kind, block.seeds)
@@ -209,7 +204,7 @@ def _average(
     }  # fmt: skip
     row = {
         "epoch": 0,
-        # What it took to train the members.
+        # All members' training.
         "seconds": sum(member.states[str(one)]["seconds"] for member, one in asked),
         "finished_at": time.time(),
     }
@@ -220,12 +215,12 @@ def _average(
 def _checked(member: _Member, subset: str, seed: int, problem: Problem) -> NDArray[np.float32]:
     """Logits of a member, [n, C], of the molecules that the split says, in its order."""
     of = (member.predictions["seed"] == seed) & (member.predictions["subset"] == subset)
-    rows = problem.subsets[subset]
-    found = member.predictions.loc[of, ["id", "label"]]
+    rows, found = problem.subsets[subset], member.predictions[of]
     same = np.array_equal(found["id"], problem.ids[rows])
     if not same or not np.array_equal(found["label"], problem.labels[rows]):
         raise DrugtailError(
             f"{member.folder}/predictions.parquet: is not of the {subset} molecules of the split; "
             "train it again"
         )
-    return member.logits(subset, seed)
+    logits: NDArray[np.float32] = found.filter(like="logit_").to_numpy()
+    return logits

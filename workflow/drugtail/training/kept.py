@@ -118,7 +118,7 @@ def _described(
     results: Mapping[int, SeedResult],
     shares: Mapping[str, Shares],
 ) -> dict[str, Any]:
-    """What every model says of itself and its training molecules, and the state of each seed."""
+    """Return the entries that every model has: its names, training molecules and seeds' states."""
     train = problem.subsets[TRAIN]
     return {
         "encoder": encoder.model_dump(),
