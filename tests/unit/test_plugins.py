@@ -203,7 +203,7 @@ def test_a_file_is_loaded_once_and_again_after_a_change(write: Write) -> None:
     write(CODE.replace("ge=0", "ge=5"))
     second = load_plugin(path)
     assert second.digest != first.digest
-    with pytest.raises(DrugtailError, match="greater than or equal to 5"):
+    with pytest.raises(DrugtailError, match="must be at least 5"):
         read_recipe(
             write({**RECIPE, "loss": {"name": "tilted", "tilt": 1.0}}, "mine.yaml"),
             model=recipe_model([path]),

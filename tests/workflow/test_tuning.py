@@ -272,7 +272,7 @@ def test_a_job_that_is_killed_goes_on_from_its_trials(copy: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("trials: 2", "trials: 0", r"key tuning\.trials: .*greater than or equal to 1"),
+        ("trials: 2", "trials: 0", r"key tuning\.trials: must be at least 1"),
         ("seeds: 0-0", "seeds: 2-0", r"key tuning\.seeds: '2-0' is not a block of seeds"),
         ("name: plain", "name: plain+tuned", r"'plain\+tuned' must not end in \+tuned"),
     ],

@@ -448,7 +448,7 @@ def test_partial_tables_are_made_from_what_is_finished(
     assert "Training" not in log
     assert "4 are missing" in log
     refused = project.snakemake("tables", "--config", "partial=maybe", check=False).stdout
-    assert "key partial: Input should be a valid boolean, found 'maybe'" in refused
+    assert "key partial: must be true or false, found 'maybe'" in refused
 
 
 def test_a_benchmark_with_gaps_is_published_when_asked_for_and_names_them(
@@ -849,7 +849,8 @@ def test_vectors_of_a_file_are_features_of_networks_and_estimators(changeable: P
     ask = ("drugtail", "predict", "--model", str(block), "--molecules", "ask.csv", "--output")
     molecules[["smiles"]].to_csv(folder / "ask.csv", index=False)
     for options, says in (
-        ((), "no file of vectors is named for it; write .* or --vectors theirs=FILE"),
+        ((), r"model.pt: reads vectors called 'theirs', 5 numbers per molecule; name a file"),
+        (("--vectors", "others=ask.csv"), r"--vectors theirs=FILE \(given: others\)"),
         (("--vectors", "theirs=theirs.csv"), "vectors of new molecules need a column smiles"),
         (("--vectors", "theirs"), "write it as NAME=FILE"),
     ):
@@ -864,7 +865,9 @@ def test_vectors_of_a_file_are_features_of_networks_and_estimators(changeable: P
     refused = changeable.run(*ask, "no.csv", "--vectors", "theirs=turned.csv", check=False)
     assert "turned.csv: has column 'b' where" in refused.stdout
     new.to_csv(folder / "new.csv", index=False)
-    changeable.run(*ask, "said.csv", "--vectors", "theirs=new.csv")
+    both = ("--vectors", "theirs=new.csv", "--vectors", "others=narrow.csv")
+    printed = changeable.run(*ask, "said.csv", *both).stdout
+    assert re.search("--vectors others: is not used; .* reads vectors of theirs", printed)
     said = pd.read_csv(folder / "said.csv")
     stored = pd.read_parquet(block / "predictions.parquet")
     logits = stored.filter(like="logit_").to_numpy()
@@ -877,6 +880,8 @@ def test_vectors_of_a_file_are_features_of_networks_and_estimators(changeable: P
     jobs = listed_jobs(changeable.run(*snakemake, "--dry-run").stdout)
     assert jobs["featurize_dataset"] == 1
     assert {"train_network", "train_classical"} <= set(jobs)
+    described = f"vectors: theirs: theirs.csv: {len(vectors):,} vectors of 5 numbers, by id"
+    assert described in changeable.run("drugtail", "check", config).stdout
     values["vectors"] = {"others": "theirs.csv"}
     (folder / config).write_text(yaml.safe_dump(values))
     refused = changeable.run("drugtail", "check", config, check=False)

@@ -156,7 +156,7 @@ def get_raw_table(wildcards):
 
 def get_block_features(wildcards):
     """The features that a block's encoder reads."""
-    name = PLAN.features_name(wildcards.encoder)
+    name = PLAN.inputs.folder(wildcards.encoder)
     return f"{SHARED}/features/{wildcards.dataset}/{name}"
 
 
@@ -181,7 +181,7 @@ def get_block_code(stage):
 
 def get_features():
     """The features of all data sets that some encoder reads."""
-    found = {PLAN.features_name(encoder) for encoder in PLAN.encoders}
+    found = {PLAN.inputs.folder(encoder) for encoder in PLAN.encoders}
     return [
         f"{SHARED}/features/{name}/{features}"
         for name in PLAN.datasets
@@ -251,14 +251,14 @@ def get_features_code(wildcards):
     plugin = PLAN.additions.one_path(plugins.FEATURIZERS, names)
     modules = filter(None, map(module_of, names))
     code = get_code("drugtail.features.featurize", *modules)
-    vectors = PLAN.vectors_of(Path(wildcards.featurizer).name).values()
+    vectors = PLAN.inputs.vectors_of(Path(wildcards.featurizer).name).values()
     files = [*vectors] if plugin is None else [plugin, *vectors]
     return [code, *map(file_digest, files)]
 
 
 def get_vector_options(wildcards):
     """Options that name the files of vectors that a featurizer reads."""
-    found = PLAN.vectors_of(Path(wildcards.featurizer).name)
+    found = PLAN.inputs.vectors_of(Path(wildcards.featurizer).name)
     return [
         word for name, path in found.items() for word in ("--vectors", f"{name}={path}")
     ]

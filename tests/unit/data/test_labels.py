@@ -241,6 +241,24 @@ def test_a_sample_keeps_as_many_molecules_as_declared_whatever_their_class(
     assert "there are 500 molecules, so all are kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("duplicates", ["drop", "keep"])
+def test_repeats_are_those_of_the_sample(duplicates: str, tmp_path: Path) -> None:
+    # Two rows of every molecule, and every fourth molecule is of two classes.
+    chains = [("C" * (i + 2), "ab"[i % 4 == 0 and k]) for i in range(40) for k in (0, 1)]
+    rows = [[smiles, label] for smiles, label in chains]
+    sample = {"molecules": 20}
+    declared = register(classes=None, sample=sample, duplicates=duplicates, conflicts="keep")
+    found = prepare(tmp_path, rows, declared)
+    drawn = found.molecules
+    labels = drawn.groupby("smiles")["label"].nunique()
+    repeats = found.summary["repeats"]
+    assert repeats["distinct_molecules"] == len(labels) < 40
+    assert repeats["molecules_with_several_classes"] == (labels > 1).sum()
+    pairs = set(zip(drawn["smiles"], drawn["label_name"], strict=True))
+    rows_of_it = len(drawn) if duplicates == "keep" else sum(pair in pairs for pair in chains)
+    assert repeats["rows_that_repeat_a_molecule"] == rows_of_it - len(labels)
+
+
 def test_tasks_are_a_data_set_each(tmp_path: Path) -> None:
     dataset = register(
         {"smiles": "smiles"}, tasks={"NR-AR": {}, "SR p53": {"title": "p53"}}, classes=None

@@ -129,8 +129,39 @@ def test_a_file_that_is_none_is_an_error_with_its_name(
 def test_an_archive_of_pickles_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "v.npz"
     np.savez(path, vectors=VALUES, smiles=np.array(SMILES, dtype=object))
-    with pytest.raises(DrugtailError, match="cannot be read as vectors"):
+    with pytest.raises(DrugtailError, match=r"array 'smiles' holds objects; store it with astype"):
         FileVectors(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"smiles": SMILES}, r"has no array 'vectors', \[N, F\]; there are smiles"),
+        ({"vectors": VALUES[0], "smiles": SMILES}, r"'vectors' has shape \[2\], not \[N, F\]"),
+        ({"vectors": VALUES, "smiles": SMILES[:2]}, r"'smiles' has shape \[2\], and there are 3"),
+        ({"vectors": VALUES}, "has neither of the columns smiles and id"),
+    ],
+)
+def test_what_an_archive_lacks_is_named(arrays: dict[str, Any], says: str, tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DrugtailError, match=f"v.npz: .*{says}"):
+        FileVectors(path)
+
+
+def test_rows_that_are_no_molecule_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "v.csv", table(keys=["CCO", "ethanol", ""]))
+    np.testing.assert_array_equal(numbers(FileVectors(path), ["CCO"]), VALUES[:1])
+    said = capsys.readouterr().err
+    assert "v.csv: 2 rows of 3 not used: no molecule, for example row 2, 'ethanol'" in said
+    # Both names of a molecule that has none, since either may be what the reader knows.
+    molecules = pd.DataFrame({"id": ["d-1", "d-2"], "smiles": ["CCO", "CCN"]})
+    with pytest.raises(
+        DrugtailError, match=r"no vector for 1 of 2 molecules \(for example d-2 CCN"
+    ):
+        FileVectors(path, molecules=molecules)
 
 
 @settings(deadline=None)

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from drugtail.benchmark.additions import Additions, folder_of
+from drugtail.benchmark.additions import Additions
 from drugtail.benchmark.ensembles import Ensembles, check_members
+from drugtail.benchmark.inputs import Inputs
 from drugtail.benchmark.method_notes import notes_on_methods, other_names
 from drugtail.benchmark.pairs import Pairs
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
@@ -20,14 +21,13 @@ from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
-from drugtail.config.encoder import Encoder, Form
+from drugtail.config.encoder import Encoder
 from drugtail.config.recipe import Recipe, Space
 from drugtail.config.schedule import check_epochs
 from drugtail.config.search_space import check_space, count_trials, free_space, with_settings
 from drugtail.config.split_name import parse_split
 from drugtail.config.training import Training
-from drugtail.features.choice import Features, class_of, features_of, is_librarys, parts_of
-from drugtail.features.file_vectors import PREFIX, is_file_vectors, no_file
+from drugtail.features.choice import parts_of
 from drugtail.plugins import (
     ENCODERS,
     FEATURIZERS,
@@ -103,8 +103,10 @@ class Plan:
         self.vectors = {
             name: source.vectors(Path(path)) for name, path in benchmark.vectors.items()
         }
-        self.features = self._features()
-        self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.features)
+        self.inputs = Inputs(
+            self.encoders, self.vectors, self.additions, f"benchmark {benchmark.name}"
+        )
+        self.pairs = Pairs(self.datasets, self.recipes, self.encoders, self.inputs.features)
         self.pairs.check(f"benchmark {benchmark.name}")
         self.ensembles = Ensembles(benchmark, self.recipes, self.pairs, self.other_names)
         self.ensembles.check(self.datasets)
@@ -155,28 +157,6 @@ class Plan:
             )
         return chosen
 
-    def _features(self) -> dict[str, Features]:
-        """Return what each encoder reads."""
-        found = {}
-        for name, encoder in self.encoders.items():
-            where = f"benchmark {self.benchmark.name}: encoder {name}: featurizer"
-            parts = [
-                class_of(part)
-                if is_librarys(part) or is_file_vectors(part)
-                else self.additions.find(FEATURIZERS, part, where)
-                for part in parts_of(encoder.featurizer)
-            ]
-            found[name] = features_of(encoder.featurizer, parts)
-            self.featurizer_plugin(name)
-            for part in filter(is_file_vectors, parts_of(encoder.featurizer)):
-                if part.removeprefix(PREFIX) not in self.vectors:
-                    raise DrugtailError(f"{where}: {no_file(part)}")
-        return found
-
-    def form(self, encoder: str) -> Form:
-        """Return the form of the features that an encoder reads."""
-        return self.features[encoder].form
-
     def _check_method(self, name: str) -> None:
         """Refuse a space that is none, and a training that is too short for the method."""
         benchmark, recipe = self.benchmark, self.recipes[name]
@@ -197,25 +177,6 @@ class Plan:
     def split_name(self, split: str) -> str:
         """Return the path of a split below results/splits/{dataset}/, without extension."""
         return self.additions.folder(SPLITS, parse_split(split)[0]) + split
-
-    def featurizer_plugin(self, encoder: str) -> Path | None:
-        """Return the file that an encoder's featurizer is from; None if from the package."""
-        return self.additions.one_path(FEATURIZERS, parts_of(self.encoders[encoder].featurizer))
-
-    def features_name(self, encoder: str) -> str:
-        """Return the folder of what an encoder reads, below results/features/{dataset}/."""
-        featurizer = self.encoders[encoder].featurizer
-        files = [self.featurizer_plugin(encoder), *self.vector_files(encoder).values()]
-        return folder_of([path for path in files if path is not None]) + featurizer
-
-    def vector_files(self, encoder: str) -> dict[str, Path]:
-        """Return the files of vectors that an encoder reads, by the names they have here."""
-        return self.vectors_of(self.encoders[encoder].featurizer)
-
-    def vectors_of(self, featurizer: str) -> dict[str, Path]:
-        """Return the files of vectors that a featurizer reads, by the names they have here."""
-        named = [part for part in parts_of(featurizer) if is_file_vectors(part)]
-        return {name: self.vectors[name] for name in (part.removeprefix(PREFIX) for part in named)}
 
     # ------------------------------------------------------------------- tables and figures
 
@@ -248,9 +209,8 @@ class Plan:
         remarks = self.method_notes()
         remarks += [f"plugins: {path}: the benchmark names nothing of it"
                    for path in self.unused_plugins()]  # fmt: skip
-        read = {name for encoder in self.encoders for name in self.vector_files(encoder)}
         remarks += [f"vectors: {name}: no encoder reads vectors:{name}"
-                    for name in self.vectors if name not in read]  # fmt: skip
+                    for name in self.inputs.unread()]  # fmt: skip
         named = {choice.name for choice in self.benchmark.encoders}
         classical = [name for name, recipe in self.recipes.items() if recipe.classifier]
         chosen = "encoders" in self.benchmark.model_fields_set
@@ -448,8 +408,8 @@ class Plan:
 
     def _digest(self, dataset: str, split: str, encoder: str, method: str) -> str:
         wanted = self.wanted(dataset, encoder, method)
-        makers = [self.split_plugin(split), self.featurizer_plugin(encoder)]
-        makers += self.vector_files(encoder).values()
+        vectors = self.inputs.vectors_of(self.encoders[encoder].featurizer)
+        makers = [self.split_plugin(split), self.inputs.plugin(encoder), *vectors.values()]
         if any(makers):
             wanted["makers"] = [path and file_digest(path) for path in makers]
         ensemble = self.recipes[method].ensemble

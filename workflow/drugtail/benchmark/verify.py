@@ -83,7 +83,7 @@ def _differences(plan: Plan, block: PlannedBlock, results: Path) -> Iterator[str
         digest = read_json(split)["sha256"]
         yield from _compared(f"split ({split})", inputs["split"]["sha256"], digest)
     yield from _compared("members", found.get("members", []), list(block.members))
-    features = SHARED / "features" / block.dataset / plan.features_name(block.encoder)
+    features = SHARED / "features" / block.dataset / plan.inputs.folder(block.encoder)
     files = {
         "molecules": SHARED / "data" / block.dataset / "molecules.parquet",
         **({} if block.members else {"features": features / "features.json"}),

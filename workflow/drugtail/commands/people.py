@@ -48,7 +48,7 @@ def check(
     plugin: PluginFiles = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
-    """Validate configurations and what they name (no data are read), or refuse gaps in runs."""
+    """Validate configurations and what they name (no molecule is read), or refuse gaps in runs."""
     from drugtail.benchmark.plan import Plan
     from drugtail.config.catalogue import (
         Catalogue,
@@ -58,6 +58,7 @@ def check(
         read_yaml,
     )
     from drugtail.evaluation.collect import check_complete
+    from drugtail.features.file_vectors import describe_vectors
     from drugtail.plugins import recipe_model
 
     if not config and runs is None and method is None and not plugin:
@@ -75,6 +76,8 @@ def check(
             first = f"{tunings} tuning and " if tunings else ""
             jobs = sum(1 for _ in plan.blocks())
             print(f"{path}: good, {first}{jobs} training job{'' if jobs == 1 else 's'}")
+            for name, file in plan.vectors.items():
+                print(f"{path}: vectors: {name}: {file}: {describe_vectors(file)}")
             for remark in plan.remarks():
                 print(f"{path}: {remark}")
         except DrugtailError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -14,6 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
+from drugtail.config.wording import worded
 from drugtail.runtime.errors import DrugtailError
 
 
@@ -87,12 +87,8 @@ def _explain(model: type[Settings], item: Any) -> str:
         return f"key {key}: is required; add it"
     if item["type"] in UNION_FAULTS:
         return _explain_choice(model, location, key, item)
-    message = item["msg"].removeprefix("Value error, ")
-    found = "" if item["type"] == "value_error" else f", found {item['input']!r}"
-    if item["type"] == "float_type" and re.fullmatch(r"[-+]?\d+e[-+]?\d+", str(item["input"])):
-        # YAML takes a number with an exponent but without a point for text.
-        found += f"; write it with a point, {str(item['input']).replace('e', '.0e')}"
-    return f"key {key}: {message}{found}" if key else f"{message}{found}"
+    message = worded(item)
+    return f"key {key}: {message}" if key else message
 
 
 def _explain_choice(model: type[Settings], location: list[str], key: str, item: Any) -> str:

@@ -165,7 +165,7 @@ class Recipe(Settings):
         )
         foreign = self.model_fields_set - {*DESCRIPTION, own}
         if foreign:
-            raise ValueError(f"{named} takes no {', '.join(sorted(foreign))}; remove them")
+            raise ValueError(f"{named} takes no {', '.join(sorted(foreign))}; leave it out")
         if self.ensemble is not None and self.tuning:
             raise ValueError("an ensemble is not tuned, its members are; remove tuning")
 

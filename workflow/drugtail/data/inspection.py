@@ -15,6 +15,7 @@ from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.inspect import Inspection, values_of
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import counted
 
 # Rows whose molecules are read; of a larger table it is a sample.
 CHEMISTRY = 5_000
@@ -60,14 +61,18 @@ def _described_classes(found: Inspection) -> list[str]:
     sizes = found.sizes
     shown = [f"  {name}: {size:,}" for name, size in sizes.head(8).items()]
     if len(sizes) > 8:
-        shown.append(f"  … and {len(sizes) - 8} smaller ones, the smallest with {sizes.iloc[-1]:,}")
+        shown.append(
+            f"  … and {counted(len(sizes) - 8, 'smaller class')}, the smallest with "
+            f"{sizes.iloc[-1]:,}"
+        )
     few = int((sizes < FEW).sum())
     if few:
         shown.append(
-            f"  {few} classes have fewer than {FEW} rows; `minimum_class_size` leaves them out"
+            f"  {counted(few, 'class')} of fewer than {FEW} rows; `minimum_class_size` leaves out "
+            "such classes"
         )
     ratio = sizes.iloc[0] / sizes.iloc[-1]
-    return [f"{len(sizes)} classes, imbalance ratio {ratio:.1f}", *shown]
+    return [f"{counted(len(sizes), 'class')}, imbalance ratio {ratio:.1f}", *shown]
 
 
 def _described_task(found: Inspection, column: str) -> str:

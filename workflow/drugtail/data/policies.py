@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from drugtail.config.dataset import OTHER, Dataset, Sample, Thin
 from drugtail.data.rows import Rows
-from drugtail.runtime.logging import say
+from drugtail.runtime.logging import counted, say
 from drugtail.runtime.seeds import derive_seed
 
 # Reasons that do not say something is wrong with a row, by what stands before the colon.
@@ -73,12 +73,34 @@ def apply_policies(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> Non
         lost = sorted(before - set(molecules["published"][rows.reasons == ""]))
         if lost:
             shown = ", ".join(lost[:5]) + (", …" if len(lost) > 5 else "")
-            say(f"{dataset.name}: the sample has no molecule of {len(lost)} classes: {shown}")
+            named = f"{counted(len(lost), 'class')}: {shown}"
+            say(f"{dataset.name}: the sample has no molecule of {named}")
     _set_rare_apart(rows, molecules, dataset)
     if dataset.thin is not None:
         used = molecules["published"][rows.reasons == ""]
         kept = thinned(used, dataset.thin, dataset.name)
         rows.reject(~np.isin(rows.table.index, kept), "thinned out")
+
+
+def is_of_sample(reasons: pd.Series, molecules: pd.DataFrame, dataset: Dataset) -> pd.Series:
+    """Return which rows belong to the sample, with those that repeat a molecule of it.
+
+    Parameters
+    ----------
+    reasons
+        What `apply_policies` left of each row.
+    molecules
+        A row per row of the table, as `apply_policies` was given them.
+    dataset
+        The register; without a sample, all rows belong to it.
+    """
+    if dataset.sample is None:
+        return pd.Series(True, reasons.index)
+    # Rare classes are set apart and classes thinned after the draw.
+    drawn = (reasons == "") | reasons.str.startswith(("rare class", "thinned out"))
+    # As duplicates are found, so that each goes the way of the row that stands for it.
+    pair = pd.MultiIndex.from_frame(molecules[[dataset.identity, "published"]])
+    return drawn | reasons.str.startswith(MERGED) & pair.isin(pair[drawn])
 
 
 def _draw_sample(rows: Rows, sample: Sample, dataset: str) -> None:

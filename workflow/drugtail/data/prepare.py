@@ -12,7 +12,7 @@ from drugtail.config.dataset import Dataset, SecondInput
 from drugtail.data.identity import NOTES, identify_all
 from drugtail.data.labels import read_labels
 from drugtail.data.official import official_subsets
-from drugtail.data.policies import apply_policies, count_repeats, outcome
+from drugtail.data.policies import apply_policies, count_repeats, is_of_sample, outcome
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.rows import Rows
 from drugtail.runtime.errors import DrugtailError
@@ -83,8 +83,9 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     if dataset.reads == "reaction":
         both = both + ">" + frame["reactants"]
     compared = frame.assign(smiles=frame["smiles"] + both, parent=frame["parent"] + both)
-    repeats = count_repeats(compared[rows.reasons == ""])
+    usable, as_read = rows.reasons == "", compared.copy()
     apply_policies(rows, compared, dataset)
+    repeats = count_repeats(as_read[usable & is_of_sample(rows.reasons, as_read, dataset)])
     frame["published"] = compared["published"]
 
     rejected = output / "rejected.csv"

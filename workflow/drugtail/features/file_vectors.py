@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
 from drugtail.features.featurizer import Featurizer
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.logging import say
+from drugtail.runtime.logging import counted, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,15 +75,18 @@ class FileVectors(Featurizer):
             # Here, since RDKit is not needed to know which featurizers there are.
             from drugtail.data.identity import identify_all
 
-            read = identify_all(texts, rules or Molecules(), workers, whole=False)["smiles"]
-            self._check_repeats("smiles", read.tolist())
+            found = identify_all(texts, rules or Molecules(), workers, whole=False)
+            read = found["smiles"].tolist()
+            self._check_repeats("smiles", read)
+            self._say_unreadable(texts, found["reason"])
             self._rows = {
                 **{text: row for row, text in reversed([*enumerate(read)]) if text},
                 **self._rows,
             }
             if molecules is not None:
                 # All at once, so that the number is that of the data set.
-                self._check_known(molecules["smiles"].tolist(), molecules["id"].tolist())
+                asked = molecules["smiles"].tolist()
+                self._check_known(asked, (molecules["id"] + " " + molecules["smiles"]).tolist())
 
     @property
     def width(self) -> int:
@@ -107,6 +110,16 @@ class FileVectors(Featurizer):
             raise DrugtailError(
                 f"{self.path}: has no vector for {len(lacking):,} of {len(names):,} molecules "
                 f"(for example {lacking[0]}); add them"
+            )
+
+    def _say_unreadable(self, texts: Sequence[str], reasons: pd.Series) -> None:
+        """Say how many rows no molecule can be found by."""
+        wrong = np.flatnonzero(reasons != "")
+        if len(wrong):
+            row = int(wrong[0])
+            say(
+                f"{self.path}: {counted(len(wrong), 'row')} of {len(texts):,} not used: no "
+                f"molecule, for example row {row + 1}, {texts[row]!r} ({reasons.iloc[row]})"
             )
 
     def _check_repeats(self, key: str, texts: Sequence[str]) -> None:
@@ -141,6 +154,18 @@ class FileVectors(Featurizer):
                     "another id; give vectors by smiles"
                 )
         self._rows = found
+
+
+def describe_vectors(path: Path) -> str:
+    """Return what a file of vectors holds, in words, without reading its molecules.
+
+    Raises
+    ------
+    DrugtailError
+        As `FileVectors`, but for what concerns molecules.
+    """
+    key, texts, values, _ = _read(path)
+    return f"{counted(len(texts), 'vector')} of {counted(values.shape[1], 'number')}, by {key}"
 
 
 def load_vectors(
@@ -196,6 +221,8 @@ def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32], list[str] | 
     """Name of the key, the key of each row, the vectors, [N, F], and the names of the numbers."""
     if not path.is_file():
         raise DrugtailError(f"{path}: no such file; name the file with the vectors")
+    if not path.stat().st_size:
+        raise DrugtailError(f"{path}: is empty; name a file with vectors")
     try:
         table = _table(path)
     except UNREADABLE as error:
@@ -233,11 +260,7 @@ def _table(path: Path) -> pd.DataFrame:
     suffixes = [one.lower() for one in path.suffixes]
     if suffixes[-1:] == [".npz"]:
         with np.load(path, allow_pickle=False) as arrays:
-            keys = [name for name in arrays.files if name != "vectors"]
-            vectors = arrays["vectors"]
-            if vectors.ndim != 2:
-                raise ValueError(f"vectors has shape {list(vectors.shape)}, not [N, F]")
-            return pd.DataFrame(vectors).assign(**{name: arrays[name] for name in keys})
+            return _of_arrays({name: _array(arrays, name) for name in arrays.files}, path)
     if suffixes[-1:] in ([".parquet"], [".pq"]):
         return pd.read_parquet(path)
     separator = "\t" if ".tsv" in suffixes else ","
@@ -246,6 +269,35 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.read_csv(
         path, sep=separator, dtype=texts, encoding="utf-8-sig", keep_default_na=False
     )
+
+
+def _array(arrays: Any, name: str) -> NDArray[Any]:
+    """One array of an NPZ file; text is to be stored as text, not as objects of Python."""
+    try:
+        found: NDArray[Any] = arrays[name]
+    except ValueError:
+        raise ValueError(f"array {name!r} holds objects; store it with astype(str)") from None
+    return found
+
+
+def _of_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> pd.DataFrame:
+    """A table of the arrays of an NPZ file."""
+    import pandas as pd
+
+    vectors = arrays.pop("vectors", None)
+    if vectors is None:
+        raise DrugtailError(
+            f"{path}: has no array 'vectors', [N, F]; there are {', '.join(arrays) or 'none'}"
+        )
+    if vectors.ndim != 2:
+        raise DrugtailError(f"{path}: array 'vectors' has shape {list(vectors.shape)}, not [N, F]")
+    for name, array in arrays.items():
+        if array.shape != (len(vectors),):
+            raise DrugtailError(
+                f"{path}: array {name!r} has shape {list(array.shape)}, and there are "
+                f"{len(vectors):,} vectors; give each vector one {name}"
+            )
+    return pd.DataFrame(vectors).assign(**arrays)
 
 
 def _numbers(table: pd.DataFrame, path: Path) -> NDArray[np.float32]:

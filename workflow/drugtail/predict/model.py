@@ -22,7 +22,7 @@ from drugtail.config.encoder import EncoderSettings, Form
 from drugtail.config.prior import Shares
 from drugtail.features.arrays import Arrays
 from drugtail.features.choice import Computes, GivesArrays, make_featurizer
-from drugtail.features.file_vectors import FileVectors, load_vectors
+from drugtail.features.file_vectors import PREFIX, FileVectors, load_vectors
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, unlimited_log_probabilities
 from drugtail.methods.ensemble import averaged
@@ -66,6 +66,15 @@ class Given(NamedTuple):
 
     def files(self, wanted: Mapping[str, Any], model: Path) -> dict[str, FileVectors]:
         """Read the files of vectors that a model needs: name -> their width and columns."""
+        for name, of_training in wanted.items():
+            short = name.removeprefix(PREFIX)
+            if short not in self.vectors:
+                given = ", ".join(self.vectors)
+                raise DrugtailError(
+                    f"{model}: reads vectors called {short!r}, {of_training['width']:,} numbers "
+                    f"per molecule; name a file of those of your molecules: --vectors {short}=FILE"
+                    + (f" (given: {given})" if given else "")
+                )
         found = load_vectors([*wanted], self.vectors, self.rules)
         for name, file in found.items():
             width, columns = wanted[name]["width"], wanted[name]["columns"]
@@ -115,6 +124,10 @@ class Model:
         How molecules are read.
     features, featurizer
         Name of what it reads of molecules, and what gives that.
+    plugins : set of str
+        SHA-256 of the files of plugins that it needs.
+    vectors : set of str
+        NAMEs of the files of vectors that it reads.
     train_smiles, train_labels
         Training molecules and their classes.
     threshold : float or None
@@ -177,6 +190,10 @@ class Model:
         self.seeds = list(weights)
         self._shares = saved["shares"]
         _check_plugins(saved["plugins"], path, plugins)
+        self.plugins = {*saved["plugins"].values()}
+        learners = saved.get("members", [saved])
+        read = {name for one in learners for name in one.get("vectors", {})}
+        self.vectors = {name.removeprefix(PREFIX) for name in read}
         learner = _Ensemble if "ensemble" in saved else _Learner
         asked = learner(saved, self.seeds, path, Given(plugins, vectors or {}, self.molecules))
         self.features, self.featurizer = asked.features, asked.featurizer

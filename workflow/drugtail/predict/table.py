@@ -28,6 +28,7 @@ from drugtail.methods.ghost import is_rare
 from drugtail.predict.choice import find_models
 from drugtail.predict.model import Model
 from drugtail.predict.nearest import UNLIKE, TrainingMolecules
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import Pace, counted, say
@@ -126,6 +127,8 @@ def predict(
     """
     if output.suffix.lower() in (".xlsx", ".xls", ".parquet"):
         raise DrugtailError(f"{output}: is written as CSV; name it .csv")
+    if output.is_dir():
+        raise DrugtailError(f"{output}: is a folder; name a file for --output")
     workers = workers or os.cpu_count() or 1
     torch.set_num_threads(workers)
     if output.exists() and molecules.exists() and output.samefile(molecules):
@@ -137,6 +140,7 @@ def predict(
         say(chosen.remark)
         if (tau or 0) != (chosen.tau or 0):
             say(f"the prior is corrected as --prior says, with a strength of {tau:g}")
+    _say_unread(vectors or {}, plugins, asked.models)
     asked.say_threshold()
     first = asked.models[0]
     _check_second(first.second, second, first.path)
@@ -145,7 +149,6 @@ def predict(
         column = _named_column(table, molecules, first.reads)
     _check_names(table, asked, prefix, molecules)
     parsed = _parsed(table, column, second, first, workers)
-    _say_outcome(parsed, molecules, output)
     good = (parsed["reason"] == "").to_numpy()
     known = TrainingMolecules(first.train_smiles, first.reads) if nearest and good.any() else None
     pairs = parsed.loc[good, ["smiles", "second"] if second is not None else ["smiles"]]
@@ -160,6 +163,7 @@ def predict(
     added = added.add_prefix(prefix)
     with atomic_path(output) as temporary:
         table.join(added).to_csv(temporary, index=False, float_format="%.6g")
+    _say_outcome(parsed, molecules, output)
     if not good.any():
         what = "reaction" if first.reads == "reaction" else "molecule"
         raise DrugtailError(
@@ -313,6 +317,19 @@ def _check_names(table: pd.DataFrame, asked: _Asked, prefix: str, molecules: Pat
                 f"{molecules}: has a column {prefix + name!r}, which is to be added; name another "
                 "--prefix"
             )
+
+
+def _say_unread(
+    vectors: Mapping[str, Path], plugins: Sequence[Path], models: Sequence[Model]
+) -> None:
+    """Say which files of vectors and plugins no model needs."""
+    for path in plugins:
+        if not any(file_digest(path) in one.plugins for one in models):
+            say(f"--plugin {path}: is not used; {models[0].path} needs nothing of it")
+    read = {name for one in models for name in one.vectors}
+    for name in vectors.keys() - read:
+        named = f"vectors of {', '.join(sorted(read))}" if read else "no vectors"
+        say(f"--vectors {name}: is not used; {models[0].path} reads {named}")
 
 
 def _check_second(needed: dict[str, Any] | None, given: str | None, model: Path) -> None:

@@ -12,8 +12,9 @@ def say(text: str) -> None:
 
 
 def counted(number: int, thing: str) -> str:
-    """Return a number and what it counts: ``1 molecule``, ``1,200 molecules``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    """Return a number and what it counts: ``1 molecule``, ``1,200 molecules``, ``2 classes``."""
+    plural = "es" if thing.endswith("s") else "s"
+    return f"{number:,} {thing}{'' if number == 1 else plural}"
 
 
 class Pace:

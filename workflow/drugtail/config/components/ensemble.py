@@ -63,7 +63,10 @@ class Ensemble(Settings):
     @model_validator(mode="after")
     def _several(self) -> Ensemble:
         if len(self.of) == 1 and not self.over_seeds:
-            raise ValueError("one method alone is averaged over_seeds only; name another member")
+            raise ValueError(
+                f"{self.of[0].method!r} alone has nothing to be averaged with; name another member "
+                "in of, or write over_seeds: true for the mean of its seeds"
+            )
         return self
 
     def prior(self, shares: list[float], counts: list[int]) -> Shares:
