@@ -73,8 +73,8 @@ def apply_policies(rows: Rows, molecules: pd.DataFrame, dataset: Dataset) -> Non
         lost = sorted(before - set(molecules["published"][rows.reasons == ""]))
         if lost:
             shown = ", ".join(lost[:5]) + (", …" if len(lost) > 5 else "")
-            named = f"{counted(len(lost), 'class')}: {shown}"
-            say(f"{dataset.name}: the sample has no molecule of {named}")
+            few = f"{counted(len(lost), 'class')}: {shown}"
+            say(f"{dataset.name}: the sample has no molecule of {few}")
     _set_rare_apart(rows, molecules, dataset)
     if dataset.thin is not None:
         used = molecules["published"][rows.reasons == ""]

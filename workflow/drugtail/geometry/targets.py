@@ -6,7 +6,6 @@ Li et al., "Targeted Supervised Contrastive Learning for Long-Tailed Recognition
 from __future__ import annotations
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,6 +46,9 @@ def assign_points(points: Tensor, centroids: Tensor) -> Tensor:
         Point of each class, [C, D]: the assignment with the least sum of squared distances
         (equation 4), found by the Hungarian method.
     """
+    # Here, as it takes a quarter of a second to import, and few methods need it.
+    from scipy.optimize import linear_sum_assignment
+
     similarity = F.normalize(centroids, dim=1) @ points.to(centroids.dtype).T
     _, chosen = linear_sum_assignment(-similarity.cpu().double().numpy())
     return points[torch.from_numpy(chosen).to(points.device)]

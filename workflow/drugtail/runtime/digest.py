@@ -53,45 +53,76 @@ def code_digest(*modules: str) -> str:
 @cache
 def _parsed(module: str) -> tuple[str, frozenset[str]]:
     """Digest of one module's code and the drugtail modules it imports."""
-    tree = ast.parse(_module_file(module).read_text(encoding="utf-8"))
-    stripped = _Behaviour().visit(tree)
-    imported = set()
-    for node in ast.walk(stripped):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            imported.add(node.module)
-            # `from drugtail.methods import losses` names a module, not an attribute.
-            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in imported if name.startswith("drugtail.") and _is_module(name)}
-    return text_digest(_written(stripped)), frozenset(ours)
+    written = _Written()
+    written.add(ast.parse(_module_file(module).read_text(encoding="utf-8")))
+    ours = {one for one in written.imported if one.startswith("drugtail.") and _is_module(one)}
+    return text_digest("".join(written.parts)), frozenset(ours)
 
 
-def _written(node: Any) -> str:
-    """A syntax tree as text, the same in every version of Python.
+class _Written:
+    """A syntax tree as text, the same in every version of Python, and what it imports.
 
-    Versions differ in fields that are mostly empty, and in whether `ast.dump` shows those.
+    What cannot change a result is left out: docstrings and imports for type checkers; so are empty
+    fields, since versions differ in them.
     """
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
-        inside = ",".join(f"{name}={_written(value)}" for name, value in fields)
-        return f"{type(node).__name__}({inside})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_written, node))}]"
-    return repr(node)
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.imported: set[str] = set()
+
+    def add(self, node: Any) -> None:
+        """Add a node and what is below it; one pass, since every start of a command waits."""
+        parts = self.parts
+        if isinstance(node, ast.AST):
+            parts.append(f"{type(node).__name__}(")
+            between = ""
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if value is None or (isinstance(value, list) and not (value := _kept(value))):
+                    continue
+                parts.append(f"{between}{name}=")
+                between = ","
+                self.add(value)
+            parts.append(")")
+            self._note(node)
+        elif isinstance(node, list):
+            parts.append("[")
+            for i, one in enumerate(node):
+                if i:
+                    parts.append(",")
+                self.add(one)
+            parts.append("]")
+        else:
+            parts.append(repr(node))
+
+    def _note(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            self.imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            self.imported.add(node.module)
+            # `from drugtail.methods import losses` names a module, not an attribute.
+            self.imported |= {f"{node.module}.{alias.name}" for alias in node.names}
 
 
-class _Behaviour(ast.NodeTransformer):
-    """Drop what cannot change a result: docstrings and imports for type checkers."""
+def _kept(nodes: list[Any]) -> list[Any]:
+    """Statements but for docstrings and imports for type checkers; other lists as they are."""
+    return [node for node in nodes if not (_is_text(node) or _is_for_checkers(node))]
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else node
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
+def _is_text(node: Any) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _is_for_checkers(node: Any) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def _module_file(module: str) -> Path:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from drugtail.methods.classical import CLASSIFIERS
 from drugtail.methods.ghost import ghost_threshold
@@ -148,6 +147,9 @@ def _threshold(problem: Problem, results: Mapping[int, SeedResult]) -> float | N
     rare = problem.labels[problem.subsets[VALID]] == problem.train_counts.argmin()
     if problem.classes != 2 or not said:
         return None
+    # Here, as it takes a tenth of a second to import.
+    from scipy.special import softmax
+
     mean = np.mean([softmax(logits.astype(float), axis=1) for logits in said], axis=0)
     return ghost_threshold(mean[:, problem.train_counts.argmin()], rare)
 
