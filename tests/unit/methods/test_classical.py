@@ -19,6 +19,8 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.class_weight import compute_sample_weight
+from xgboost import XGBClassifier
 
 import drugtail
 from drugtail.config.components.classical import Classifier
@@ -40,6 +42,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "colsample_bytree": 0.3,
         "reg_lambda": 2.5,
         "class_weight": None,
+    },
+    "xgboost": {
+        "n_estimators": 6, "learning_rate": 0.2, "max_depth": 3, "min_child_weight": 0.5,
+        "colsample_bytree": 0.3, "reg_lambda": 2.5,
     },
 }  # fmt: skip
 
@@ -67,6 +73,16 @@ def smote_then_regression(x: NDArray[np.float32], y: NDArray[np.int64], k: int, 
     return LogisticRegression(C=c, tol=1e-5, max_iter=2000).fit(*enlarged)
 
 
+def boosted_by_hand(x: NDArray[np.float32], y: NDArray[np.int64]) -> Any:
+    """XGBoost as scikit-learn's users call it, on the full table."""
+    model = XGBClassifier(
+        n_estimators=6, learning_rate=0.2, max_depth=3, min_child_weight=0.5, colsample_bytree=0.3,
+        reg_lambda=2.5, seed=SEED, n_jobs=1, objective="multi:softprob", num_class=int(y.max()) + 1,
+        tree_method="hist",
+    )  # fmt: skip
+    return model.fit(x, y, sample_weight=compute_sample_weight("balanced", y))
+
+
 BY_HAND: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64]], Any]] = {
     "random_forest": RandomForestClassifier(
         12, class_weight="balanced", random_state=SEED
@@ -81,6 +97,7 @@ BY_HAND: dict[str, Callable[[NDArray[np.float32], NDArray[np.int64]], Any]] = {
         n_estimators=6, learning_rate=0.2, num_leaves=5, min_child_samples=4, colsample_bytree=0.3,
         reg_lambda=2.5, random_state=SEED, n_jobs=1, verbosity=-1,
     ).fit,
+    "xgboost": boosted_by_hand,
 }  # fmt: skip
 
 
@@ -223,7 +240,7 @@ def test_training_networks_does_not_load_the_libraries() -> None:
     script = """
 import sys
 import drugtail.training.block
-print(sorted({"imblearn", "lightgbm", "sklearn.ensemble"} & set(sys.modules)))
+print(sorted({"imblearn", "lightgbm", "sklearn.ensemble", "xgboost"} & set(sys.modules)))
 """
     assert in_another_process(script) == "[]"
 
@@ -235,6 +252,7 @@ print(sorted({"imblearn", "lightgbm", "sklearn.ensemble"} & set(sys.modules)))
         ("easy_ensemble", "imblearn", "imbalanced-learn"),
         ("smote_logistic", "imblearn", "imbalanced-learn"),
         ("lightgbm", "lightgbm", "lightgbm"),
+        ("xgboost", "xgboost", "xgboost-cpu"),
     ],
 )
 def test_a_library_that_is_missing_is_named(name: str, module: str, package: str) -> None:

@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "easy_ensemble": {"classifier.n_estimators": 3, "classifier.adaboost_n_estimators": 4},
     "smote_logistic": {},
     "lightgbm": {"classifier.n_estimators": 5, "classifier.min_child_samples": 2},
+    "xgboost": {"classifier.n_estimators": 5},
     "nearest_neighbours": {},
 }
 

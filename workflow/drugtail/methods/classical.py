@@ -1,4 +1,4 @@
-"""Estimators on fingerprints, from scikit-learn, imbalanced-learn and LightGBM.
+"""Estimators on fingerprints, from scikit-learn, imbalanced-learn, LightGBM and XGBoost.
 
 The seeds of a block are fitted one after the other: the libraries' estimators are no networks whose
 weights could be stacked and computed together.
@@ -7,15 +7,13 @@ weights could be stacked and computed together.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drugtail.config.prior import SMALLEST_PROBABILITY
-from drugtail.runtime.errors import DrugtailError
+from drugtail.methods.optional import optional
 from drugtail.runtime.logging import say
 from drugtail.runtime.registry import Registry
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
     from drugtail.methods.nearest_neighbours import TanimotoNeighbours
+    from drugtail.methods.xgboost_trees import XGBoostTrees
 
 # The libraries take seconds to import, which the training of networks need not wait for (nor
 # need the optional ones be there): each function imports its own.
@@ -35,24 +34,6 @@ CLASSIFIERS: Registry[Any] = Registry("classifier")
 LARGEST_FOREST = 2 * 2**30
 # In place of a depth that follows from the number of classes, which `fit` knows.
 BY_CLASSES = 10**9
-
-
-@contextmanager
-def optional(package: str) -> Iterator[None]:
-    """Say what to install where an import fails because a library is not there.
-
-    Raises
-    ------
-    DrugtailError
-        In place of ModuleNotFoundError.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise DrugtailError(
-            f"this method needs {package}, but there is no module {error.name!r}; "
-            f"install it: pip install {package}"
-        ) from error
 
 
 @CLASSIFIERS.register("random_forest")
@@ -232,6 +213,35 @@ def lightgbm(settings: Any, seed: int, threads: int) -> LGBMClassifier:
         force_row_wise=True,
         # Else a line for every tree that cannot be split further.
         verbosity=-1,
+    )
+
+
+@CLASSIFIERS.register("xgboost")
+def xgboost(settings: Any, seed: int, threads: int) -> XGBoostTrees:
+    """XGBoost's boosted trees (Chen and Guestrin, 2016).
+
+    Parameters
+    ----------
+    settings
+        ``n_estimators``, ``learning_rate``, ``max_depth``, ``min_child_weight``, ``reg_lambda``,
+        ``colsample_bytree`` and ``class_weight``. Only the choice of columns is random.
+    seed, threads
+        As for `random_forest`.
+    """
+    from drugtail.methods.xgboost_trees import XGBoostTrees
+
+    return XGBoostTrees(
+        settings.n_estimators,
+        settings.class_weight == "balanced",
+        threads,
+        learning_rate=settings.learning_rate,
+        max_depth=settings.max_depth,
+        min_child_weight=settings.min_child_weight,
+        reg_lambda=settings.reg_lambda,
+        colsample_bytree=settings.colsample_bytree,
+        seed=seed % 2**31,
+        tree_method="hist",
+        verbosity=0,
     )
 
 

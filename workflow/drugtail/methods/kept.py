@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from drugtail.methods.classical import optional
+from drugtail.methods.optional import optional
 from drugtail.runtime.errors import DrugtailError
 
 # Types that skops does not trust by itself, and that our estimators are made of.

@@ -125,6 +125,32 @@ class LightGBM(ClassicalSettings):
     )
 
 
+class XGBoost(ClassicalSettings):
+    """XGBoost; the library's defaults but for class_weight and colsample_bytree."""
+
+    name: Literal["xgboost"]
+    n_estimators: int = Field(
+        100, ge=1, description="Rounds of boosting; each has one tree per class."
+    )
+    learning_rate: float = Field(0.3, gt=0, le=1, description="Factor of each tree.")
+    max_depth: int = Field(6, ge=1, description="Most splits between the root and a leaf.")
+    min_child_weight: float = Field(
+        1.0,
+        ge=0,
+        description="Smallest sum of second derivatives of the loss in a leaf; of a class of "
+        "probability p, a molecule has 2 p (1 - p) times its weight.",
+    )
+    reg_lambda: float = Field(1.0, ge=0, description="L2 penalty of a leaf's output.")
+    colsample_bytree: float = Field(
+        0.5, gt=0, le=1,
+        description="Bits that a tree may use, drawn anew for each. With 1, the library's default, "
+        "nothing is random and all seeds are equal.",
+    )  # fmt: skip
+    class_weight: Literal["balanced"] | None = Field(
+        "balanced", description="Molecules weigh N / (C n_c); null weighs all alike."
+    )
+
+
 class NearestNeighbours(ClassicalSettings):
     """The classes of the most similar training molecules, by Tanimoto similarity of bits.
 
@@ -143,7 +169,7 @@ class NearestNeighbours(ClassicalSettings):
 
 
 Classifier = Annotated[
-    RandomForest | BalancedRandomForest | EasyEnsemble | SmoteLogistic | LightGBM
+    RandomForest | BalancedRandomForest | EasyEnsemble | SmoteLogistic | LightGBM | XGBoost
     | NearestNeighbours,
     Field(discriminator="name"),
 ]  # fmt: skip
