@@ -10,7 +10,7 @@ import pytest
 
 from drugtail import plugins
 from drugtail.config.catalogue import Catalogue
-from drugtail.listing import COMMAND, address, methods, methods_page, needs
+from drugtail.listing import COMMAND, address, listed, methods, methods_page, needs
 from drugtail.plugins import all_registries
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -32,6 +32,14 @@ def test_the_page_of_methods_is_up_to_date() -> None:
     assert (CONFIG / "methods/README.md").read_text(encoding="utf-8") == made, (
         f"config/methods/README.md is out of date; run: {COMMAND}"
     )
+
+
+def test_featurizers_that_are_named_after_something_are_listed() -> None:
+    rows, faults = listed(CATALOGUE, "featurizers")
+    assert not faults
+    found = {row["name"]: row["gives"] for row in rows}
+    assert found["deepchem:NAME"] == found["vectors:NAME"] == "vector"
+    assert found["morgan"] == "bits"
 
 
 def test_every_link_of_the_page_leads_to_a_recipe_or_a_publication() -> None:

@@ -733,6 +733,12 @@ def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> No
     assert f"results/metrics/tiny: asks {best} on {encoder}, the best of 3 on tiny by" in said
     assert f"({100 * scores[best]:.1f}, mean of 1 split); as trained on random-0" in said
     first = pd.read_csv(finished.folder / "asked.csv")
+    file = results / "metrics/tiny/runs.parquet"
+    as_it_was = file.read_bytes()
+    runs.assign(valid_balanced_accuracy=0.5).to_parquet(file)
+    said = finished.run("drugtail", *words, "results/metrics/tiny").stdout
+    assert "(50.0, mean of 1 split, the first of 3 equally good)" in said
+    file.write_bytes(as_it_was)
     finished.run("drugtail", *words, str(finished.block(str(best))))
     pd.testing.assert_frame_equal(pd.read_csv(finished.folder / "asked.csv"), first)
     finished.run("drugtail", *words, "results/metrics/tiny", "--seed", "1")

@@ -90,6 +90,15 @@ def listed(catalogue: Catalogue, kind: str) -> tuple[list[dict[str, Any]], list[
     """
     if kind == "components":
         return [row for name in COMPONENTS for row in registered(f"components.{name}")], []
+    if kind == "featurizers":
+        # Here, since other kinds need not wait for it.
+        from drugtail.features.choice import NAMED_AFTER
+
+        more = [
+            {"name": name, "idea": first_line(one), "gives": one.form, "from": ""}
+            for name, one in NAMED_AFTER.items()
+        ]
+        return registered(kind) + more, []
     if kind in REGISTERED:
         return registered(kind), []
     if kind == FORMATS_KIND:

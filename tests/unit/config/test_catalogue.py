@@ -18,6 +18,7 @@ from drugtail.config.base import merged
 from drugtail.config.benchmark import Benchmark, parse_seeds
 from drugtail.config.catalogue import (
     Catalogue,
+    check_described,
     parse_assignments,
     read_benchmark,
     read_dataset,
@@ -123,6 +124,22 @@ def test_every_yaml_is_of_a_known_kind() -> None:
 
 
 # -------------------------------------------------------------------------- YAML as a format
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [("datasets/taste", "licence"), ("encoders/gine", "width"), ("tables/head_tail", "columns")],
+)
+def test_a_file_outside_the_catalogue_is_known_by_its_keys(
+    file: str, fault: str, tmp_path: Path
+) -> None:
+    value = yaml.safe_load((CONFIG / f"{file}.yaml").read_text())
+    path = written(tmp_path, value, f"{value['name']}.yaml")
+    assert check_described(path)
+    said = refusal(check_described, written(tmp_path, {**value, fault: 3.5}, path.name))
+    assert f"{path}: key {fault}" in said
+    benchmark = yaml.safe_load((CONFIG / "config.yaml").read_text())
+    assert not check_described(written(tmp_path, benchmark))
 
 
 def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:

@@ -172,17 +172,34 @@ def read_benchmark(path: Path) -> Benchmark:
 
 
 def check_described(path: Path) -> bool:
-    """Validate a file of datasets/, methods/, encoders/ or tables/; False if it is none of them."""
+    """Validate a register, recipe, encoder or table; False if it is none of them.
+
+    In datasets/, methods/, encoders/ and tables/, the folder says what a file is; elsewhere its
+    keys do, but for recipes, which may need a plugin.
+    """
     readers: dict[str, Callable[[Path], object]] = {
         "datasets": read_dataset,
         "methods": read_recipe,
         "encoders": read_encoder,
         "tables": read_table_definition,
     }
-    for kind in readers.keys() & set(path.resolve().parent.parts[-2:]):
+    kinds = readers.keys() & set(path.resolve().parent.parts[-2:]) or {_kind_by_keys(path)}
+    for kind in kinds & readers.keys():
         readers[kind](path)
         return True
     return False
+
+
+def _kind_by_keys(path: Path) -> str:
+    """Folder of the catalogue that a file could lie in; empty for benchmarks and recipes."""
+    keys = read_yaml(path).keys()
+    if keys & {"methods", "splits", "family", "idea"}:
+        return ""
+    if keys & {"citation", "files", "licence", "task"}:
+        return "datasets"
+    if keys & {"featurizer", "head"}:
+        return "encoders"
+    return "tables" if {"title", "columns"} <= keys else ""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -9,12 +9,19 @@ import numpy as np
 
 from drugtail.config.encoder import Form
 from drugtail.features.arrays import Arrays
-from drugtail.features.deepchem import PREFIX, deepchem_featurizer
+from drugtail.features.deepchem import PREFIX as DEEPCHEM
+from drugtail.features.deepchem import DeepChemFeaturizer, deepchem_featurizer
 from drugtail.features.featurizer import FEATURIZERS, Featurizer
+from drugtail.features.file_vectors import PREFIX as VECTORS
 from drugtail.features.file_vectors import FileVectors, is_file_vectors, no_file
 from drugtail.runtime.errors import DrugtailError
 
 JOIN = "+"
+# Featurizers that are no module each, but are named after something: as they are written -> class.
+NAMED_AFTER: dict[str, type[Featurizer]] = {
+    f"{DEEPCHEM}NAME": DeepChemFeaturizer,
+    f"{VECTORS}NAME": FileVectors,
+}
 
 
 class Features(NamedTuple):
@@ -46,7 +53,7 @@ def parts_of(name: str) -> list[str]:
 
 def is_librarys(name: str) -> bool:
     """Return whether a name is that of a featurizer of DeepChem's: ``deepchem:NAME``."""
-    return name.startswith(PREFIX)
+    return name.startswith(DEEPCHEM)
 
 
 def class_of(name: str) -> type[Featurizer]:

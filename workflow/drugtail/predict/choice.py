@@ -12,9 +12,12 @@ from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_parquet
+from drugtail.runtime.logging import counted
 from drugtail.runtime.names import parse_block_folder
 
 SCORE = "valid_balanced_accuracy"
+# Scores that differ by less are equal but for rounding.
+TIED = 1e-9
 
 
 class Chosen(NamedTuple):
@@ -105,10 +108,12 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
     first = chosen.iloc[0]
     trained, tau = uncorrected_name(method)
     models = _models(folder, seed, first["dataset"], first["split"], encoder, trained, settings)
+    ties = int((whole["score"] >= best["score"] - TIED).sum()) - 1
+    tied = f", the first of {ties + 1} equally good" if ties else ""
     remark = (
         f"{folder}: asks {method} on {encoder}, the best of {len(whole)} on {first['dataset']} by "
         f"balanced accuracy on validation molecules "
-        f"({100 * best['score']:.1f}, mean of {splits} split{'' if splits == 1 else 's'}); "
+        f"({100 * best['score']:.1f}, mean of {counted(splits, 'split')}{tied}); "
         f"as trained on {first['split']}"
     )
     return Chosen(models, tau, remark)
