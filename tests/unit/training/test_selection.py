@@ -179,10 +179,11 @@ def test_updates_and_molecules_are_counted(files: Any, tmp_path: Path) -> None:
     plain = train(files.inputs(), "cross_entropy", tmp_path / "plain")
     views = train(files.inputs(), "bcl", tmp_path / "views")
     staged = train(files.inputs(), "supcon", tmp_path / "staged")
-    seen = [status(output)["seeds"]["0"] for output in (plain, views)]
+    sharp = train(files.inputs(), "sharpness_aware", tmp_path / "sharp")
+    seen = [status(output)["seeds"]["0"] for output in (plain, views, sharp)]
     molecules = len(read_problem(files.molecules, files.split).subsets["train"])
-    assert [one["updates"] for one in seen] == [6 * -(-molecules // 16)] * 2
-    assert [one["molecules"] for one in seen] == [6 * molecules, 2 * 6 * molecules]
+    assert [one["updates"] for one in seen] == [6 * -(-molecules // 16)] * 3
+    assert [one["molecules"] for one in seen] == [6 * molecules, *[2 * 6 * molecules] * 2]
     # A new last layer learns features of molecules as they are: 5 epochs of two views, 1 of one.
     assert status(staged)["seeds"]["0"]["molecules"] == (2 * 5 + 1) * molecules
 

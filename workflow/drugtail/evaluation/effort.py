@@ -16,6 +16,8 @@ ALIKE = 0.02
 def effort_note(runs: pd.DataFrame) -> str | None:
     """Say which networks made more or fewer updates, or saw more molecules, than most.
 
+    A molecule counts as often as it is computed: twice with two views or a sharpness-aware step.
+
     Parameters
     ----------
     runs

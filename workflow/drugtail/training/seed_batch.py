@@ -222,7 +222,9 @@ class SeedBatch:
             seed.updates += steps
             # Features are kept of molecules as they are, so that there is one view of each.
             views = 1 if self.objective.pool.features is not None else self.views
-            seed.molecules += views * molecules // len(self.seeds)
+            # A sharpness-aware step computes each molecule at two places.
+            passes = views * (1 if self.recipe.sharpness is None else 2)
+            seed.molecules += passes * molecules // len(self.seeds)
             if self.epoch >= self.settled and seed.selection.is_over(self.epoch, self.training):
                 seed.stopped = True
         self.epoch += 1
