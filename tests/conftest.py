@@ -55,7 +55,7 @@ def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[i
     """A factory: class sizes -> files of a problem in which each class has its own group."""
     from drugtail.data.split import split_dataset
     from drugtail.features.featurize import featurize
-    from drugtail.runtime.files import write_parquet
+    from drugtail.runtime.parquet import write_parquet
 
     made: dict[tuple[int, ...], Files] = {}
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from drugtail.evaluation.evaluate import evaluate_block
-from drugtail.runtime.files import write_json, write_parquet
+from drugtail.runtime.files import write_json
+from drugtail.runtime.parquet import write_parquet
 
 NAMES = ["a", "b", "c", "d"]
 

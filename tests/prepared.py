@@ -10,7 +10,8 @@ import pandas as pd
 
 from drugtail.config.dataset import Dataset
 from drugtail.data.prepare import prepare_dataset
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 YES_NO = {"0": "no", "1": "yes"}
 ENOUGH = [["CCO", "0"], ["CCN", "1"]]

@@ -18,7 +18,8 @@ from drugtail.config.dataset import Dataset
 from drugtail.data.fetch import fetch_dataset
 from drugtail.data.prepare import prepare_dataset
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet
 
 SMILES = st.one_of(
     st.sampled_from([

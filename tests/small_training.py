@@ -26,9 +26,7 @@ from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network
-from drugtail.runtime.files import (
-    read_parquet,
-)
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.block import Block, train_block
 from drugtail.training.objective import Objective
 from drugtail.training.problem import Problem, read_problem

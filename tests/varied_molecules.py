@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rdkit import Chem, rdBase
 
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 # DGL-LifeSci, CanonicalAtomFeaturizer: atom_type_one_hot's default list.
 ELEMENTS = [

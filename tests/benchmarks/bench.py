@@ -40,8 +40,9 @@ from drugtail.geometry.class_geometry import cluster_classes, take_geometry
 from drugtail.models.companion import Companion
 from drugtail.models.network import Network
 from drugtail.runtime.draws import step_keys
-from drugtail.runtime.files import read_parquet, write_json, write_text
+from drugtail.runtime.files import write_json, write_text
 from drugtail.runtime.manifest import describe_host, git_commit
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.objective import Objective
 from drugtail.training.pool import batches
 

@@ -23,7 +23,7 @@ from drugtail.data.fetch import fetch_dataset
 from drugtail.data.prepare import prepare_dataset
 from drugtail.data.split import split_dataset
 from drugtail.evaluation.predicted import MOLECULE, PREDICTIONS
-from drugtail.runtime.files import read_parquet
+from drugtail.runtime.parquet import read_parquet
 
 PROJECT = Path(__file__).resolve().parents[2]
 UNCHARGER = rdMolStandardize.Uncharger()

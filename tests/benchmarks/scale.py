@@ -30,8 +30,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drugtail.runtime.files import write_json, write_parquet, write_text
+from drugtail.runtime.files import write_json, write_text
 from drugtail.runtime.manifest import describe_host, git_commit
+from drugtail.runtime.parquet import write_parquet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,8 @@ from drugtail.data.fetch import fetch_dataset
 from drugtail.data.prepare import prepare_dataset
 from drugtail.data.reaction_smiles import canonical_reaction
 from drugtail.data.split import split_dataset
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet
 
 ROOT = Path(__file__).parents[2]
 MIRROR = Path(os.environ.get("DRUGTAIL_MIRROR") or ROOT.parent / "shared" / "data")

@@ -28,7 +28,8 @@ from drugtail.models.network import Network
 from drugtail.models.stacked import load_state_of, state_of
 from drugtail.plugins import load_plugin, unload_plugin
 from drugtail.runtime.draws import Draws
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.block import Block, train_block
 
 MakeFiles = Callable[[Sequence[int]], Any]

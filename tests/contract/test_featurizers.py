@@ -16,7 +16,7 @@ from drugtail.features.arrays import ARRAYS, load_arrays
 from drugtail.features.featurize import featurize
 from drugtail.features.featurizer import FEATURIZERS
 from drugtail.features.stores import STORES
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 SMILES = [
     "CCO",

@@ -19,7 +19,7 @@ from drugtail.config.recipe import Recipe
 from drugtail.config.training import Training
 from drugtail.predict.model import Model
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.block import Block, train_block
 
 MakeFiles = Callable[[Sequence[int]], Any]

@@ -13,7 +13,8 @@ import pytest
 from drugtail.data.generate import generate_reactions
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED
-from drugtail.runtime.files import read_json, read_parquet, write_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 SIZES = (120, 60, 30)
 

@@ -29,7 +29,8 @@ from drugtail.plugins import all_registries, component_registries, load_plugin, 
 from drugtail.predict.table import predict
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, write_json
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.block import Block, train_block
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -25,7 +25,8 @@ from drugtail.features.featurize import featurize
 from drugtail.features.featurizer import FEATURIZERS
 from drugtail.predict.table import predict
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet
 
 CATALOGUE = Catalogue(Path(__file__).resolve().parents[2] / "config")
 REACTIONS = sorted(name for name in FEATURIZERS.names() if FEATURIZERS[name].reads == "reaction")

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from project import TINY_BENCHMARK, Project, listed_jobs
 
-from drugtail.runtime.files import read_json, read_parquet_metadata
+from drugtail.runtime.files import read_json
 from drugtail.runtime.names import parse_block_folder
+from drugtail.runtime.parquet import read_parquet_metadata
 
 FOREST = "{name: random_forest, settings: {classifier.n_estimators: 10}}"
 # One that is tuned, one that has three points to try, and one that is left as it is.

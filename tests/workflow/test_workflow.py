@@ -16,7 +16,8 @@ import pytest
 import yaml
 from project import TINY_BENCHMARK, Project, listed_jobs
 
-from drugtail.runtime.files import read_json, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet_metadata, write_parquet
 
 
 def metrics(project: Project) -> pd.DataFrame:

@@ -21,7 +21,8 @@ from drugtail.data.grouping import group_molecules
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, UNUSED, Strategy
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, write_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 PRODUCTS = generate_reactions()["smiles"].sample(300, random_state=1).tolist()
 

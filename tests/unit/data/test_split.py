@@ -21,7 +21,8 @@ from drugtail.data.identity import identify_all
 from drugtail.data.split import split_dataset, summarise_split
 from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 MESH = Path(__file__).parents[3].parent / "shared/data/mesh_drug_class/12cls_rmsaltol.csv.gz"
 SIZES = st.lists(st.integers(3, 120), min_size=2, max_size=6)

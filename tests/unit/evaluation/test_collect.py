@@ -12,7 +12,8 @@ import pytest
 from drugtail.evaluation.collect import collect_blocks, parse_block
 from drugtail.evaluation.evaluate import evaluate_block
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, write_json, write_parquet
+from drugtail.runtime.files import write_json
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 METRIC = "test_balanced_accuracy"
 

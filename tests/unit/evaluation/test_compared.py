@@ -12,7 +12,7 @@ from drugtail.config.table import Table
 from drugtail.evaluation.collect import collect_blocks
 from drugtail.evaluation.compared import Compared, note_on
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import read_parquet, read_parquet_metadata
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 
 def test_means_are_over_the_classes_of_every_split(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from drugtail.evaluation.collect import check_complete, collect_blocks
 from drugtail.evaluation.evaluate import evaluate_block
 from drugtail.methods.ghost import ghost_threshold
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import read_parquet, write_json, write_parquet
+from drugtail.runtime.files import write_json
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 COUNTS = [180, 20]
 

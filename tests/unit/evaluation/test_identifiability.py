@@ -10,7 +10,7 @@ from collected_runs import CATALOGUE, class_tables
 from drugtail.evaluation.identifiability import identifiability
 from drugtail.report.plot import plot
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 
 def test_a_class_without_test_molecules_is_left_out() -> None:

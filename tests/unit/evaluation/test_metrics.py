@@ -22,7 +22,7 @@ from drugtail.evaluation.metrics import (
     run_metrics,
 )
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, write_parquet
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 GROUPS = ["head", "head", "middle", "tail", "tail"]
 GROUPED = ["balanced_accuracy", "balanced_f1", "macro_f1", "auroc", "auprc"]

@@ -19,7 +19,7 @@ from drugtail.evaluation.collect import check_complete, collect_blocks
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.methods.prior import corrected
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import read_parquet, read_parquet_metadata
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 from drugtail.training.record import SeedResult, learned_shares
 
 CATALOGUE = Catalogue(PROJECT / "config")

@@ -14,7 +14,8 @@ from drugtail.features.arrays import load_arrays
 from drugtail.features.choice import class_of, features_of, make_featurizer, parts_of
 from drugtail.features.featurize import featurize
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, write_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.parquet import write_parquet
 
 SMILES = ["CCO", "c1ccccc1C(=O)O", "CC(N)C(=O)NC1CC1", "C" * 300, "[Na+].[Cl-]"]
 MOLECULES = [Chem.MolFromSmiles(one) for one in SMILES]

@@ -19,7 +19,7 @@ from drugtail.features.featurizer import FEATURIZERS
 from drugtail.features.packed import BONDS
 from drugtail.features.reading import pack_atoms
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet_pieces, write_parquet
+from drugtail.runtime.parquet import read_parquet_pieces, write_parquet
 
 
 def test_bonds_and_their_types_are_those_of_rdkit_sorted_by_their_ends() -> None:
@@ -146,7 +146,15 @@ def fewer_rows(path: Path) -> None:
     np.save(path, np.load(path)[:-1])
 
 
-@pytest.mark.parametrize("damage", [drop_last_bytes, empty, other_content, fewer_rows, Path.unlink])
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [drop_last_bytes, empty, other_content, fewer_rows, flip_a_bit, Path.unlink]
+)
 @pytest.mark.parametrize("name", ["atoms", "bonds", "atom_counts"])
 def test_a_damaged_array_is_named_in_a_clear_error(
     tmp_path: Path, name: str, damage: Callable[[Path], Any]

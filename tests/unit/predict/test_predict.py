@@ -21,7 +21,8 @@ from drugtail.models.saved import load_model
 from drugtail.predict.nearest import TrainingMolecules
 from drugtail.predict.table import predict
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, write_json
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet
 
 MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")
 SMALL: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import pandas as pd
 from collected_runs import CATALOGUE, METRICS, paired_runs
 
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 
 def test_the_table_of_a_comparison_names_difference_interval_and_corrected_p(

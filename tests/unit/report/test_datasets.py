@@ -12,7 +12,7 @@ from project import PROJECT
 from drugtail.config.catalogue import Catalogue
 from drugtail.report.datasets import datasets_page
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 REGISTER = """\
 name: tiny

@@ -15,7 +15,7 @@ from drugtail.evaluation.identifiability import identifiability
 from drugtail.report.figures.identifiability import spaced
 from drugtail.report.plot import plot
 from drugtail.report.tables import tabulate
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 
 def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:

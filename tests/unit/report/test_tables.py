@@ -13,7 +13,7 @@ import pytest
 from drugtail.config.table import Table, TableColumn
 from drugtail.report.tables import paired_difference, summarise, tabulate
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 
 METRIC = "test_balanced_accuracy"
 

@@ -11,16 +11,8 @@ import pytest
 from other_process import python
 
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    atomic_directory,
-    atomic_path,
-    read_json,
-    read_parquet,
-    read_parquet_metadata,
-    write_json,
-    write_parquet,
-    write_text,
-)
+from drugtail.runtime.files import atomic_directory, atomic_path, read_json, write_json, write_text
+from drugtail.runtime.parquet import write_parquet
 
 
 class Stopped(BaseException):
@@ -178,33 +170,3 @@ def test_a_damaged_json_file_is_refused_by_name(tmp_path: Path, content: bytes) 
     (tmp_path / "value.json").write_bytes(content)
     with pytest.raises(DrugtailError, match=r"value\.json: not a JSON file"):
         read_json(tmp_path / "value.json")
-
-
-def test_parquet_keeps_values_types_and_header(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"id": ["a", "β"], "n": [1, 2], "x": [0.5, None], "subset": ["", "test"]})
-    header = {"class_names": ["no", "ja"], "seed": 3}
-    write_parquet(tmp_path / "t.parquet", frame, header)
-    pd.testing.assert_frame_equal(read_parquet(tmp_path / "t.parquet"), frame, check_dtype=False)
-    assert read_parquet(tmp_path / "t.parquet")["n"].dtype == "int64"
-    assert read_parquet_metadata(tmp_path / "t.parquet") == header
-    assert list(read_parquet(tmp_path / "t.parquet", ["x", "id"])) == ["x", "id"]
-
-
-def test_parquet_of_the_same_frame_is_the_same_bytes(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"id": ["a", "b"], "x": [0.1, 0.2]})
-    for name in ("one", "two"):
-        write_parquet(tmp_path / name, frame, {"a": 1})
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
-def test_a_parquet_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "t.parquet"
-    write_parquet(path, pd.DataFrame({"a": range(1000)}))
-    with pytest.raises(DrugtailError, match=r"t\.parquet: column 'b' is missing"):
-        read_parquet(path, ["a", "b"])
-    path.write_bytes(path.read_bytes()[:-20])
-    for reader in (read_parquet, read_parquet_metadata):
-        with pytest.raises(DrugtailError, match=r"t\.parquet: cannot be read as Parquet"):
-            reader(path)
-        with pytest.raises(DrugtailError, match=r"none\.parquet: "):
-            reader(tmp_path / "none.parquet")

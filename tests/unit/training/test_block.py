@@ -40,12 +40,8 @@ from drugtail.models.network import Network
 from drugtail.models.saved import load_model
 from drugtail.models.stacked import load_state_of
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    read_parquet,
-    read_parquet_metadata,
-    write_parquet,
-)
 from drugtail.runtime.manifest import Manifest
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.training.block import Block, train_block
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.problem import read_problem

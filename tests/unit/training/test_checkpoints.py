@@ -24,9 +24,7 @@ from small_training import (
 
 from drugtail.config.training import Training
 from drugtail.models.saved import load_model
-from drugtail.runtime.files import (
-    read_json,
-)
+from drugtail.runtime.files import read_json
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.record import SeedResult
 from drugtail.training.trainer import train_seeds

@@ -9,9 +9,7 @@ import torch
 from small_training import MakeFiles, Step, status, train, training
 
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    read_parquet,
-)
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.problem import read_problem
 
 

@@ -17,7 +17,8 @@ from drugtail.config.encoders.fingerprint import FingerprintEncoder
 from drugtail.config.recipe import Recipe
 from drugtail.predict.table import predict
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_json
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 from drugtail.training.ensemble import EnsembleBlock, average_blocks
 
 MORGAN = FingerprintEncoder(name="morgan", kind="fingerprint")

@@ -25,9 +25,7 @@ from torch import Tensor
 
 from drugtail.models.network import Network
 from drugtail.models.saved import load_model
-from drugtail.runtime.files import (
-    read_parquet,
-)
+from drugtail.runtime.parquet import read_parquet
 from drugtail.training.objective import Objective
 from drugtail.training.pool import batches
 from drugtail.training.problem import read_problem

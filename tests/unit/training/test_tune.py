@@ -29,13 +29,8 @@ from drugtail.config.search_space import check_space, count_points, default_poin
 from drugtail.config.training import Training
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    read_json,
-    read_parquet,
-    read_parquet_metadata,
-    write_json,
-    write_parquet,
-)
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.training.block import Block, train_block
 from drugtail.training.tune import Trial, suggest, tune_block, validation_score
 

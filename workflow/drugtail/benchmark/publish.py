@@ -23,14 +23,9 @@ from drugtail.evaluation.evaluate import KEYS
 from drugtail.evaluation.predicted import PREDICTIONS, predicted_classes
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    atomic_directory,
-    read_json,
-    read_parquet,
-    write_json,
-    write_parquet,
-)
+from drugtail.runtime.files import atomic_directory, read_json, write_json
 from drugtail.runtime.names import TUNED
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")

@@ -16,8 +16,9 @@ from drugtail.data.policies import apply_policies, count_repeats, is_of_sample, 
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.data.rows import Rows
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, write_json, write_parquet
+from drugtail.runtime.files import atomic_path, write_json
 from drugtail.runtime.logging import counted, say
+from drugtail.runtime.parquet import write_parquet
 
 OPTIONAL = ("second", "official", "reactants", "time")
 # Begins the reason of a row with a mark, not an empty cell, in place of a label.

@@ -16,8 +16,9 @@ from drugtail.data.split_digest import split_digest
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, fault_in
-from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_json, write_parquet
+from drugtail.runtime.files import write_json
 from drugtail.runtime.logging import counted, say
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.seeds import derive_seed
 
 # Tested parents whose nearest neighbour is looked for; the others differ from them by chance.

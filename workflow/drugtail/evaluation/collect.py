@@ -21,9 +21,10 @@ from drugtail.evaluation.metrics import packaged_metrics
 from drugtail.methods.ghost import FEWEST, ghost_threshold
 from drugtail.methods.prior import corrected, is_even
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.names import DEFAULT, method_label, parse_block_folder
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 SEEDS_FOLDER = re.compile(r"^seeds(\d+-\d+)$")
 

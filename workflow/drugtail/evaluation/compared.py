@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drugtail.evaluation.evaluate import EVALUATED, NEW_PARENTS
-from drugtail.runtime.files import read_parquet, read_parquet_metadata
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 Masks = dict[str, NDArray[np.bool_]]
 # Names in a message or below a table.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drugtail.data.groups import class_groups
 from drugtail.evaluation.metrics import class_metrics, metric_names, run_metrics
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 NEW_PARENTS = "test_new_parents"
 # What metrics are of: subsets, and of the test molecules those whose parent is not in training.

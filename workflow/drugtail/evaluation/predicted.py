@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, read_parquet_metadata
 from drugtail.runtime.names import DEFAULT, method_label
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 PREDICTIONS = "predictions.parquet"
 MOLECULE = ["dataset", "split", "id", "label"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drugtail.config.encoder import Form
+from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
@@ -43,8 +44,8 @@ def load_arrays(folder: Path, form: Form = "graph") -> Arrays:
     Raises
     ------
     DrugtailError
-        If features are of another form, or an array is absent, damaged, or of another length than
-        ``features.json`` says.
+        If features are of another form, or an array is absent or not the one that
+        ``features.json`` names.
     """
     names = ARRAYS[form]
     description = read_json(folder / "features.json")
@@ -54,10 +55,15 @@ def load_arrays(folder: Path, form: Form = "graph") -> Arrays:
             f"{folder / 'features.json'}: does not describe {', '.join(names)}; name the folder of "
             "the features that the encoder reads, or featurize again"
         )
-    arrays = {}
+    arrays, digests = {}, description.get("sha256", {})
     for name in names:
         path = folder / f"{name}.npy"
         try:
+            if file_digest(path) != digests.get(name):
+                raise DrugtailError(
+                    f"{path}: is not the file that features.json names (SHA-256 "
+                    f"{str(digests.get(name))[:16]}…); delete {folder} and featurize again"
+                )
             # An empty array cannot be mapped: a data set may have no bond at all.
             mode: Literal["r"] | None = "r" if np.prod(shapes[name]) else None
             arrays[name] = np.load(path, mmap_mode=mode, allow_pickle=False)

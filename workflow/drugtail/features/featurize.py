@@ -20,13 +20,8 @@ from drugtail.features.featurizer import FEATURIZERS
 from drugtail.features.file_vectors import FileVectors, is_file_vectors, load_vectors
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, file_of
-from drugtail.runtime.files import (
-    atomic_directory,
-    read_parquet,
-    read_parquet_metadata,
-    read_parquet_pieces,
-    write_json,
-)
+from drugtail.runtime.files import atomic_directory, write_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, read_parquet_pieces
 
 CHUNK = 1000
 

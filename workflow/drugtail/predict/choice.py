@@ -11,9 +11,9 @@ from drugtail.benchmark.record import latest_plans
 from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet
 from drugtail.runtime.logging import counted
 from drugtail.runtime.names import parse_block_folder
+from drugtail.runtime.parquet import read_parquet
 
 SCORE = "valid_balanced_accuracy"
 # Scores that differ by less are equal but for rounding.

@@ -13,7 +13,8 @@ from drugtail.config.catalogue import Catalogue
 from drugtail.config.dataset import Dataset
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, read_json, read_parquet, write_text
+from drugtail.runtime.files import atomic_path, read_json, write_text
+from drugtail.runtime.parquet import read_parquet
 
 COMMAND = "drugtail datasets --results results --benchmark catalogue --output docs/datasets.md"
 INTRODUCTION = f"""\

@@ -12,8 +12,9 @@ import jinja2
 
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.report.plots import plot_of
-from drugtail.runtime.files import read_json, read_parquet, write_text
+from drugtail.runtime.files import read_json, write_text
 from drugtail.runtime.names import TUNED
+from drugtail.runtime.parquet import read_parquet
 
 UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
 

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.report.plots import FIGURES, Input, plot_of
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
-from drugtail.runtime.files import atomic_path, read_json, read_parquet, read_parquet_metadata
+from drugtail.runtime.files import atomic_path, read_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,

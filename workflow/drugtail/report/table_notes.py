@@ -10,8 +10,8 @@ from drugtail.config.table import Table
 from drugtail.evaluation.compared import note_on
 from drugtail.evaluation.derived_rows import GHOST, PRIOR
 from drugtail.evaluation.effort import effort_note
-from drugtail.runtime.files import read_parquet_metadata
 from drugtail.runtime.names import TUNED
+from drugtail.runtime.parquet import read_parquet_metadata
 
 DEFAULT_NOTE = "Settings: those of the recipes and the benchmark; none was tuned."
 TUNED_NOTE = (

@@ -19,8 +19,8 @@ from drugtail.evaluation.statistics import PAIR, TESTS, compare_methods
 from drugtail.report.table_files import write_table
 from drugtail.report.table_notes import left_out_notes, notes_on_runs, settings_notes
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
-from drugtail.runtime.files import read_parquet
 from drugtail.runtime.names import TUNED, parse_method_label
+from drugtail.runtime.parquet import read_parquet
 from drugtail.runtime.registry import Registry, first_line
 
 ROW = ["dataset", "split", "encoder", "method"]

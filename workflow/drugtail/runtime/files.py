@@ -8,19 +8,15 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from drugtail.runtime.errors import DrugtailError
 
-METADATA_KEY = b"drugtail"
 # Endings of what is not finished yet, and of a folder while another takes its place.
 UNFINISHED, ASIDE = ".part", ".aside"
 
@@ -148,96 +144,3 @@ def read_json(path: Path) -> Any:
         raise DrugtailError(
             f"{path}: not a JSON file ({error}); delete it and run the stage that makes it again"
         ) from None
-
-
-def write_parquet(
-    path: Path,
-    frame: pd.DataFrame,
-    metadata: Mapping[str, Any] | None = None,
-    *,
-    compact: bool = False,
-) -> None:
-    """Write a frame atomically, with `metadata` (JSON-able) in the file's own header.
-
-    With `compact` it takes longer and the file is up to a third smaller; nothing is rounded.
-    """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    extra = {METADATA_KEY: json.dumps(metadata or {}).encode()}
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", **(_compact(table) if compact else {}))
-
-
-def _compact(table: pa.Table) -> dict[str, Any]:
-    """Return options with which a table of floating-point columns takes little room."""
-    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    others = [field.name for field in table.schema if field.name not in floats]
-    # The bytes of floats are stored apart, so that those that hardly differ stand together.
-    return {"compression_level": 19, "use_dictionary": others, "use_byte_stream_split": floats}
-
-
-def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file.
-
-    Raises
-    ------
-    DrugtailError
-        If the file is absent, damaged, or lacks one of `columns`.
-    """
-    with _clear_errors(path):
-        _need(path, columns or [])
-        frame: pd.DataFrame = pq.read_table(path, columns=columns).to_pandas()
-    return frame
-
-
-def read_parquet_pieces(path: Path, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:
-    """Read a Parquet file piece by piece, so that it need not fit into memory.
-
-    Parameters
-    ----------
-    path, columns
-        As in `read_parquet`.
-    rows
-        Most rows of a piece.
-
-    Raises
-    ------
-    DrugtailError
-        As `read_parquet`.
-    """
-    with _clear_errors(path):
-        _need(path, columns)
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=rows, columns=columns):
-                yield batch.to_pandas()
-
-
-def _need(path: Path, columns: list[str]) -> None:
-    names = pq.read_schema(path).names
-    for column in columns:
-        if column not in names:
-            raise DrugtailError(f"{path}: column {column!r} is missing; make the file again")
-
-
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
-    except (pa.ArrowException, OSError) as error:
-        raise DrugtailError(
-            f"{path}: cannot be read as Parquet ({error}); delete it and run its stage again"
-        ) from None
-
-
-def read_parquet_metadata(path: Path) -> dict[str, Any]:
-    """Return what `write_parquet` was given as `metadata`; empty if there is none."""
-    try:
-        header = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
-    except (pa.ArrowException, OSError) as error:
-        raise DrugtailError(f"{path}: cannot be read as Parquet ({error})") from None
-    metadata: dict[str, Any] = json.loads(header.get(METADATA_KEY, b"{}"))
-    return metadata

@@ -19,8 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from drugtail.evaluation.collect import Block, parse_block
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, read_json, read_parquet
+from drugtail.runtime.files import atomic_path, read_json
 from drugtail.runtime.logging import say
+from drugtail.runtime.parquet import read_parquet
 
 KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
 CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",

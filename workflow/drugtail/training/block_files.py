@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from drugtail.runtime.files import write_parquet
+from drugtail.runtime.parquet import write_parquet
 from drugtail.training.problem import TRAIN, VALID, Problem, prediction_frame
 from drugtail.training.record import SeedResult
 

@@ -17,10 +17,11 @@ from drugtail.config.prior import Shares
 from drugtail.methods.ensemble import averaged
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json, read_parquet, read_parquet_metadata, write_json
+from drugtail.runtime.files import read_json, write_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
 from drugtail.runtime.names import DEFAULT, TUNED
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 from drugtail.training.block_files import block_header, status_of, write_tables
 from drugtail.training.kept import keep_ensemble
 from drugtail.training.problem import TEST, VALID, Problem, read_problem

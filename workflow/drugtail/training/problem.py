@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drugtail.data.split_digest import split_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_parquet, read_parquet_metadata
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 

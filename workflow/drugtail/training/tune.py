@@ -32,14 +32,10 @@ from drugtail.config.search_space import (
 )
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import (
-    read_json,
-    temporary_directory,
-    write_json,
-    write_parquet,
-)
+from drugtail.runtime.files import read_json, temporary_directory, write_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.manifest import Manifest
+from drugtail.runtime.parquet import read_parquet, write_parquet
 from drugtail.runtime.seeds import derive_seed
 from drugtail.training.block import Block, train_block
 from drugtail.training.problem import VALID, read_problem
@@ -273,8 +269,8 @@ def validation_score(folder: Path) -> float | None:
     states = read_json(folder / "status.json")["seeds"].values()
     if any(state["status"] != FINISHED for state in states):
         return None
-    path = folder / "predictions.parquet"
-    predictions = pd.read_parquet(path, filters=[("subset", "==", VALID)])
+    predictions = read_parquet(folder / "predictions.parquet")
+    predictions = predictions[predictions["subset"] == VALID]
     guess = predictions.filter(like="logit_").to_numpy().argmax(1)
     # Mean over the classes that have validation molecules, then over seeds.
     correct = (predictions["label"] == guess).groupby([predictions["seed"], predictions["label"]])
