@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damage import DAMAGES, Damage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from drugtail.runtime.parquet import (
 )
 
 HEADER = {"class_names": ["a", "b"], "dataset": "taste"}
-Damage = Callable[[bytes, np.random.Generator], bytes]
 
 
 def test_parquet_keeps_values_types_and_header(tmp_path: Path) -> None:
@@ -72,24 +72,8 @@ def predictions() -> pd.DataFrame:
     )
 
 
-def flip_a_bit(content: bytes, rng: np.random.Generator) -> bytes:
-    place, changed = int(rng.integers(len(content) * 8)), bytearray(content)
-    changed[place // 8] ^= 1 << place % 8
-    return bytes(changed)
-
-
-def cut(content: bytes, rng: np.random.Generator) -> bytes:
-    return content[: int(rng.integers(len(content)))]
-
-
-def overwrite(content: bytes, rng: np.random.Generator) -> bytes:
-    start = int(rng.integers(len(content)))
-    some = rng.bytes(int(rng.integers(1, 64)))
-    return content[:start] + some + content[start + len(some) :]
-
-
 @pytest.mark.parametrize("compact", [False, True])
-@pytest.mark.parametrize("damage", [flip_a_bit, cut, overwrite])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_refused_or_harmless(
     damage: Damage, compact: bool, tmp_path: Path
 ) -> None:

@@ -1,8 +1,7 @@
-"""Reading saved models."""
+"""Reading what PyTorch has saved: tensors, numbers and text, never pickled objects."""
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,12 @@ MODEL_KEYS = {
     "shares", "threshold", "unkept", "weights",
 }  # fmt: skip
 
-DAMAGE = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError)
+# A file that may not be read is none of the damaged ones.
+OUT_OF_REACH = (FileNotFoundError, IsADirectoryError, PermissionError)
+
+
+class Damaged(Exception):
+    """A file is not what was saved; the message says what is wrong with it."""
 
 
 def load_model(path: Path) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def load_model(path: Path) -> dict[str, Any]:
     """
     _check_digest(path)
     try:
-        model: dict[str, Any] = _load_archive(path)
+        model: dict[str, Any] = load_archive(path)
     except IsADirectoryError:
         raise DrugtailError(f"{path}: is a folder; name the model.pt in it") from None
     except FileNotFoundError:
@@ -42,9 +46,11 @@ def load_model(path: Path) -> dict[str, Any]:
             f"{path}: no such file; train the block first, or name another model.pt, the folder of "
             "a block, or results/metrics/BENCHMARK"
         ) from None
-    except DAMAGE as error:
+    except PermissionError:
+        raise DrugtailError(f"{path}: may not be read; ask its owner") from None
+    except Damaged as error:
         raise DrugtailError(
-            f"{path}: cannot be read as a model ({type(error).__name__}); train the block again"
+            f"{path}: cannot be read as a model ({error}); train the block again"
         ) from None
     if not isinstance(model, dict) or not {"encoder", "weights"} <= set(model):
         raise DrugtailError(f"{path}: is not a model; name the model.pt of a finished block")
@@ -70,13 +76,26 @@ def _check_digest(path: Path) -> None:
         )
 
 
-def _load_archive(path: Path) -> Any:
+def load_archive(path: Path) -> Any:
     """Load tensors, numbers and text, onto the CPU.
 
     PyTorch does not notice a changed byte inside a tensor; the archive's own checksums do.
+
+    Raises
+    ------
+    Damaged
+        If the file is not what `torch.save` wrote.
+    OSError
+        If there is no such file, or it may not be read (`OUT_OF_REACH`).
     """
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+        if wrong is not None:
+            raise Damaged(f"wrong checksum of {wrong!r:.80}")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (*OUT_OF_REACH, Damaged):
+        raise
+    except Exception as error:
+        # On damaged content both libraries raise what they like.
+        raise Damaged(type(error).__name__) from error

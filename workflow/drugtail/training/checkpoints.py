@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from drugtail.models.saved import DAMAGE, _load_archive
+from drugtail.models.saved import Damaged, load_archive
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import say
 
@@ -43,14 +44,22 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, on the CPU, or None if there is none that fits.
 
-        A damaged file is put aside with a word: it can cost time, never a result.
+        A damaged file is set aside and said: it can cost time, never a result.
+
+        Raises
+        ------
+        DrugtailError
+            If the file may not be read.
         """
         if self.path is None or not self.path.is_file():
             return None
         saved = self._read()
         if saved is None:
-            say(f"{self.path}: damaged checkpoint; these seeds start from the beginning")
-            self.path.unlink()
+            aside = self.path.replace(self._aside)
+            say(
+                f"{self.path}: damaged checkpoint, set aside as {aside.name}; these seeds start "
+                "from the beginning"
+            )
             return None
         if saved["key"] != self.key:
             say(f"{self.path}: checkpoint of other settings, inputs or code; not used")
@@ -71,16 +80,27 @@ class Checkpoint:
         """Remove the file, and its folder if nothing else is in it."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+            self._aside.unlink(missing_ok=True)
             with suppress(OSError):
                 self.path.parent.rmdir()
+
+    @property
+    def _aside(self) -> Path:
+        """Where a damaged file is kept until the block is finished."""
+        assert self.path is not None
+        return self.path.with_name(f"{self.path.name}.damaged")
 
     def _read(self) -> dict[str, Any] | None:
         """The file's content, or None if it is not what `save` wrote."""
         assert self.path is not None
         try:
-            saved = _load_archive(self.path)
-        except DAMAGE:
+            saved = load_archive(self.path)
+        except Damaged:
             return None
+        except PermissionError:
+            raise DrugtailError(
+                f"{self.path}: may not be read; make it readable, or delete it to begin anew"
+            ) from None
         whole = isinstance(saved, dict) and {"key", "spent", "state"} <= set(saved)
         return saved if whole else None
 
