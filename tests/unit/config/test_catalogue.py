@@ -24,11 +24,11 @@ from drugtail.config.catalogue import (
     read_dataset,
     read_encoder,
     read_recipe,
-    read_yaml,
 )
 from drugtail.config.schema import COMMAND, KINDS, schema
 from drugtail.config.split_name import parse_split
 from drugtail.config.training import Training
+from drugtail.config.yaml_reader import read_yaml
 from drugtail.evaluation.metrics import metric_names
 from drugtail.report.tables import OF_A_RUN
 from drugtail.runtime.errors import DrugtailError

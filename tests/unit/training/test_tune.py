@@ -190,7 +190,7 @@ LOSS = {"loss": {"name": "logit_adjustment"}}
         (LOSS, {"loss.tau": {"low": 0.0, "high": 0.5, "log": True}}, r"greater than 0 with log"),
         (LOSS, {"loss.tau": {"low": 0.5}}, r"give either low and high \(and log\) or choices"),
         (LOSS, {"loss.tau": {"low": 0.5, "high": 1.0, "choices": [1.0]}}, r"give either low"),
-        (LOSS, {"loss.tau": {"low": 0.5, "high": math.inf}}, r"must be finite"),
+        (LOSS, {"loss.tau": {"low": 0.5, "high": math.inf}}, r"must be a finite number"),
         (LOSS, {"loss.tau": {"choices": []}}, r"tuning\.loss\.tau\.choices: must name at least 1"),
         (LOSS, {"loss.tau": {"choices": [1.0, 1.0]}}, r"1\.0 is named twice"),
         (LOSS, {"loss.tau": {"min": 0.5, "high": 1.0}}, r"loss\.tau\.min: unknown key"),

@@ -55,8 +55,8 @@ def check(
         check_described,
         read_benchmark,
         read_recipe,
-        read_yaml,
     )
+    from drugtail.config.yaml_reader import read_yaml
     from drugtail.evaluation.collect import check_complete
     from drugtail.features.file_vectors import describe_vectors
     from drugtail.plugins import recipe_model

@@ -18,14 +18,19 @@ from drugtail.runtime.errors import DrugtailError
 
 
 class Settings(BaseModel):
-    """Base of everything read from YAML: unknown keys and silent conversions are refused."""
+    """Base of everything read from YAML.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    Unknown keys, silent conversions and numbers that are not finite are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=Settings)
 # Keys of a recipe that say what it is, and change no result.
 DESCRIPTION = ("name", "family", "idea", "reference", "reconstruction", "tuning")
+# Faults of a file that are shown.
+MOST_FAULTS = 5
 # What pydantic says where one of several classes of settings has to be chosen.
 UNION_FAULTS = ("union_tag_invalid", "union_tag_not_found", "model_attributes_type")
 
@@ -52,7 +57,9 @@ def validated(model: type[Model], value: Any, where: Path | str) -> Model:
     except ValidationError as error:
         # A misspelt key shows twice, as unknown and as missing; the first is the cause.
         faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        lines = [_explain(model, item) for item in faults]
+        lines = [_explain(model, item) for item in faults[:MOST_FAULTS]]
+        if len(faults) > MOST_FAULTS:
+            lines.append(f"and {len(faults) - MOST_FAULTS:,} more faults")
         raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 

@@ -21,7 +21,8 @@ from drugtail.config.split_name import each_split, parse_split
 from drugtail.config.training import Training
 from drugtail.runtime.names import TUNED_SUFFIX
 
-SEEDS = re.compile(r"(\d+)-(\d+)")
+SEEDS = re.compile(r"(\d{1,12})-(\d{1,12})")
+LARGEST_SEED, MOST_SEEDS = 2**31 - 1, 1_000
 
 
 def _folder(value: str) -> str:
@@ -104,6 +105,7 @@ class Tuning(Settings):
 
     trials: int = Field(
         ge=1,
+        le=10_000,
         description="Trials of each method, the first of them its default. A method with fewer "
         "different points to try needs no more trials than those.",
     )
@@ -299,7 +301,14 @@ def parse_seeds(block: str) -> range:
     """Return the seeds of a block such as ``0-2``, both ends included."""
     match = SEEDS.fullmatch(block)
     if not match or int(match[1]) > int(match[2]):
-        raise ValueError(f"{block!r} is not a block of seeds; write first-last, for example 0-2")
+        raise ValueError(
+            f"{block!r:.100} is not a block of seeds; write first-last, for example 0-2"
+        )
+    if int(match[2]) > LARGEST_SEED or int(match[2]) - int(match[1]) >= MOST_SEEDS:
+        raise ValueError(
+            f"block {block!r:.100}: seeds are at most {LARGEST_SEED:,}, and a block has at most "
+            f"{MOST_SEEDS:,} of them"
+        )
     return range(int(match[1]), int(match[2]) + 1)
 
 

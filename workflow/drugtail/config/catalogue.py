@@ -1,12 +1,10 @@
-"""The one reader of configuration: every YAML of the project is read and validated here."""
+"""The files of configuration: every YAML of the project is validated here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from drugtail.config.base import meant, merged, validated
 from drugtail.config.benchmark import Benchmark
@@ -16,6 +14,7 @@ from drugtail.config.recipe import Recipe
 from drugtail.config.search_space import check_space
 from drugtail.config.table import Table
 from drugtail.config.training import Training
+from drugtail.config.yaml_reader import parse_yaml, read_yaml
 from drugtail.runtime.errors import DrugtailError
 
 Named = TypeVar("Named", Dataset, Recipe, Encoder, Table)
@@ -202,61 +201,6 @@ def _kind_by_keys(path: Path) -> str:
     return "tables" if {"title", "columns"} <= keys else ""
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises
-    ------
-    DrugtailError
-        If the file is absent, is not YAML, repeats a key, or is not a mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DrugtailError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise DrugtailError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
-    except IsADirectoryError:
-        raise DrugtailError(f"{path}: is a folder; name a YAML file") from None
-    try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise DrugtailError(f"{path}: {_yaml_fault(error)}") from None
-    if not isinstance(value, dict):
-        raise DrugtailError(f"{path}: expected keys and values, found {type(value).__name__}")
-    return value
-
-
-def _yaml_fault(error: yaml.YAMLError) -> str:
-    """Say in one line what is wrong, and where."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return f"not valid YAML: {error}"
-    context = getattr(error, "context", None)
-    problem = getattr(error, "problem", None) or "cannot be read"
-    place = f"line {mark.line + 1}, column {mark.column + 1}"
-    return f"{place}: not valid YAML: {problem}{f' ({context})' if context else ''}"
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, of which YAML would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} cannot be a key", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
     """Turn ``["loss.tau=0.5"]`` into ``{"loss.tau": 0.5}``; values are YAML."""
     changes: dict[str, Any] = {}
@@ -264,10 +208,7 @@ def parse_assignments(items: Iterable[str]) -> dict[str, Any]:
         key, sign, text = item.partition("=")
         if not sign or not key:
             raise DrugtailError(f"--set {item!r}: write it as key=value")
-        try:
-            changes[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise DrugtailError(f"--set {item!r}: the value is not YAML ({error})") from None
+        changes[key] = parse_yaml(text, f"--set {item!r:.100}")
     return changes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,7 +52,9 @@ class EncoderSettings(Encoder):
 
     network: ClassVar[bool] = True
 
-    head: list[int] = Field([128, 128], description="Widths of the head's hidden layers.")
+    head: list[Annotated[int, Field(ge=1, le=16_384)]] = Field(
+        [128, 128], max_length=20, description="Widths of the head's hidden layers."
+    )
     dropout: float = Field(
         0.0, ge=0, lt=1,
         description="Dropout after each hidden layer of the head, and of encoders but gcn.",

@@ -5,7 +5,6 @@ The settings of components are in `drugtail.config.components`; this module says
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -65,8 +64,6 @@ class Space(Settings):
             return self
         if self.low is None or self.high is None:
             raise ValueError("give either low and high (and log) or choices")
-        if not math.isfinite(self.low) or not math.isfinite(self.high):
-            raise ValueError("low and high must be finite")
         if self.low >= self.high:
             raise ValueError(f"low, {self.low}, must be less than high, {self.high}")
         if self.log and self.low <= 0:

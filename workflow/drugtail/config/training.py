@@ -15,9 +15,9 @@ OptimizerName = Literal["adamw", "adam"]
 class Training(Settings):
     """How a network is trained; the same for every method of a benchmark."""
 
-    epochs: int = Field(300, ge=1, description="Passes over the training set.")
+    epochs: int = Field(300, ge=1, le=100_000, description="Passes over the training set.")
     batch_size: int = Field(
-        128, ge=2,
+        128, ge=2, le=1_000_000,
         description="Molecules per step, or a little less: an epoch is cut into equal batches.",
     )  # fmt: skip
     optimizer: OptimizerName = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 # pydantic's kind of fault -> what is wanted; names in braces are of the fault's context.
@@ -29,6 +30,11 @@ WANTED = {
 }
 
 
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 100
+SHORT.maxlevel = 3
+
+
 def worded(fault: Any) -> str:
     """Return one fault of pydantic's as a sentence: what is wanted, and what was found.
 
@@ -42,12 +48,17 @@ def worded(fault: Any) -> str:
     given, kind = fault["input"], fault["type"]
     wanted = WANTED.get(kind)
     said = wanted.format(**fault.get("ctx", {})) if wanted else fault["msg"]
-    found = f"{said}, found {given!r}"
+    found = f"{said}, found {shortened(given)}"
     if kind in ("float_type", "int_type") and isinstance(given, str):
         return found + _as_number(given)
     if kind == "string_type" and isinstance(given, bool | int | float):
         return f"{found}; write it in quotes"
     return found
+
+
+def shortened(value: Any) -> str:
+    """Return a value as it is written in Python, cut where it is long or deep."""
+    return SHORT.repr(value)
 
 
 def _as_number(text: str) -> str:

@@ -29,7 +29,7 @@ class RandomForest(ClassicalSettings):
     """scikit-learn's RandomForestClassifier."""
 
     name: Literal["random_forest"]
-    n_estimators: int = Field(300, ge=1, description="Number of trees.")
+    n_estimators: int = Field(300, ge=1, le=100_000, description="Number of trees.")
     class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
         None, description="As in scikit-learn; null weighs all molecules alike."
     )
@@ -45,7 +45,10 @@ class BalancedRandomForest(ClassicalSettings):
 
     name: Literal["balanced_random_forest"]
     n_estimators: int = Field(
-        300, ge=1, description="Number of trees; as for random_forest (the library has 100)."
+        300,
+        ge=1,
+        le=100_000,
+        description="Number of trees; as for random_forest (the library has 100).",
     )
     max_leaf_nodes: int | None = Field(None, ge=2, description=MOST_LEAVES)
 
@@ -59,9 +62,11 @@ class EasyEnsemble(ClassicalSettings):
 
     name: Literal["easy_ensemble"]
     n_estimators: int = Field(
-        10, ge=1, description="Number of balanced subsets, each with an AdaBoost."
+        10, ge=1, le=100_000, description="Number of balanced subsets, each with an AdaBoost."
     )
-    adaboost_n_estimators: int = Field(50, ge=1, description="Most trees of one AdaBoost.")
+    adaboost_n_estimators: int = Field(
+        50, ge=1, le=100_000, description="Most trees of one AdaBoost."
+    )
     max_depth: int | None = Field(
         None, ge=1,
         description="Depth of its trees; null is 3 ceil(log2 C), C the number of classes.",
@@ -103,7 +108,7 @@ class LightGBM(ClassicalSettings):
 
     name: Literal["lightgbm"]
     n_estimators: int = Field(
-        100, ge=1, description="Rounds of boosting; each has one tree per class."
+        100, ge=1, le=100_000, description="Rounds of boosting; each has one tree per class."
     )
     learning_rate: float = Field(0.1, gt=0, description="Factor of each tree.")
     num_leaves: int = Field(31, ge=2, description="Most leaves of a tree.")
@@ -130,7 +135,7 @@ class XGBoost(ClassicalSettings):
 
     name: Literal["xgboost"]
     n_estimators: int = Field(
-        100, ge=1, description="Rounds of boosting; each has one tree per class."
+        100, ge=1, le=100_000, description="Rounds of boosting; each has one tree per class."
     )
     learning_rate: float = Field(0.3, gt=0, le=1, description="Factor of each tree.")
     max_depth: int = Field(6, ge=1, description="Most splits between the root and a leaf.")

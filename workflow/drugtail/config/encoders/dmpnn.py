@@ -16,6 +16,6 @@ class DMPNNEncoder(EncoderSettings):
     kind: Literal["dmpnn"] = Field(
         description="Messages along directed bonds, by the package chemprop (Yang et al."
     )
-    layers: int = Field(3, ge=1, description="Steps of message passing (chemprop's depth).")
-    width: int = Field(300, ge=1, description="Width of messages, and of the embedding.")
+    layers: int = Field(3, ge=1, le=100, description="Steps of message passing (chemprop's depth).")
+    width: int = Field(300, ge=1, le=16_384, description="Width of messages, and of the embedding.")
     pooling: Literal["mean", "sum"] = Field("mean", description="From atoms to molecules.")

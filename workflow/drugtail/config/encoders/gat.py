@@ -15,4 +15,4 @@ class GATEncoder(GraphLayers):
     """Graph attention network, version 2 (Brody et al., ICLR 2022)."""
 
     kind: Literal["gat"] = Field(description="Graph attention network, version 2 (Brody et al.")
-    heads: int = Field(4, ge=1, description="Attention heads; they divide the width.")
+    heads: int = Field(4, ge=1, le=100, description="Attention heads; they divide the width.")

@@ -17,5 +17,5 @@ class GraphEncoder(EncoderSettings):
     atoms: ClassVar[bool] = True
 
     kind: Literal["gcn"] = Field(description="Which encoder.")
-    layers: int = Field(3, ge=1, description="Graph convolutions.")
-    width: int = Field(128, ge=1, description="Width of each layer.")
+    layers: int = Field(3, ge=1, le=100, description="Graph convolutions.")
+    width: int = Field(128, ge=1, le=16_384, description="Width of each layer.")

@@ -15,7 +15,10 @@ class GPSEncoder(GraphLayers):
     """Graph transformer: GINE and global attention in each layer (Rampášek et al., 2022)."""
 
     kind: Literal["gps"] = Field(description="Graph transformer.")
-    heads: int = Field(4, ge=1, description="Attention heads; they divide the width.")
+    heads: int = Field(4, ge=1, le=100, description="Attention heads; they divide the width.")
     walk_length: int = Field(
-        8, ge=1, description="Steps of the random walks whose returns tell atoms their place."
+        8,
+        ge=1,
+        le=1_000,
+        description="Steps of the random walks whose returns tell atoms their place.",
     )

@@ -38,5 +38,5 @@ class GraphAndVectorEncoder(EncoderSettings):
     ] = Field(
         description="Encoder of the graph, by its kind, with its settings; its head is not used."
     )
-    vector_layers: int = Field(1, ge=1, description="Fully connected layers on the vector.")
-    vector_width: int = Field(128, ge=1, description="Their width.")
+    vector_layers: int = Field(1, ge=1, le=100, description="Fully connected layers on the vector.")
+    vector_width: int = Field(128, ge=1, le=16_384, description="Their width.")

@@ -18,5 +18,5 @@ class MLPEncoder(EncoderSettings):
 
     kind: Literal["mlp"] = Field(description="Which encoder.")
     featurizer: str = Field("morgan", description="Features it reads.")
-    layers: int = Field(2, ge=1, description="Fully connected layers.")
-    width: int = Field(256, ge=1, description="Width of each layer.")
+    layers: int = Field(2, ge=1, le=100, description="Fully connected layers.")
+    width: int = Field(256, ge=1, le=16_384, description="Width of each layer.")
