@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import threading
+import time
+import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drugtail.config.dataset import Dataset
+from drugtail.data import fetch, unpacking
 from drugtail.data.fetch import fetch_dataset
+from drugtail.data.tables import unpacked
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
@@ -28,11 +35,24 @@ class Server:
 
     def __init__(self) -> None:
         self.answers: dict[str, list[tuple[int, bytes, int]]] = {}
+        self.streams: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {}
         self.asked: Counter[str] = Counter()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self.path in outer.streams:
+                    packing, pieces = outer.streams[self.path]
+                    self.send_response(200)
+                    if packing:
+                        self.send_header("Content-Encoding", packing)
+                    self.end_headers()
+                    # The other end hangs up.
+                    with contextlib.suppress(OSError):
+                        for piece in pieces():
+                            self.wfile.write(piece)
+                            self.wfile.flush()
+                    return
                 answers = outer.answers[self.path]
                 status, body, cut = answers[min(outer.asked[self.path], len(answers) - 1)]
                 outer.asked[self.path] += 1
@@ -50,6 +70,11 @@ class Server:
 
     def serve(self, path: str, *answers: tuple[int, bytes] | tuple[int, bytes, int]) -> str:
         self.answers[path] = [(*answer, 0)[:3] for answer in answers]
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def stream(self, path: str, pieces: Callable[[], Iterator[bytes]], packing: str = "") -> str:
+        """Answer a path with pieces, without saying how much will come."""
+        self.streams[path] = (packing, pieces)
         return f"http://127.0.0.1:{self._server.server_port}{path}"
 
     def stop(self) -> None:
@@ -285,3 +310,78 @@ def test_a_register_may_name_a_file_on_this_machine(tmp_path: Path) -> None:
     value["files"][0]["sources"] = [{"path": str(tmp_path / "mine.csv")}]
     fetch_dataset(Dataset.model_validate(value), tmp_path / "raw")
     assert (tmp_path / "raw" / "table.csv").read_bytes() == GOOD
+
+
+def with_size(dataset: Dataset, size: int) -> Dataset:
+    value = dataset.model_dump()
+    value["files"][0]["sources"][0]["bytes"] = size
+    return Dataset.model_validate(value)
+
+
+def endless(piece: bytes, pause: float = 0.0) -> Callable[[], Iterator[bytes]]:
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield piece
+            time.sleep(pause)
+
+    return pieces
+
+
+def test_an_answer_without_an_end_is_stopped_at_the_size_that_is_declared(
+    tmp_path: Path, server: Server
+) -> None:
+    url = server.stream("/endless", endless(b"CC,1\n" * 1000))
+    message = refused(with_size(register(url), 100_000), tmp_path / "raw")
+    assert "sent more than the 100,000 bytes that the register says" in message
+
+
+def test_an_answer_without_an_end_is_stopped_at_what_tables_have(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1_000_000)
+    message = refused(register(server.stream("/endless", endless(bytes(9999)))), tmp_path / "raw")
+    assert "sent more than the 1,000,000 bytes that any table has" in message
+
+
+def test_a_drip_is_stopped(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SECONDS_WITHOUT_DATA", 1)
+    url = server.stream("/drip", endless(b"C", 0.05))
+    began = time.monotonic()
+    message = refused(register(url), tmp_path / "raw")
+    assert "fewer than 1,000 a second" in message
+    assert time.monotonic() - began < 10
+
+
+def test_what_is_packed_for_the_way_counts_as_what_it_is(tmp_path: Path, server: Server) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = [packer.compress(bytes(2**20)) for _ in range(200)] + [packer.flush()]
+    url = server.stream("/bomb", lambda: iter(zeros), "gzip")
+    message = refused(with_size(register(url), 10_000_000), tmp_path / "raw")
+    assert "sent more than the 10,000,000 bytes" in message
+    good = gzip.compress(GOOD)
+    url = server.stream("/packed", lambda: iter([good[:9], good[9:]]), "gzip")
+    fetch_dataset(with_size(register(url, content=GOOD), len(GOOD)), tmp_path / "good")
+    assert (tmp_path / "good/table.csv").read_bytes() == GOOD
+
+
+def test_a_packed_mirror_that_holds_nothing_but_zeros_is_refused(tmp_path: Path) -> None:
+    mirror = mirrored(tmp_path, gzip.compress(bytes(unpacking.UNSUSPECTED + 1)))
+    message = refused(register("http://127.0.0.1:9/none"), tmp_path / "raw", mirror)
+    assert "holds more than 64 MiB in " in message
+
+
+@pytest.mark.parametrize("name", ["zeros.csv.gz", "zeros.zip"])
+def test_a_table_that_holds_nothing_but_zeros_is_refused(name: str, tmp_path: Path) -> None:
+    path, zeros = tmp_path / name, bytes(unpacking.UNSUSPECTED + 1)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(zeros))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("zeros.csv", zeros)
+    with pytest.raises(DrugtailError, match=rf"{name}: holds more than 64 MiB in .* unpack it"):
+        unpacked(path)
+    # As much, but not so tightly: a table.
+    rng = np.random.default_rng(0)
+    text = rng.choice(np.frombuffer(b"CNO,1\n", np.uint8), len(zeros)).tobytes()
+    path.write_bytes(gzip.compress(text, 1))
+    assert unpacked(path) == text

@@ -9,9 +9,11 @@ import zlib
 from pathlib import Path
 
 import requests
+import urllib3
 
 from drugtail.config.dataset import Dataset, RawFile, Source
 from drugtail.data.tables import read_table
+from drugtail.data.unpacking import MOST_BYTES, copy_within_limits
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import temporary_directory, write_json
@@ -19,6 +21,8 @@ from drugtail.runtime.logging import Pace, say
 
 CHUNK = 1 << 16
 SECONDS_WITHOUT_DATA = 60
+# Bytes a second, on average after the first minute.
+SLOWEST = 1_000
 
 
 class _Refused(Exception):
@@ -134,7 +138,10 @@ def _copy(origin: Path, target: Path) -> None:
             gzip.open(origin) if unpack else origin.open("rb") as source,
             target.open("wb") as sink,
         ):
-            shutil.copyfileobj(source, sink)
+            if unpack:
+                copy_within_limits(source, sink, origin.stat().st_size, origin)
+            else:
+                shutil.copyfileobj(source, sink)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise _Refused((error.strerror or "cannot be read").lower()) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -145,7 +152,7 @@ def _download(source: Source, target: Path, attempts: int, pause: float) -> None
     """Download with retries; errors that another attempt cannot mend end it at once."""
     for attempt in range(attempts):
         try:
-            _download_once(str(source.url), target)
+            _download_once(source, target)
             return
         except requests.HTTPError as error:
             status = error.response.status_code
@@ -161,21 +168,58 @@ def _download(source: Source, target: Path, attempts: int, pause: float) -> None
     raise _Refused(f"{problem} ({attempts} attempts)")
 
 
-def _download_once(url: str, target: Path) -> None:
-    pace = Pace(5)
+def _download_once(source: Source, target: Path) -> None:
+    """Download a file as it comes, and stop one that is too large or too slow.
+
+    Raises
+    ------
+    _Refused
+        If more bytes come than the register says, or than any table has, or hardly any come.
+    requests.RequestException, EOFError
+        If the connection fails or ends early.
+    """
+    url, pace, most = str(source.url), Pace(5), source.bytes or MOST_BYTES
+    began = time.monotonic()
     with requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA) as answer:
         answer.raise_for_status()
         packed = answer.headers.get("Content-Encoding")
         total = 0 if packed else int(answer.headers.get("Content-Length", 0))
         done = 0
         with target.open("wb") as sink:
-            for chunk in answer.iter_content(CHUNK):
+            # What has come, not a whole chunk, for which a slow server could take days.
+            while chunk := _what_has_come(answer):
                 sink.write(chunk)
                 done += len(chunk)
+                if done > most:
+                    said = "the register says" if source.bytes else "any table has"
+                    raise _Refused(f"sent more than the {most:,} bytes that {said}")
+                slowest = done / SLOWEST + SECONDS_WITHOUT_DATA
+                if time.monotonic() - began > slowest:
+                    raise _Refused(
+                        f"sent {done:,} bytes in {slowest:,.0f} seconds, fewer than {SLOWEST:,} a "
+                        "second"
+                    )
                 if pace.due():
                     say(f"{url}: {done:,} of {total:,} bytes" if total else f"{url}: {done:,}")
     if total and done != total:
         raise EOFError(f"cut short at {done:,} of {total:,} bytes")
+
+
+def _what_has_come(answer: requests.Response) -> bytes:
+    """Return some bytes, unpacked if they were packed for the way; none at the end.
+
+    Raises
+    ------
+    requests.RequestException
+        As ``answer.iter_content`` does.
+    """
+    try:
+        some: bytes = answer.raw.read1(CHUNK, decode_content=True)
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ConnectionError(error) from error
+    return some
 
 
 def _check_hash(target: Path, sources: list[Source], other: str | None = None) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from drugtail.config.base import meant
 from drugtail.config.layout import Layout
 from drugtail.data.table_format import FORMATS
+from drugtail.data.unpacking import check_size, gunzip, read_member
 from drugtail.runtime.errors import DrugtailError
 
 WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
@@ -103,7 +104,7 @@ def unpacked(path: Path) -> bytes:
         raise DrugtailError(f"{path}: is a folder; name a table") from None
     try:
         if content.startswith(b"\x1f\x8b"):
-            return gzip.decompress(content)
+            return gunzip(content, path)
         if content.startswith(b"PK\x03\x04"):
             return _member(content, path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -123,13 +124,15 @@ def _member(content: bytes, path: Path) -> bytes:
                 if not name.endswith("/") and not name.startswith("__MACOSX/")
             ]
             if "xl/workbook.xml" in names:
+                # A member never gives more than the archive says of it.
+                check_size(sum(one.file_size for one in archive.infolist()), len(content), path)
                 return content
             if len(names) != 1:
                 raise DrugtailError(
                     f"{path}: is a zip archive of {len(names)} files ({', '.join(names[:5])}); "
                     "unpack it and name one"
                 )
-            return archive.read(names[0])
+            return read_member(archive, names[0], path)
     # Of a locked member zipfile says RuntimeError, of an unknown packing NotImplementedError.
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise DrugtailError(
