@@ -235,6 +235,45 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+SAVE = """
+import resource, signal, sys
+from pathlib import Path
+import pandas as pd, torch
+from drugtail.cli import main
+from drugtail.runtime.files import write_json
+from drugtail.runtime.parquet import write_parquet
+from drugtail.training.checkpoints import Checkpoint
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+path = Path(sys.argv[1])
+numbers = torch.arange(100_000.0)
+write = {
+    "pt": lambda: Checkpoint(path, "key", 0).save({"numbers": numbers}),
+    "json": lambda: write_json(path, numbers.tolist()),
+    "parquet": lambda: write_parquet(path, pd.DataFrame({"numbers": numbers.numpy()})),
+}[path.suffix[1:]]
+from drugtail import cli
+cli.app = write
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["seeds0-1.pt", "status.json", "predictions.parquet"])
+def test_what_cannot_be_written_is_named_with_the_reason(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("old")
+    # The kernel refuses larger files as it refuses to fill a disk.
+    failed = subprocess.run(
+        [sys.executable, "-c", SAVE, str(path)], capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"drugtail: error: {path}: File too large: ")
+    assert "Nothing finished so far is lost" in failed.stderr
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert path.read_text() == "old"
+
+
 def drugtail(*arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
     def shrink() -> None:
         if limit is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -41,7 +42,7 @@ def main() -> None:
             errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
         }
         hint = hints.get(error.errno, "mend that and start again")
-        _fail(f"{place}: {error.strerror}: {hint}. Nothing finished so far is lost")
+        _fail(f"{place}: {os.strerror(error.errno)}: {hint}. Nothing finished so far is lost")
 
 
 def _fail(message: str) -> NoReturn:

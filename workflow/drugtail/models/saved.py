@@ -1,4 +1,4 @@
-"""Reading what PyTorch has saved: tensors, numbers and text, never pickled objects."""
+"""Files of PyTorch's: tensors, numbers and text, never pickled objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json
+from drugtail.runtime.files import atomic_path, read_json
 
 # Keys of every model.pt; networks have last_layer and experts besides, others their classifier.
 MODEL_KEYS = {
@@ -74,6 +74,24 @@ def _check_digest(path: Path) -> None:
             f"{path}: is not the file that its block wrote (SHA-256 {found[:16]}…, manifest.json "
             f"says {wanted[:16]}…); train the block again"
         )
+
+
+def save_archive(path: Path, value: Any) -> None:
+    """Save tensors, numbers and text, atomically.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(value, file)
+        except RuntimeError as error:
+            # PyTorch hides what went wrong with the file behind words about the archive.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_archive(path: Path) -> Any:

@@ -7,6 +7,7 @@ of columns, number of rows, what stands in its header) the header keeps a SHA-25
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def write_parquet(
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     header = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(metadata or {}).encode()}
-    digest = _digest(table.schema, header, len(frame))
+    digest = _digest(_as_read(table.schema), header, len(frame))
     table = table.replace_schema_metadata({**header, DIGEST_KEY: digest})
     with atomic_path(path) as temporary:
         pq.write_table(
@@ -47,6 +48,13 @@ def write_parquet(
             write_page_checksum=True,
             **(_compact(table) if compact else {}),
         )
+
+
+def _as_read(schema: pa.Schema) -> pa.Schema:
+    """Return a schema as it is in a file: some types have other names there, such as lists."""
+    file = io.BytesIO()
+    pq.write_table(schema.empty_table(), file)
+    return pq.read_schema(file)
 
 
 def _digest(schema: pa.Schema, header: Mapping[bytes, bytes], rows: int) -> bytes:

@@ -7,11 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from drugtail.models.saved import Damaged, load_archive
+from drugtail.models.saved import Damaged, load_archive, save_archive
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path
 from drugtail.runtime.logging import say
 
 
@@ -73,8 +70,7 @@ class Checkpoint:
         if self.path is not None:
             now = _clocks()
             spent = {name: self.earlier[name] + now[name] - self._began[name] for name in now}
-            with atomic_path(self.path) as temporary:
-                torch.save({"key": self.key, "spent": spent, "state": state}, temporary)
+            save_archive(self.path, {"key": self.key, "spent": spent, "state": state})
 
     def discard(self) -> None:
         """Remove the file, and its folder if nothing else is in it."""

@@ -12,10 +12,10 @@ import torch
 from drugtail.methods.classical import CLASSIFIERS
 from drugtail.methods.ghost import ghost_threshold
 from drugtail.models.encoder import ENCODERS
-from drugtail.models.saved import load_model
+from drugtail.models.saved import load_model, save_archive
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import file_of
-from drugtail.runtime.files import atomic_path, read_json
+from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import say
 from drugtail.runtime.registry import Registry
 from drugtail.training.problem import TRAIN, VALID, Problem
@@ -72,8 +72,7 @@ def keep_model(
     else:
         assert recipe.classifier is not None
         model["classifier"] = recipe.classifier.model_dump()
-    with atomic_path(path) as temporary:
-        torch.save(model, temporary)
+    save_archive(path, model)
 
 
 def keep_ensemble(
@@ -106,8 +105,7 @@ def keep_ensemble(
         "ensemble": recipe.ensemble.model_dump(),
         "members": kept,
     }
-    with atomic_path(path) as temporary:
-        torch.save(model, temporary)
+    save_archive(path, model)
 
 
 def _described(
