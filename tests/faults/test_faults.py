@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 from project import PROJECT, Project
 
 from drugtail.runtime.files import atomic_path
@@ -113,6 +114,84 @@ def test_a_tracking_that_is_killed_as_it_makes_its_database_is_made_up_for(
     left = sorted(path.name for path in (project.folder / "results/mlflow").glob("*.db*"))
     assert left == ["mlflow.db"]
     assert not list((project.folder / "results/mlflow").glob(".*"))
+
+
+def tracked(project: Project, benchmark: str = "tiny") -> list[str]:
+    """Names of the living runs of an experiment, parents among them."""
+    client = MlflowClient(f"sqlite:///{project.folder}/results/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name(benchmark)
+    runs = client.search_runs([experiment.experiment_id])
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    (parent,) = [run for run in runs if run not in children]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    return sorted(run.data.tags["drugtail.run"] for run in runs)
+
+
+def with_runs_of(finished: Project, new: Project) -> tuple[str, ...]:
+    """Copy finished blocks into another project; the command that imports them."""
+    shutil.copytree(finished.folder / "results/runs", new.folder / "results/runs")
+    blocks = [
+        str(path.parent.relative_to(new.folder))
+        for path in new.folder.glob("results/runs/**/status.json")
+    ]
+    return ("drugtail", "track", *blocks, "--benchmark", "tiny")
+
+
+def test_imports_at_once_add_every_run_once(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    project = new_project("at_once")
+    command = with_runs_of(finished, project)
+    writers = [
+        subprocess.Popen(
+            command, cwd=project.folder, env=project.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(6)
+    ]  # fmt: skip
+    said = [writer.communicate()[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 6, said
+    added = [int(number) for one in said for number in re.findall(r"(\d+) runs added", one)]
+    runs = tracked(project)
+    assert len(runs) == len(set(runs)) == max(added) + 1
+    assert sorted(added)[:-1] == [0] * 5
+    assert any("another import is at work; waiting for it" in one for one in said)
+
+
+def test_runs_that_stand_twice_are_deleted(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    project = new_project("twice")
+    command = with_runs_of(finished, project)
+    project.run(*command)
+    once = tracked(project)
+    client = MlflowClient(f"sqlite:///{project.folder}/results/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    # As two imports at once left them, before they waited for each other.
+    for run in client.search_runs([experiment.experiment_id]):
+        client.create_run(experiment.experiment_id, tags=run.data.tags)
+    said = project.run(*command).stdout
+    assert f"{len(once)} runs stood there twice; deleted" in said
+    project.run(*command)
+    assert tracked(project) == once
+
+
+def test_a_damaged_store_is_set_aside_and_made_anew(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    project = new_project("damaged")
+    command = with_runs_of(finished, project)
+    project.run(*command)
+    once, store = tracked(project), project.folder / "results/mlflow/mlflow.db"
+    content = bytearray(store.read_bytes())
+    content[4096 : len(content) // 2] = bytes(len(content) // 2 - 4096)
+    for damage, kept in ((bytes(content), "damaged-1"), (b"no database" * 99, "damaged-2")):
+        store.write_bytes(damage)
+        said = project.run(*command).stdout
+        assert f"mlflow.db: is damaged, and set aside in {store.parent}/{kept}" in said
+        assert (store.parent / kept / "mlflow.db").read_bytes() == damage
+        assert (store.parent / kept / "artifacts").is_dir()
+        assert tracked(project) == once
 
 
 def test_a_database_that_mlflow_cannot_use_is_named(finished: Project, tmp_path: Path) -> None:

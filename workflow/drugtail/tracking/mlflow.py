@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from drugtail.evaluation.collect import Block, parse_block
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_path, read_json
-from drugtail.runtime.logging import say
+from drugtail.runtime.files import read_json
+from drugtail.runtime.logging import counted, say
 from drugtail.runtime.parquet import read_parquet
+from drugtail.tracking.store import SQLITE, create_store, set_aside_if_damaged, sole_writer
 
 KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
 CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",
           "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
-SQLITE = "sqlite:///"
 ANSWER_SECONDS = 10
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
@@ -74,7 +75,8 @@ def track_blocks(
     benchmark
         Name of the parent run.
     artifacts
-        Folder for artifacts of a new experiment; None leaves it to the server.
+        Folder for artifacts of a new experiment, of a store that is ours and can be made again;
+        None leaves it to the server.
 
     Raises
     ------
@@ -83,14 +85,11 @@ def track_blocks(
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        if uri.startswith(SQLITE):
-            _create_database(Path(uri.removeprefix(SQLITE)))
-        if uri.startswith(("http://", "https://")):
-            _check_answers(uri)
-        imported = _import_blocks(
-            MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
-            artifacts=artifacts,
-        )  # fmt: skip
+        with _ready(uri, artifacts):
+            imported = _import_blocks(
+                MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
+                artifacts=artifacts,
+            )  # fmt: skip
     except mlflow.exceptions.MlflowException as error:
         raise DrugtailError(
             f"{uri}: MLflow does not answer, or refuses ({error.message}); what was imported "
@@ -109,6 +108,23 @@ def track_blocks(
     return imported
 
 
+@contextmanager
+def _ready(uri: str, artifacts: Path | None) -> Iterator[None]:
+    """Make sure that there is a store or a server, and of a store that nobody else writes it."""
+    if uri.startswith(("http://", "https://")):
+        _check_answers(uri)
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    path = Path(uri.removeprefix(SQLITE))
+    with sole_writer(path):
+        # Of a store that the user names it is not known that it can be made again.
+        if artifacts is not None:
+            set_aside_if_damaged(path, artifacts)
+        create_store(path)
+        yield
+
+
 def _check_answers(uri: str) -> None:
     """Refuse a server that does not answer; MLflow itself would try for minutes in silence."""
     try:
@@ -120,17 +136,6 @@ def _check_answers(uri: str) -> None:
         ) from None
 
 
-def _create_database(path: Path) -> None:
-    """Create an empty SQLite store, whole or not at all, unless there is one.
-
-    MLflow builds its tables in dozens of steps, and can never open what was cut off in between.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            MlflowClient(f"{SQLITE}{temporary}").search_experiments(max_results=1)
-
-
 def _import_blocks(
     client: MlflowClient,
     folders: Sequence[Path],
@@ -140,7 +145,7 @@ def _import_blocks(
     artifacts: Path | None,
 ) -> Imported:
     experiment_id = _experiment(client, experiment, artifacts)
-    known = {run.data.tags[KEY]: run for run in _runs(client, experiment_id)}
+    known = _known(client, experiment_id)
     parent = _parent(client, experiment_id, benchmark, known)
     parents = {parent, *(run.info.run_id for run in known.values())}
     added = renewed = kept = 0
@@ -188,6 +193,21 @@ def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
         token = page.token
         if not token:
             return
+
+
+def _known(client: MlflowClient, experiment_id: str) -> dict[str, Run]:
+    """Living runs of ours by key; of several of one key, those of two imports at once, one."""
+    known: dict[str, Run] = {}
+    extra = []
+    for run in _runs(client, experiment_id):
+        first = known.setdefault(run.data.tags[KEY], run)
+        if first is not run:
+            extra.append(run)
+    for run in extra:
+        client.delete_run(run.info.run_id)
+    if extra:
+        say(f"{counted(len(extra), 'run')} stood there twice; deleted")
+    return known
 
 
 def _parent(client: MlflowClient, experiment_id: str, benchmark: str, known: dict[str, Run]) -> str:
