@@ -47,7 +47,10 @@ SMALL = {
 # SMOTE between the copies of a single molecule gives the same molecule: nothing is random.
 # Neither is it with nearest neighbours.
 SEEDS_ARE_EQUAL = {
-    ("smote_logistic", 2), *(("nearest_neighbours", classes) for classes in (2, 3, 12)),
+    ("smote_logistic", 2),
+    # A leaf may not hold the one molecule of the smaller class, so that no tree splits.
+    ("xgboost_unweighted", 2),
+    *(("nearest_neighbours", classes) for classes in (2, 3, 12)),
 }  # fmt: skip
 
 

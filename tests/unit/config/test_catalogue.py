@@ -140,6 +140,7 @@ def test_a_file_outside_the_catalogue_is_known_by_its_keys(
     assert f"{path}: key {fault}" in said
     benchmark = yaml.safe_load((CONFIG / "config.yaml").read_text())
     assert not check_described(written(tmp_path, benchmark))
+    assert check_described(written(tmp_path, {"name": "mine", "kind": "gcn", "layers": 2}))
 
 
 def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:

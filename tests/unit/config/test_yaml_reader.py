@@ -64,6 +64,12 @@ def test_aliases_may_stand_for_what_people_write() -> None:
         ("a: 1\na: 2", "key 'a' is given twice"),
         ("? [1]\n: 2", "cannot be a key"),
         ("a: *nothing", "found undefined alias"),
+        ("a: !!bool perhaps", "not valid YAML: 'perhaps'"),
+        ("a: !!int ''", "not valid YAML: "),
+        ("a: !!timestamp x", "not valid YAML: "),
+        ("a: !!map [1]", "expected a mapping node"),
+        ("a: !!set [1]", "expected a mapping node"),
+        ("b: &b {c: 1}\na: {<<: *b}", "merge keys (<<) are not read; write the keys out"),
         ("k" * 900 + ": 1\n" + "k" * 900 + ": 2", "is given twice"),
     ],
 )

@@ -149,6 +149,24 @@ def test_what_an_archive_lacks_is_named(arrays: dict[str, Any], says: str, tmp_p
         FileVectors(path)
 
 
+def test_a_flipped_byte_in_a_packed_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    path = written(tmp_path / "v.csv.gz", table())
+    whole, refused = path.read_bytes(), 0
+    for place in range(10, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            FileVectors(path)
+        except DrugtailError:
+            refused += 1
+    assert refused > 10
+
+
+def test_a_molecule_without_a_smiles_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    table().assign(smiles=["CCO", None, None], x=[1.5, 0, 0], y=[-2.0, 0, 0]).to_parquet(path)
+    np.testing.assert_array_equal(numbers(FileVectors(path), ["CCO"]), VALUES[:1])
+
+
 def test_rows_that_are_no_molecule_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

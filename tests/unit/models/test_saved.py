@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import torch
 from damage import DAMAGES, Damage
 
 from drugtail.models.saved import Damaged, load_archive
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, is_of_the_machine
 from drugtail.training.checkpoints import Checkpoint
 
 STATE = {
@@ -46,6 +47,23 @@ def test_a_damaged_archive_is_refused_or_harmless(damage: Damage, tmp_path: Path
             continue
         assert same(found, STATE)
     assert refused > 200
+
+
+@pytest.mark.parametrize(
+    ("error", "of_the_machine"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (PermissionError(errno.EACCES, "Permission denied"), True),
+        (OSError(errno.EINVAL, "Invalid argument"), False),
+        (RuntimeError("PytorchStreamReader failed"), False),
+        (ValueError("embedded null byte"), False),
+    ],
+)
+def test_what_the_machine_cannot_do_is_no_damage(error: Exception, of_the_machine: bool) -> None:
+    assert is_of_the_machine(error) == of_the_machine
 
 
 def test_a_damaged_checkpoint_is_set_aside_until_the_block_is_finished(

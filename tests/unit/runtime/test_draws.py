@@ -46,7 +46,9 @@ def test_random_numbers_are_uniform_and_those_of_neighbouring_steps_unrelated() 
 @given(
     keys=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4),
     rate=st.one_of(
-        st.floats(0, 1, exclude_max=True), st.integers(0, 2**24 - 1).map(lambda k: k * 2.0**-24)
+        st.floats(0, 1, exclude_max=True),
+        st.just(math.nextafter(1, 0)),
+        st.integers(0, 2**24 - 1).map(lambda k: k * 2.0**-24),
     ),
     shape=st.lists(st.integers(1, 9), min_size=1, max_size=3),
 )

@@ -102,6 +102,13 @@ def test_a_damaged_file_is_refused_or_harmless(
     assert all("delete it and run its stage again" in one for one in refused)
 
 
+def test_a_folder_and_a_frame_without_columns(tmp_path: Path) -> None:
+    with pytest.raises(DrugtailError, match=r"is a folder; name a Parquet file"):
+        read_parquet(tmp_path)
+    write_parquet(tmp_path / "none.parquet", pd.DataFrame(index=range(3)))
+    assert read_parquet(tmp_path / "none.parquet").columns.empty
+
+
 def test_a_file_of_an_earlier_version_or_of_somebody_else_is_read(tmp_path: Path) -> None:
     frame, path = predictions(), tmp_path / "old.parquet"
     table = pa.Table.from_pandas(frame, preserve_index=False)

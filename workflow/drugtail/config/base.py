@@ -15,6 +15,7 @@ from pydantic import (
 
 from drugtail.config.wording import worded
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import counted
 
 
 class Settings(BaseModel):
@@ -59,7 +60,7 @@ def validated(model: type[Model], value: Any, where: Path | str) -> Model:
         faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         lines = [_explain(model, item) for item in faults[:MOST_FAULTS]]
         if len(faults) > MOST_FAULTS:
-            lines.append(f"and {len(faults) - MOST_FAULTS:,} more faults")
+            lines.append(f"and {counted(len(faults) - MOST_FAULTS, 'more fault')}")
         raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 

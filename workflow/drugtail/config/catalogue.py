@@ -196,9 +196,9 @@ def _kind_by_keys(path: Path) -> str:
         return ""
     if keys & {"citation", "files", "licence", "task"}:
         return "datasets"
-    if keys & {"featurizer", "head"}:
-        return "encoders"
-    return "tables" if {"title", "columns"} <= keys else ""
+    if "title" in keys:
+        return "tables" if keys & {"columns", "kind", "subset"} else ""
+    return "encoders" if keys & {"featurizer", "head", "kind"} else ""
 
 
 def parse_assignments(items: Iterable[str]) -> dict[str, Any]:

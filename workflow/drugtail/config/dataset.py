@@ -50,8 +50,12 @@ class Source(Settings):
 
     url: str | None = Field(None, description="Address.")
     path: str | None = Field(None, description="A file on this machine, instead of an address.")
-    sha256: str | None = Field(None, description="SHA-256 of the bytes served; null if unknown.")
-    bytes: int | None = Field(None, description="Number of bytes served.")
+    sha256: str | None = Field(None, description="SHA-256 of the file; null if unknown.")
+    bytes: int | None = Field(
+        None,
+        description="Bytes of the file; a download is stopped above it. Of a file that is packed "
+        "for the way alone, those of the unpacked one.",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

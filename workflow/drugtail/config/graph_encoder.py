@@ -14,5 +14,7 @@ class GraphLayers(EncoderSettings):
 
     atoms: ClassVar[bool] = True
 
-    layers: int = Field(3, ge=1, description="Number of graph layers.")
-    width: int = Field(128, ge=1, description="Width of each layer, and of the embedding.")
+    layers: int = Field(3, ge=1, le=100, description="Number of graph layers.")
+    width: int = Field(
+        128, ge=1, le=16_384, description="Width of each layer, and of the embedding."
+    )

@@ -65,9 +65,11 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_CarefulLoader)
     except yaml.YAMLError as error:
         raise DrugtailError(f"{where}: {_fault(error)}") from None
-    except (ValueError, OverflowError, RecursionError) as error:
-        # Such as a date with a thirteenth month.
-        raise DrugtailError(f"{where}: not valid YAML: {str(error)[:200]}") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, ValueError) as error:
+        # Such as a date with a thirteenth month, or a tag on what is not of its kind.
+        raise DrugtailError(
+            f"{where}: not valid YAML: {str(error)[:200] or type(error).__name__}"
+        ) from None
 
 
 def _fault(error: yaml.YAMLError) -> str:
@@ -92,7 +94,7 @@ class _CarefulLoader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = 0
-        # Entries that a node stands for; of those that are not whole yet there are none.
+        # Entries that a node stands for. Unfinished nodes are not in it.
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -125,8 +127,16 @@ class _CarefulLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse keys that are given twice, or cannot be any."""
+        if not isinstance(node, yaml.MappingNode):
+            # The loader's own message.
+            return super().construct_mapping(node, deep)
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(
+                    problem="merge keys (<<) are not read; write the keys out",
+                    problem_mark=key_node.start_mark,
+                )
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise yaml.MarkedYAMLError(

@@ -139,7 +139,7 @@ def _copy(origin: Path, target: Path) -> None:
             target.open("wb") as sink,
         ):
             if unpack:
-                copy_within_limits(source, sink, origin.stat().st_size, origin)
+                copy_within_limits(source, sink, origin.stat().st_size, target)
             else:
                 shutil.copyfileobj(source, sink)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
@@ -179,9 +179,9 @@ def _download_once(source: Source, target: Path) -> None:
         If the connection fails or ends early.
     """
     url, pace, most = str(source.url), Pace(5), source.bytes or MOST_BYTES
-    began = time.monotonic()
     with requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA) as answer:
         answer.raise_for_status()
+        began = time.monotonic()
         packed = answer.headers.get("Content-Encoding")
         total = 0 if packed else int(answer.headers.get("Content-Length", 0))
         done = 0

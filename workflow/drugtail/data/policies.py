@@ -92,13 +92,14 @@ def is_of_sample(reasons: pd.Series, molecules: pd.DataFrame, dataset: Dataset) 
     molecules
         A row per row of the table, as `apply_policies` was given them.
     dataset
-        The register; without a sample, all rows belong to it.
+        The register; without a sample, all rows belong to it. Rows of conflicting labels that are
+        dropped belong to no sample.
     """
     if dataset.sample is None:
         return pd.Series(True, reasons.index)
     # Rare classes are set apart and classes thinned after the draw.
     drawn = (reasons == "") | reasons.str.startswith(("rare class", "thinned out"))
-    # As duplicates are found, so that each goes the way of the row that stands for it.
+    # Compared as duplicates are: a repeat follows the row that it repeats.
     pair = pd.MultiIndex.from_frame(molecules[[dataset.identity, "published"]])
     return drawn | reasons.str.startswith(MERGED) & pair.isin(pair[drawn])
 

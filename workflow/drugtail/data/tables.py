@@ -132,7 +132,7 @@ def _member(content: bytes, path: Path) -> bytes:
                     f"{path}: is a zip archive of {len(names)} files ({', '.join(names[:5])}); "
                     "unpack it and name one"
                 )
-            return read_member(archive, names[0], path)
+            return read_member(archive, names[0], len(content), path)
     # Of a locked member zipfile says RuntimeError, of an unknown packing NotImplementedError.
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise DrugtailError(

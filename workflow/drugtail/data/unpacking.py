@@ -57,8 +57,8 @@ def check_size(unpacked: int, packed: int, path: Path) -> None:
     """Refuse a file that unpacks to more than `copy_within_limits` allows."""
     if unpacked > min(MOST_BYTES, max(UNSUSPECTED, MOST_RATIO * packed)):
         raise DrugtailError(
-            f"{path}: holds more than {unpacked / 2**20:,.0f} MiB in {packed:,} packed bytes, more "
-            "than a table does; if it is one, unpack it yourself and name that file"
+            f"{path}: unpacks to more than {unpacked / 2**20:,.0f} MiB from {packed:,} bytes; "
+            "tables do not. If it is one, unpack it yourself and name that file"
         )
 
 
@@ -70,9 +70,9 @@ def gunzip(content: bytes, path: Path) -> bytes:
     return sink.getvalue()
 
 
-def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    """Return one file of a zip archive, within limits."""
+def read_member(archive: zipfile.ZipFile, name: str, size: int, path: Path) -> bytes:
+    """Return one file of a zip archive of so many bytes, within limits."""
     sink = io.BytesIO()
     with archive.open(name) as source:
-        copy_within_limits(source, sink, archive.getinfo(name).compress_size, path)
+        copy_within_limits(source, sink, min(archive.getinfo(name).compress_size, size), path)
     return sink.getvalue()

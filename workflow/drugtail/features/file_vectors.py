@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +26,7 @@ KEYS = ("smiles", "id")
 # Columns that are no part of a vector: what is to be predicted, and numbers of rows.
 FOREIGN = ("label", "label_name", "class", "row", "index")
 # Errors of pandas, pyarrow and NumPy about a file that is not one of these formats.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class FileVectors(Featurizer):
@@ -143,7 +144,7 @@ class FileVectors(Featurizer):
         self._check_known(ids, ids)
         unused = len(self._rows.keys() - set(ids))
         if unused:
-            say(f"{self.path}: {unused:,} ids are of no molecule of the data set")
+            say(f"{self.path}: {counted(unused, 'id')} of no molecule of the data set")
         rows = [self._rows[one] for one in ids]
         found: dict[str, int] = {}
         for text, row, one in zip(smiles, rows, ids, strict=True):
@@ -237,7 +238,7 @@ def _read(path: Path) -> tuple[str, list[str], NDArray[np.float32], list[str] | 
             f"{path}: has {'both columns' if keys else 'neither of the columns'} smiles and id; "
             "it needs one of them"
         )
-    texts = table[lower[keys[0]]].astype(str).str.strip().tolist()
+    texts = table[lower[keys[0]]].fillna("").astype(str).str.strip().tolist()
     rest = table.drop(columns=lower[keys[0]])
     if not len(table) or not len(rest.columns):
         raise DrugtailError(f"{path}: holds no vector")

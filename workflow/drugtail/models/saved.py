@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from drugtail.runtime.digest import file_digest
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, is_of_the_machine
 from drugtail.runtime.files import atomic_path, read_json
 
 # Keys of every model.pt; networks have last_layer and experts besides, others their classifier.
@@ -17,9 +17,6 @@ MODEL_KEYS = {
     "encoder", "class_names", "method", "molecules", "reads", "second", "plugins", "train",
     "shares", "threshold", "unkept", "weights",
 }  # fmt: skip
-
-# A file that may not be read is none of the damaged ones.
-OUT_OF_REACH = (FileNotFoundError, IsADirectoryError, PermissionError)
 
 
 class Damaged(Exception):
@@ -104,7 +101,7 @@ def load_archive(path: Path) -> Any:
     Damaged
         If the file is not what `torch.save` wrote.
     OSError
-        If there is no such file, or it may not be read (`OUT_OF_REACH`).
+        If there is no such file, it may not be read, or the machine cannot.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -112,8 +109,10 @@ def load_archive(path: Path) -> Any:
         if wrong is not None:
             raise Damaged(f"wrong checksum of {wrong!r:.80}")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (*OUT_OF_REACH, Damaged):
+    except Damaged:
         raise
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         # On damaged content both libraries raise what they like.
         raise Damaged(type(error).__name__) from error

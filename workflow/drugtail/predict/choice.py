@@ -98,7 +98,10 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
     whole = whole[whole["finished"]].reset_index()
     if whole.empty:
         raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
-    best = whole.iloc[int(whole["score"].to_numpy().argmax())]
+    equal = whole[whole["score"] >= whole["score"].max() - TIED]
+    if equal.empty:
+        raise DrugtailError(f"{folder}: no method of it has a score on validation molecules")
+    best = equal.iloc[0]
     encoder, method, settings = (str(best[key]) for key in ("encoder", "method", "settings"))
     chosen = runs[
         (runs["encoder"] == encoder) & (runs["method"] == method) & (runs["settings"] == settings)
@@ -108,8 +111,7 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
     first = chosen.iloc[0]
     trained, tau = uncorrected_name(method)
     models = _models(folder, seed, first["dataset"], first["split"], encoder, trained, settings)
-    ties = int((whole["score"] >= best["score"] - TIED).sum()) - 1
-    tied = f", the first of {ties + 1} equally good" if ties else ""
+    tied = f", the first of {len(equal)} equally good" if len(equal) > 1 else ""
     remark = (
         f"{folder}: asks {method} on {encoder}, the best of {len(whole)} on {first['dataset']} by "
         f"balanced accuracy on validation molecules "

@@ -61,11 +61,15 @@ def at_least(keys: Tensor, rate: float, *shape: int) -> Tensor:
     Tensor
         bool [S, ...shape].
     """
+    single = torch.tensor(rate, dtype=torch.float32).item()
+    if single >= 1:
+        # What single precision rounds to 1, no number reaches.
+        return torch.zeros(len(keys), *shape, dtype=torch.bool, device=keys.device)
     place = torch.arange(1, 1 + torch.Size(shape).numel(), device=keys.device).mul_(STEP)
     x = mix(keys + STEP)[:, None] + place
     x = x.bitwise_xor_((x >> 30).bitwise_and_(0x3FFFFFFFF)).mul_(FIRST)
     x = x.bitwise_xor_((x >> 27).bitwise_and_(0x1FFFFFFFFF)).mul_(SECOND)
-    least = math.ceil(torch.tensor(rate, dtype=torch.float32).item() * 2**24) << 40
+    least = math.ceil(single * 2**24) << 40
     # With the sign bit turned round, signed numbers compare as unsigned ones do.
     found = x.bitwise_xor_(-(1 << 63)) >= least - (1 << 63)
     return found.view(-1, *shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import traceback
 from typing import Any
@@ -30,3 +31,17 @@ def fault_in(implementation: Any, error: BaseException) -> str:
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     line = f"line {lines[-1]}: " if lines else ""
     return f"{file}: {line}{type(error).__name__}: {error}; mend the file"
+
+
+# Of an operating system that has no memory or file handle left, or whose disk fails.
+MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Return whether an error while a file is read says nothing about what is in the file."""
+    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError | MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in MACHINE
+    # PyTorch has no class of its own for it.
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        # Not every library says which file it could not write, and nobody knows the temporary one.
+        # Not every library names the file that it could not write, and users know no temporary one.
         if error.filename is None or error.filename == str(temporary):
             error.filename = str(path)
         raise

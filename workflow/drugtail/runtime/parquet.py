@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.errors import DrugtailError, is_of_the_machine
 from drugtail.runtime.files import atomic_path
 
 METADATA_KEY = b"drugtail"
@@ -38,7 +38,7 @@ def write_parquet(
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     header = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(metadata or {}).encode()}
-    digest = _digest(_as_read(table.schema), header, len(frame))
+    digest = _digest(_as_read(table.schema), header, len(table))
     table = table.replace_schema_metadata({**header, DIGEST_KEY: digest})
     with atomic_path(path) as temporary:
         pq.write_table(
@@ -131,6 +131,8 @@ def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
     What is wrong with it while it is read is an error that names it: on damaged content the
     libraries below raise what they like.
     """
+    if path.is_dir():
+        raise DrugtailError(f"{path}: is a folder; name a Parquet file")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_header(file, path)
@@ -144,9 +146,11 @@ def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
         raise
     except FileNotFoundError:
         raise DrugtailError(f"{path}: no such file; run the stage that makes it first") from None
-    except (PermissionError, IsADirectoryError) as error:
+    except PermissionError as error:
         raise DrugtailError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         raise DrugtailError(_damaged(path, str(error) or type(error).__name__)) from None
 
 

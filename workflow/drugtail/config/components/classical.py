@@ -138,7 +138,9 @@ class XGBoost(ClassicalSettings):
         100, ge=1, le=100_000, description="Rounds of boosting; each has one tree per class."
     )
     learning_rate: float = Field(0.3, gt=0, le=1, description="Factor of each tree.")
-    max_depth: int = Field(6, ge=1, description="Most splits between the root and a leaf.")
+    max_depth: int = Field(
+        6, ge=1, le=1_000, description="Most splits between the root and a leaf."
+    )
     min_child_weight: float = Field(
         1.0,
         ge=0,
