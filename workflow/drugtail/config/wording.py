@@ -1,4 +1,4 @@
-"""What is wrong with a value of a YAML file, in words that say what is wanted there."""
+"""Messages about wrong values in YAML files: they say what is wanted there."""
 
 from __future__ import annotations
 

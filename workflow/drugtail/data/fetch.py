@@ -186,7 +186,7 @@ def _download_once(source: Source, target: Path) -> None:
         total = 0 if packed else int(answer.headers.get("Content-Length", 0))
         done = 0
         with target.open("wb") as sink:
-            # What has come, not a whole chunk, for which a slow server could take days.
+            # A slow server could take days for a whole chunk.
             while chunk := _what_has_come(answer):
                 sink.write(chunk)
                 done += len(chunk)

@@ -12,7 +12,7 @@ from drugtail.runtime.errors import DrugtailError
 
 # More than tables of molecules have, and less than fills a machine.
 MOST_BYTES = 4 * 2**30
-# What is smaller than this may be packed as tightly as it likes.
+# Smaller files may be packed as tightly as they like.
 UNSUSPECTED = 64 * 2**20
 # Tables of text are packed to a tenth, and of zeros to less; zeros alone to a thousandth.
 MOST_RATIO = 300

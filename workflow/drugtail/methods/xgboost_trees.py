@@ -98,6 +98,6 @@ class XGBoostTrees:
     ) -> Any:
         from scipy.sparse import csr_matrix
 
-        # What is not stored is missing.
+        # Values that are not stored are missing.
         values = csr_matrix(x) if self.missing_ == 0 else x
         return self._library.DMatrix(values, labels, weight=weights, nthread=self.n_jobs)

@@ -63,7 +63,7 @@ def at_least(keys: Tensor, rate: float, *shape: int) -> Tensor:
     """
     single = torch.tensor(rate, dtype=torch.float32).item()
     if single >= 1:
-        # What single precision rounds to 1, no number reaches.
+        # No number reaches a rate that single precision rounds to 1.
         return torch.zeros(len(keys), *shape, dtype=torch.bool, device=keys.device)
     place = torch.arange(1, 1 + torch.Size(shape).numel(), device=keys.device).mul_(STEP)
     x = mix(keys + STEP)[:, None] + place

@@ -33,7 +33,7 @@ def fault_in(implementation: Any, error: BaseException) -> str:
     return f"{file}: {line}{type(error).__name__}: {error}; mend the file"
 
 
-# Of an operating system that has no memory or file handle left, or whose disk fails.
+# The operating system has no memory or file handle left, or its disk fails.
 MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
 
 

@@ -157,7 +157,7 @@ def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
 def _check_header(file: pq.ParquetFile, path: Path) -> None:
     header = file.schema_arrow.metadata or {}
     if DIGEST_KEY not in header:
-        # Of somebody else, or of an earlier version.
+        # Somebody else wrote it, or an earlier version.
         return
     if header[DIGEST_KEY] != _digest(file.schema_arrow, header, file.metadata.num_rows):
         raise DrugtailError(_damaged(path, "its header is not the one that was written"))

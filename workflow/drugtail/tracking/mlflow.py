@@ -118,7 +118,7 @@ def _ready(uri: str, artifacts: Path | None) -> Iterator[None]:
         return
     path = Path(uri.removeprefix(SQLITE))
     with sole_writer(path):
-        # Of a store that the user names it is not known that it can be made again.
+        # A store that the user names may hold runs that cannot be imported again.
         if artifacts is not None:
             set_aside_if_damaged(path, artifacts)
         create_store(path)
