@@ -51,7 +51,7 @@ def test_xgboost_keeps_classes_by_their_own_numbers_and_what_a_missing_value_is(
         Catalogue(PROJECT / "config").recipe("xgboost"), {"classifier.n_estimators": 5}
     ).classifier
     assert settings is not None
-    # Of the numbers 2, 5, 8, … as where some classes have no molecule to learn from.
+    # Classes are numbered 2, 5, 8, … where others have no molecule to learn from.
     for scale in (1.0, 0.5):
         trees = CLASSIFIERS[settings.name](settings, 0, 1).fit(scale * known[keep], 3 * y[keep] + 2)
         again = CLASSIFIERS[settings.name](settings, 1, 1)

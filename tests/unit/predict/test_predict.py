@@ -129,7 +129,7 @@ def test_the_table_is_kept_as_it_is_and_ours_stands_beside_it(
     said_so = capsys.readouterr().err
     assert "1 of 2 are unlike every training molecule (similarity below 0.3)" in said_so
     assert "1 of 3 rows set aside: 1 unparsable SMILES" in said_so
-    # What is of no use is said; what cannot be written is not named.
+    # A file of no use is said; an output that cannot be written is not named.
     predict(block, path, tmp_path / "b.csv", vectors={"theirs": path})
     assert "--vectors theirs: is not used; " in capsys.readouterr().err
     with pytest.raises(DrugtailError, match="is a folder; name a file for --output"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drugtail.benchmark.additions import Additions, folder_of
-from drugtail.config.encoder import Encoder, Form
+from drugtail.config.encoder import Encoder
 from drugtail.features.choice import Features, class_of, features_of, is_librarys, parts_of
 from drugtail.features.file_vectors import PREFIX, is_file_vectors, no_file
 from drugtail.plugins import FEATURIZERS
@@ -14,7 +14,7 @@ from drugtail.runtime.errors import DrugtailError
 
 
 class Inputs:
-    """What each encoder of a benchmark reads.
+    """Featurizers of a benchmark's encoders, checked, and the files that they depend on.
 
     Parameters
     ----------
@@ -62,10 +62,6 @@ class Inputs:
             for part in filter(is_file_vectors, parts_of(encoder.featurizer)):
                 if part.removeprefix(PREFIX) not in vectors:
                     raise DrugtailError(f"{place}: {no_file(part)}")
-
-    def form(self, encoder: str) -> Form:
-        """Return the form of the features that an encoder reads."""
-        return self.features[encoder].form
 
     def plugin(self, encoder: str) -> Path | None:
         """Return the file that an encoder's featurizer is from; None if from the package."""

@@ -24,6 +24,11 @@ MOST_LEAVES = (
     "and says so."
 )
 
+COLUMNS = (
+    "Share of the bits that a tree may use, drawn anew for each. With 1, the library's default, "
+    "nothing is random and all seeds are equal."
+)
+
 
 class RandomForest(ClassicalSettings):
     """scikit-learn's RandomForestClassifier."""
@@ -122,8 +127,7 @@ class LightGBM(ClassicalSettings):
     )
     colsample_bytree: float = Field(
         0.5, gt=0, le=1,
-        description="Bits that a tree may use, drawn anew for each. With 1, the library's default, "
-        "nothing is random and all seeds are equal.",
+        description=COLUMNS,
     )  # fmt: skip
     class_weight: Literal["balanced"] | None = Field(
         "balanced", description="As in scikit-learn; null weighs all molecules alike."
@@ -150,8 +154,7 @@ class XGBoost(ClassicalSettings):
     reg_lambda: float = Field(1.0, ge=0, description="L2 penalty of a leaf's output.")
     colsample_bytree: float = Field(
         0.5, gt=0, le=1,
-        description="Bits that a tree may use, drawn anew for each. With 1, the library's default, "
-        "nothing is random and all seeds are equal.",
+        description=COLUMNS,
     )  # fmt: skip
     class_weight: Literal["balanced"] | None = Field(
         "balanced", description="Molecules weigh N / (C n_c); null weighs all alike."
