@@ -187,7 +187,7 @@ def _download_once(source: Source, target: Path) -> None:
         done = 0
         with target.open("wb") as sink:
             # A slow server could take days for a whole chunk.
-            while chunk := _what_has_come(answer):
+            while chunk := _received(answer):
                 sink.write(chunk)
                 done += len(chunk)
                 if done > most:
@@ -205,7 +205,7 @@ def _download_once(source: Source, target: Path) -> None:
         raise EOFError(f"cut short at {done:,} of {total:,} bytes")
 
 
-def _what_has_come(answer: requests.Response) -> bytes:
+def _received(answer: requests.Response) -> bytes:
     """Return some bytes, unpacked if they were packed for the way; none at the end.
 
     Raises
