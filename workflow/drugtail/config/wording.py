@@ -47,7 +47,7 @@ def worded(fault: Any) -> str:
         return str(fault["msg"]).removeprefix("Value error, ")
     given, kind = fault["input"], fault["type"]
     wanted = WANTED.get(kind)
-    said = wanted.format(**fault.get("ctx", {})) if wanted else fault["msg"]
+    said = wanted.format(**_plain(fault.get("ctx", {}))) if wanted else fault["msg"]
     found = f"{said}, found {shortened(given)}"
     if kind in ("float_type", "int_type") and isinstance(given, str):
         return found + _as_number(given)
@@ -59,6 +59,16 @@ def worded(fault: Any) -> str:
 def shortened(value: Any) -> str:
     """Return a value as it is written in Python, cut where it is long or deep."""
     return SHORT.repr(value)
+
+
+def _plain(bounds: dict[str, Any]) -> dict[str, Any]:
+    """Return bounds with whole ones written as such, ``0`` for ``0.0``."""
+    # ``Annotated[float, Ge(0)]`` and ``Annotated[float, Ge(0.0)]`` are equal, so typing hands out
+    # whichever a module made first: the message would depend on the order of imports.
+    return {
+        name: int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        for name, bound in bounds.items()
+    }
 
 
 def _as_number(text: str) -> str:
