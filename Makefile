@@ -3,23 +3,30 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
+# Of two profiles, as in PROFILE="slurm slurm-gpu", the second goes before the first.
+ON_CLUSTER = $(if $(PROFILE),--profile "workflow/profiles/$(firstword $(PROFILE))" \
+  --workflow-profile "workflow/profiles/$(lastword $(PROFILE))")
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run benchmark quick test bench check format clean help
+.PHONY: run benchmark slurm quick test bench check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
 
-benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder is tried before any address
+benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder is tried before any address, PROFILE=slurm runs on a cluster
 	@test -f "config/benchmarks/$(NAME).yaml" || { echo "Name a benchmark: make benchmark NAME=real. There are:" \
 	  $(patsubst config/benchmarks/%.yaml,%,$(wildcard config/benchmarks/*.yaml)) >&2; exit 1; }
-	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)")
+	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
+
+slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
+	$(PIP) -r envs/requirements-slurm.txt
 
 quick: $(VENV)/installed-dev  ## Run the unit tests that train nothing, in two minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not training" tests/unit
 
-test: $(VENV)/installed-dev  ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=40
+test: $(VENV)/installed-dev  ## Run every test; those on a cluster where SLURM can be started
+	@if $(BIN)/python tests/cluster/mini_slurm.py; then $(BIN)/python -m pytest tests/cluster; fi
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=40 --ignore tests/cluster
 
 bench: $(VENV)/installed-dev  ## Measure what things cost here, an hour; let nothing else run beside it
 	$(BIN)/python tests/benchmarks/bench.py
@@ -57,6 +64,6 @@ $(VENV)/installed: envs/requirements.txt envs/requirements-no-deps.txt pyproject
 	@touch $@
 	@echo "Packages are installed."
 
-$(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt $(VENV)/installed
 	$(PIP) -r envs/requirements-dev.txt
 	@touch $@

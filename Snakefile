@@ -28,24 +28,28 @@ rule all:
         get_tables(),
         get_page(),
         get_tracking_record(),
+    localrule: True
 
 
 rule data:
     input:
         get_features(),
         get_splits("json"),
+    localrule: True
 
 
 rule train:
     input:
         get_blocks("status.json"),
         get_models(),
+    localrule: True
 
 
 rule tables:
     input:
         get_blocks("metrics.parquet"),
         get_tables(),
+    localrule: True
 
 
 rule page:
@@ -53,12 +57,14 @@ rule page:
         get_blocks("metrics.parquet"),
         get_tables(),
         get_page(),
+    localrule: True
 
 
 rule track:
     input:
         get_blocks("metrics.parquet"),
         get_tracking_record(),
+    localrule: True
 
 
 rule strict:
@@ -67,6 +73,7 @@ rule strict:
         everything=rules.all.input,
     log:
         f"{RESULTS}/logs/{BENCHMARK.name}/strict.log",
+    localrule: True
     threads: 1
     resources:
         mem_mb=500,
@@ -78,6 +85,7 @@ rule strict:
 
 onstart:
     write_plan(PLAN, Path(RESULTS))
+    mark_run()
 
 
 onsuccess:

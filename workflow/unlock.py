@@ -1,47 +1,143 @@
-"""Free the working directory after a run that was killed; refuse while another run is at work.
+"""Take turns in the working folder: wait for a run that is at work, free it after one was killed.
 
 Snakemake locks its working directory, and a run that is killed cannot unlock it. The next start
-through make does, once nothing of that run is at work in the same folder any more.
+through make does, once nothing of that run is at work any more: neither processes on this machine
+nor jobs in SLURM's queue.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 RUN, JOB = "snakemake", "drugtail"
+LOCKS = Path(".snakemake/locks")
+# Written by the Snakefile when a run starts. Snakemake deletes it with its locks.
+MARK = LOCKS / "run.json"
 # Options of Python that take the next word as their value.
 WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+# Seconds between two looks at SLURM's queue.
+PATIENCE = 10.0
+
+
+class CannotTellError(Exception):
+    """It cannot be seen from here whether a run is at work."""
 
 
 def main() -> int:
-    """Unlock the current folder if that is safe; return the exit status."""
-    if not any(Path(".snakemake/locks").glob("*")):
+    """Unlock the current folder once that is safe; return the exit status."""
+    if not locked():
         return 0
-    if runs := processes_here(RUN):
-        print(
-            f"Another run is at work in this folder ({listed(runs)}); wait for it to end, or stop "
-            "it first.",
-            file=sys.stderr,
-        )
+    try:
+        wait_for_run()
+        if not locked():
+            return 0
+        mark = read_mark()
+        refuse_run_elsewhere(mark)
+        if mark.get("executor") == "slurm":
+            wait_for_queue()
+        wait_for_jobs()
+    except CannotTellError as error:
+        say(f"{error}. Nothing was started.")
         return 1
-    if jobs := processes_here(JOB):
-        numbers = " ".join(str(job.pid) for job in jobs)
-        print(
-            f"A former run was cut off, but its jobs are still at work ({listed(jobs)}). Waiting "
-            f"for them, since two jobs must not write the same files; to stop them: kill {numbers}",
-            file=sys.stderr,
-            flush=True,
-        )
-        psutil.wait_procs(jobs)
-    print("A former run was cut off; unlocking the folder.", file=sys.stderr)
+    say("A former run was cut off; unlocking the folder.")
     snakemake = Path(sys.executable).with_name("snakemake")
     return subprocess.run([snakemake, "--unlock", "--quiet", "all"], check=False).returncode
+
+
+def locked() -> bool:
+    """Return whether a run has locked the current folder."""
+    return any(LOCKS.glob("*"))
+
+
+def say(line: str) -> None:
+    """Print a line for the user at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def wait_for_run() -> None:
+    """Wait until no other Snakemake of this user is at work in this folder on this machine."""
+    if runs := [run for run in processes_here(RUN) if not is_job(run)]:
+        say(
+            f"Another run is at work in this folder ({listed(runs)}). Waiting for it to end; "
+            f"to stop it: kill {numbers(runs)}"
+        )
+        psutil.wait_procs(runs)
+
+
+def read_mark() -> dict[str, Any]:
+    """Return what the run that holds the locks has said of itself.
+
+    Nothing, if it was killed before it had begun, or is one of an earlier version.
+    """
+    try:
+        mark = json.loads(MARK.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return mark if isinstance(mark, dict) else {}
+
+
+def refuse_run_elsewhere(mark: dict[str, Any]) -> None:
+    """Raise `CannotTellError` if another machine has locked the folder."""
+    here = os.uname().nodename
+    host = mark.get("host", here)
+    if host != here:
+        raise CannotTellError(
+            f"Process {mark.get('process')} on {host} runs in this folder since "
+            f"{mark.get('started')}, or was killed there. Start there again; or if {host} runs "
+            f"nothing any more, delete {MARK} and start here"
+        )
+
+
+def wait_for_jobs() -> None:
+    """Wait until no job of a former run is at work on this machine."""
+    if jobs := processes_here(JOB):
+        say(
+            f"A former run was cut off, but its jobs are still at work ({listed(jobs)}). Waiting "
+            f"for them, since two jobs must not write the same files; to stop them: "
+            f"kill {numbers(jobs)}"
+        )
+        psutil.wait_procs(jobs)
+
+
+def wait_for_queue() -> None:
+    """Wait until SLURM has no more jobs that were started in this folder."""
+    if jobs := queued_here():
+        say(
+            f"A former run was cut off, but its jobs are still in SLURM's queue. Waiting for them, "
+            f"since two jobs must not write the same files; to stop them: scancel {' '.join(jobs)}"
+        )
+        while queued_here():
+            time.sleep(PATIENCE)
+
+
+def queued_here() -> list[str]:
+    """Return the numbers of this user's SLURM jobs that were started in the current folder.
+
+    The job that this process belongs to, if any, does not count. Raises `CannotTellError` if SLURM
+    does not answer.
+    """
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%A %Z"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = str(getattr(error, "stderr", "") or error).strip()
+        raise CannotTellError(
+            "A former run was cut off, and SLURM does not say whether its jobs are still at work "
+            f"({why}). Try again when it answers; or if you know that none is, run snakemake "
+            "--unlock"
+        ) from error
+    here, own = os.path.realpath("."), os.environ.get("SLURM_JOB_ID")
+    jobs = (line.split(" ", 1) for line in answer.stdout.splitlines())
+    return [job for job, folder in jobs if os.path.realpath(folder) == here and job != own]
 
 
 def processes_here(program: str) -> list[psutil.Process]:
@@ -67,6 +163,15 @@ def processes_here(program: str) -> list[psutil.Process]:
     return found
 
 
+def is_job(process: psutil.Process) -> bool:
+    """Return whether a Snakemake is that of one job, as on the nodes of a cluster."""
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return True
+    return "--mode" in words and words[words.index("--mode") + 1 :][:1] != ["default"]
+
+
 def program_of(command: Sequence[str]) -> str:
     """Return the name of the program that a command line runs.
 
@@ -86,6 +191,11 @@ def program_of(command: Sequence[str]) -> str:
         elif word == "-c" or not word.startswith("-"):
             return Path(word).name
     return name
+
+
+def numbers(processes: Sequence[psutil.Process]) -> str:
+    """Return numbers of processes as words of a command."""
+    return " ".join(str(process.pid) for process in processes)
 
 
 def listed(processes: Sequence[psutil.Process]) -> str:

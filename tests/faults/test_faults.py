@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import json
 import os
 import re
 import resource
@@ -218,22 +219,62 @@ def test_jobs_that_outlive_a_killed_snakemake_do_no_harm(
     pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
 
 
-def test_a_second_start_beside_a_running_one_is_refused(
+def locked(folder: Path, **mark: object) -> Path:
+    """Leave the locks of a run in a folder; return the mark of who holds them."""
+    locks = folder / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").write_text("")
+    (locks / "run.json").write_text(json.dumps(mark))
+    return locks / "run.json"
+
+
+def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     new_project: Callable[[str], Project],
 ) -> None:
-    project = new_project("twice")
+    project, elsewhere = new_project("twice"), new_project("elsewhere")
     first = start(project)
-    wait_for(project, ".snakemake/locks/*", first)
-    second = project.run("python", "workflow/unlock.py", check=False)
-    elsewhere = new_project("elsewhere")
-    (elsewhere.folder / ".snakemake/locks").mkdir(parents=True)
-    (elsewhere.folder / ".snakemake/locks/0.input.lock").write_text("")
-    third = elsewhere.run("python", "workflow/unlock.py", check=False)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    assert second.returncode == 1
-    assert "Another run is at work in this folder (process" in second.stdout
-    assert third.returncode == 0, "a run in another folder is none in this one"
+    wait_for(project, ".snakemake/locks/run.json", first)
+    mark = json.loads((project.folder / ".snakemake/locks/run.json").read_text())
+    assert mark["host"] == os.uname().nodename
+    assert mark["process"] == snakemake_of(first).pid
+    assert mark["executor"] == "local"
+    locked(elsewhere.folder, host=os.uname().nodename, process=first.pid, started="now")
+    other = elsewhere.run("python", "workflow/unlock.py")
+    assert "unlocking the folder" in other.stdout, "a run in another folder is none in this one"
+    assert first.poll() is None
+    second = start(project)
+    assert first.wait() == 0
+    assert second.wait() == 0
+    said = (project.folder / "run.log").read_text()
+    assert re.search(
+        r"Another run is at work in this folder \(process \d+: .*to stop it: kill", said
+    )
+    assert "Nothing to be done" in said, "the second finds everything made"
+    assert "unlocking" not in said
+
+
+@pytest.mark.parametrize("mark", ["", "[]", '{"process": 1}', "\0"])
+def test_a_mark_that_says_nothing_is_no_obstacle(
+    new_project: Callable[[str], Project], mark: str
+) -> None:
+    project = new_project("marked")
+    locked(project.folder).write_text(mark)
+    assert "unlocking the folder" in project.run("python", "workflow/unlock.py").stdout
+    assert not (project.folder / ".snakemake/locks").exists()
+
+
+def test_a_folder_that_another_machine_has_locked_is_left_alone(
+    new_project: Callable[[str], Project],
+) -> None:
+    project = new_project("shared")
+    mark = locked(project.folder, host="login2", process=4711, started="2026-01-31 09:00:00")
+    said = project.run("python", "workflow/unlock.py", check=False)
+    assert said.returncode == 1
+    assert "Process 4711 on login2 runs in this folder since 2026-01-31 09:00:00" in said.stdout
+    assert f"delete {mark.relative_to(project.folder)}" in said.stdout
+    assert mark.exists()
+    mark.unlink()
+    assert "unlocking the folder" in project.run("python", "workflow/unlock.py").stdout
 
 
 @pytest.mark.parametrize(

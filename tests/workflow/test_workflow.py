@@ -723,6 +723,32 @@ def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
     later.write_text((finished.folder / "config/tiny.yaml").read_text().replace("0-1", "2-9"))
     estimate = finished.run("drugtail", "plan", "--config", "config/later.yaml").stdout
     assert re.search(r"time left: about [\d.]+ minutes of one core", estimate)
+    assert "speeds of another machine" not in estimate
+
+
+def test_plan_says_what_is_asked_for_from_a_cluster(
+    finished: Project, new_project: Callable[[str], Project]
+) -> None:
+    command = ("drugtail", "plan", "--config", "config/tiny.yaml", "--profile")
+    assert "by profile slurm: nothing is left to submit" in finished.run(*command, "slurm").stdout
+    project = new_project("cluster")
+    unprepared = project.run(*command, "slurm").stdout
+    assert "tiny: taken for 100,000 molecules; run the target `data` first" in unprepared
+    project.snakemake("data")
+    said = project.run(*command, "slurm").stdout
+    # Three blocks, two to a job; ten minutes is the least that is asked for.
+    assert "2 jobs of training, of up to 2 blocks on 2 CPUs" in said
+    assert "the longest job 10 min" in said
+    assert "(3 jobs by speeds of another machine" in said
+    assert "GPU" not in said
+    project.edit("workflow/profiles/slurm/config.yaml", "block: 2", "block: 3")
+    assert "the longest job 20 min" in project.run(*command, "workflow/profiles/slurm").stdout
+    project.edit("config/tiny.yaml", "seeds:", "device: cuda\nseeds:")
+    # Of three blocks two are networks.
+    assert "GPU hours" in project.run(*command, "slurm").stdout
+    wrong = project.run(*command, "slrum", check=False)
+    assert wrong.returncode == 1
+    assert "there are default, slurm, slurm-gpu" in wrong.stdout
 
 
 def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> None:

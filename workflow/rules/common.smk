@@ -4,11 +4,13 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
+from drugtail.benchmark.resources import megabytes_to_ask_for, minutes_to_ask_for
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.catalogue import Catalogue
@@ -19,6 +21,7 @@ from drugtail.report.plots import plot_of
 from drugtail.runtime import names
 from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import write_json
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.
@@ -55,6 +58,8 @@ if BENCHMARK.mirror:
     os.environ["DRUGTAIL_MIRROR"] = BENCHMARK.mirror
 # Nor is the device that a network is trained on a reason to train it again.
 os.environ["DRUGTAIL_DEVICE"] = BENCHMARK.device
+# Wanted by the configuration, it is asked for from a cluster, too.
+GPU = int(BENCHMARK.device == "cuda")
 
 RESULTS = BENCHMARK.results
 # Data, splits and features are the same for all benchmarks.
@@ -177,6 +182,25 @@ def get_block_code(stage):
         return get_code(*code_of(encoder, recipe, stage))
 
     return code
+
+
+def get_job(wildcards):
+    """The planned block that a job trains, or the planned tuning."""
+    names = dict(wildcards.items())
+    if "seeds" in names:
+        return PLAN.block(BLOCK_NAME.format(**names))
+    path = TUNING_NAME.format(**names)
+    return next(tuning for tuning in PLAN.tunings() if tuning.path == path)
+
+
+def get_minutes(wildcards, attempt):
+    """The time limit of a job, for a cluster; twice as long the second time."""
+    return minutes_to_ask_for(PLAN, get_job(wildcards)) * attempt
+
+
+def get_megabytes(wildcards, attempt):
+    """The memory of a job, for a cluster; twice as much the second time."""
+    return megabytes_to_ask_for(PLAN, get_job(wildcards)) * attempt
 
 
 def get_features():
@@ -334,6 +358,21 @@ def get_tracking_uri():
     """The MLflow store, for people; the environment's server as `drugtail track` takes it."""
     server = BENCHMARK.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return server or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
+
+
+def mark_run():
+    """Say beside Snakemake's locks who holds them, for `workflow/unlock.py`."""
+    locks = Path(".snakemake/locks")
+    # Without them (--nolock) nobody would delete it.
+    if any(locks.glob("*.lock")):
+        mark = {
+            "host": os.uname().nodename,
+            "process": os.getpid(),
+            "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+            # Whose queue is asked for jobs that live on.
+            "executor": workflow.executor_plugin.name,
+        }
+        write_json(locks / "run.json", mark)
 
 
 def get_summary():

@@ -26,6 +26,7 @@ rule fetch_dataset:
         f"{SHARED}/benchmarks/fetch/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=get_names(lambda dataset: dataset.files),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -52,6 +53,7 @@ rule generate_dataset:
         f"{SHARED}/benchmarks/generate/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=get_names(lambda dataset: dataset.generator),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

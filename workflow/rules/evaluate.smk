@@ -38,6 +38,7 @@ rule collect_metrics:
         f"{RESULTS}/logs/{BENCHMARK.name}/collect.log",
     benchmark:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/collect.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

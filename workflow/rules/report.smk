@@ -53,6 +53,7 @@ rule tabulate_results:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/tabulate/{{table}}.tsv"
     wildcard_constraints:
         table="|".join(PLAN.tables),
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -85,6 +86,7 @@ rule plot_figure:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/plot/{{figure}}.tsv"
     wildcard_constraints:
         figure="|".join(BENCHMARK.figures) or "(?!)",
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
@@ -117,6 +119,7 @@ rule build_page:
         f"{RESULTS}/logs/{BENCHMARK.name}/page.log",
     benchmark:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/page.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,

@@ -11,6 +11,7 @@ rule track_runs:
         f"{RESULTS}/logs/{BENCHMARK.name}/track.log",
     benchmark:
         f"{RESULTS}/benchmarks/{BENCHMARK.name}/track.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=1500,

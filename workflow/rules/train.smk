@@ -26,8 +26,9 @@ rule train_network:
         method=get_methods(ensemble=False),
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=720,
+        mem_mb=get_megabytes,
+        runtime=get_minutes,
+        gpu=GPU,
     params:
         block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),
@@ -67,8 +68,8 @@ rule train_classical:
         method=get_methods(ensemble=False),
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=get_megabytes,
+        runtime=get_minutes,
     params:
         block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),

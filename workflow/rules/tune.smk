@@ -17,8 +17,9 @@ rule tune_method:
         f"{RESULTS}/benchmarks/tune/{TUNING_NAME}.tsv"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=1440,
+        mem_mb=get_megabytes,
+        runtime=get_minutes,
+        gpu=lambda w: GPU if PLAN.recipes[w.method].is_network else 0,
     params:
         # Any of its blocks says what is tuned.
         block=lambda w: f"{TUNING_NAME}/seeds{BENCHMARK.seeds[0]}".format(

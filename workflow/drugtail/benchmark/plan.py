@@ -371,13 +371,17 @@ class Plan:
         DrugtailError
             If the benchmark has none there.
         """
-        found = next((block for block in self._blocks if block.path == path), None)
+        found = self._by_path.get(path)
         if found is None:
             raise DrugtailError(
                 f"{path}: is no block of benchmark {self.benchmark.name}; it was planned with "
                 "other settings, or is of another benchmark"
             )
         return found
+
+    @cached_property
+    def _by_path(self) -> dict[str, PlannedBlock]:
+        return {block.path: block for block in self._blocks}
 
     def tunings(self) -> Iterator[PlannedTuning]:
         """All jobs of tuning, in the order of the tables; none if the benchmark does not tune."""

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from drugtail.benchmark.cluster import describe_requests
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
+from drugtail.benchmark.resources import amount, nominal_seconds, split_size
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.code import code_of
 from drugtail.runtime.digest import code_digest
 from drugtail.runtime.files import read_json
-from drugtail.runtime.names import SHARED, parse_block_folder
+from drugtail.runtime.names import parse_block_folder
 
 TUNED_BY = "drugtail.training.tune"
-# The size of the generated data set stands in its generator; about this many molecules.
-GENERATED_MOLECULES = 6000
 
 
 def is_finished(block: PlannedBlock, results: Path) -> bool:
@@ -50,9 +50,10 @@ class Left:
     work : int
         Molecules x epochs.
     seconds : float
-        Of one core, of the jobs whose rate is known.
-    jobs, unknown : int
-        Jobs, and how many of them have no known rate or size.
+        Of one core, of the jobs whose size is known.
+    jobs, unmeasured, unknown : int
+        Jobs; how many of them have a size but were not measured on this machine, nor any like
+        them; and how many have no known size.
     unprepared : list of str
         Data sets of unknown size.
     """
@@ -60,6 +61,7 @@ class Left:
     work: int
     seconds: float
     jobs: int
+    unmeasured: int
     unknown: int
     unprepared: list[str]
 
@@ -70,11 +72,14 @@ def has_its_model(plan: Plan, block: PlannedBlock, results: Path) -> bool:
     return kept or not plan.benchmark.keep_models
 
 
-def describe_plan(plan: Plan, results: Path) -> str:
+def describe_plan(plan: Plan, results: Path, profile: str | None = None) -> str:
     """Say how many jobs, molecules x epochs and, from earlier blocks, how long.
 
+    With the name or folder of a Snakemake profile, also what is asked for from a cluster.
+
     Times come from the manifests of blocks of the same data set, encoder and method, scaled by
-    epochs and seeds; where there is none, from the mean rate of all others of that kind.
+    epochs and seeds; where there is none, from the mean rate of all others of that kind; and
+    where there is none of that kind either, from `drugtail.benchmark.resources`.
     """
     blocks, tunings = list(plan.blocks()), list(plan.tunings())
     finished = [block for block in blocks if is_finished(block, results)]
@@ -102,29 +107,28 @@ def describe_plan(plan: Plan, results: Path) -> str:
         again = len(finished) - len(there)
         lines.append(f"  to be trained again: {again} blocks, whose models were not kept")
     lines.append(f"  runs: {sum(len(parse_seeds(b.seeds)) for b in blocks)}")
-    return "\n".join([*lines, *_describe_left(measure_left(plan, rest, results), results)])
+    lines += _describe_left(measure_left(plan, rest, results), results)
+    if profile is not None:
+        lines += describe_requests(plan, rest, profile)
+    return "\n".join(lines)
 
 
 def measure_left(plan: Plan, jobs: list[PlannedBlock | PlannedTuning], results: Path) -> Left:
     """Return how much work some jobs of a benchmark are."""
     rates = _measured_rates(results)
-    work, seconds, unknown = 0, 0.0, 0
+    work, seconds, unmeasured, unknown = 0, 0.0, 0, 0
     unprepared: dict[str, None] = {}
     for job in jobs:
-        trials = job.trials if isinstance(job, PlannedTuning) else 1
-        molecules = _train_molecules(plan, job)
-        if molecules is None:
+        size, nominal = amount(plan, job), nominal_seconds(plan, job)
+        if size is None or nominal is None:
             unprepared[job.dataset] = None
             unknown += 1
             continue
-        amount = molecules * job.epochs * len(parse_seeds(job.seeds)) * trials
-        work += amount
+        work += size
         rate = rates.get((job.encoder, job.method)) or rates.get((job.encoder, ""))
-        if rate is None:
-            unknown += 1
-        else:
-            seconds += amount / rate
-    return Left(work, seconds, len(jobs), unknown, list(unprepared))
+        unmeasured += rate is None
+        seconds += nominal if rate is None else size / rate
+    return Left(work, seconds, len(jobs), unmeasured, unknown, list(unprepared))
 
 
 def _describe_left(left: Left, results: Path) -> Iterator[str]:
@@ -138,14 +142,16 @@ def _describe_left(left: Left, results: Path) -> Iterator[str]:
     if not left.jobs:
         yield "  time left: none"
     elif left.unknown == left.jobs:
-        yield (
-            f"  time left: unknown; no block below {results / 'runs'} was measured yet, or sizes "
-            "are unknown"
-        )
+        yield "  time left: unknown, since sizes are"
     else:
         text = f"  time left: about {left.seconds / 60:,.1f} minutes of one core"
-        rest = f", and {left.unknown} jobs without a measurement" if left.unknown else ""
+        rest = f", and {left.unknown} jobs of unknown size" if left.unknown else ""
         yield text + rest
+    if left.unmeasured:
+        yield (
+            f"    ({left.unmeasured} jobs by speeds of another machine, until blocks like them "
+            f"are finished below {results / 'runs'})"
+        )
 
 
 def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
@@ -157,26 +163,9 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
         manifest, status = read_json(path), read_json(path.parent / "status.json")
         epochs = sum(run["epochs"] for run in status["seeds"].values())
         dataset, split, encoder, folder = path.parts[-6:-2]
-        amount = _split_size(dataset, split) * epochs
+        amount = split_size(dataset, split) * epochs
         for key in ((encoder, parse_block_folder(folder)[0]), (encoder, "")):
             total = sums.setdefault(key, [0.0, 0.0])
             total[0] += amount
             total[1] += manifest["wall_seconds"]
     return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
-
-
-def _train_molecules(plan: Plan, job: PlannedBlock | PlannedTuning) -> int | None:
-    """Training molecules of a job: from its split if there, else 70 % of the known rows."""
-    size = _split_size(job.dataset, job.split)
-    if size:
-        return size
-    dataset = plan.datasets[job.dataset]
-    rows = dataset.files[0].rows if dataset.files else GENERATED_MOLECULES
-    return None if rows is None else round(0.7 * rows)
-
-
-def _split_size(dataset: str, split: str) -> int:
-    # One that a plugin cut lies in a folder below.
-    for path in sorted((SHARED / "splits" / dataset).glob(f"**/{split}.json")):
-        return int(sum(read_json(path)["train_counts"]))
-    return 0

@@ -16,6 +16,10 @@ from drugtail.runtime.errors import DrugtailError
 def plan(
     config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
     config_dir: ConfigFolder = CONFIG,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Snakemake profile; prints what it asks for from a cluster, too."),
+    ] = None,
 ) -> None:
     """Print how many jobs a benchmark has, how much work they are and how long they take."""
     from drugtail.benchmark.plan import Plan
@@ -23,7 +27,8 @@ def plan(
     from drugtail.config.catalogue import Catalogue, read_benchmark
 
     benchmark = read_benchmark(config)
-    print(describe_plan(Plan(benchmark, Catalogue(config_dir)), Path(benchmark.results)))
+    plan = Plan(benchmark, Catalogue(config_dir))
+    print(describe_plan(plan, Path(benchmark.results), profile))
 
 
 def clean(

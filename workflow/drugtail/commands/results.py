@@ -9,6 +9,7 @@ import typer
 
 from drugtail.commands.named import CONFIG, find_table, load_plugins, required_plan
 from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
+from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
     from drugtail.report.plots import Input
@@ -160,6 +161,30 @@ def page(
         tunings=tuning or [],
         output=output,
     )
+
+
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Results folders of other machines, or their clones.")
+    ],
+    config: Annotated[Path, typer.Option(help="Benchmark configuration.")],
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Bring blocks of a benchmark here that were trained elsewhere, after checking each of them.
+
+    What is here already stays. A block that is damaged or not what the benchmark wants is named,
+    left out, and the exit status is 1.
+    """
+    from drugtail.benchmark.merge import describe_next, merge_blocks
+    from drugtail.benchmark.plan import Plan
+    from drugtail.config.catalogue import Catalogue, read_benchmark
+
+    plan = Plan(read_benchmark(config), Catalogue(config_dir))
+    merged = merge_blocks(plan, folders, Path(plan.benchmark.results))
+    print(f"blocks of {plan.benchmark.name}: {merged.describe()}")
+    if merged.refused:
+        raise DrugtailError("\n".join([*merged.refused, describe_next(merged, config)]))
+    print(describe_next(merged, config))
 
 
 def publish(

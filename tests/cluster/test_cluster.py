@@ -1,0 +1,242 @@
+"""The profile slurm on a real SLURM of two nodes: to the end, and through what happens there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cluster.mini_slurm import MiniSlurm, reason_against
+from project import Project, make_project
+
+PROFILE = "workflow/profiles/slurm"
+# The queue is asked each second, and nothing is slow to be seen.
+IN_HASTE = [
+    "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
+    "--latency-wait", "5",
+]  # fmt: skip
+TRAINING = "results/runs/tiny/random-0/gcn/cross_entropy-*/seeds0-1/status.json"
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniSlurm]:
+    reason = reason_against()
+    assert reason is None, reason
+    cluster = MiniSlurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The tiny benchmark, run on this machine alone."""
+    project = make_project(tmp_path_factory.mktemp("local"))
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def prepared(finished: Project, tmp_path: Path) -> Project:
+    """The tiny benchmark with its data, splits and features, and nothing trained."""
+    project = make_project(tmp_path)
+    for name in ("data", "splits", "features"):
+        shutil.copytree(finished.folder / "results" / name, tmp_path / "results" / name)
+    return project
+
+
+class Run:
+    """One run of a project's benchmark on the cluster."""
+
+    def __init__(self, project: Project, slurm: MiniSlurm, *arguments: str) -> None:
+        self.project, self.slurm = project, slurm
+        self.log = project.folder / "run.log"
+        command = [
+            "snakemake", "tables", "--workflow-profile", PROFILE,
+            "--configfile", "config/tiny.yaml", *IN_HASTE, *arguments,
+        ]  # fmt: skip
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, cwd=project.folder, env=project.environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def wait_for_job(self, rule: str, state: str = "RUNNING") -> str:
+        """Wait until a job of a rule is in a state; return its number."""
+        found: list[str] = []
+
+        def seen() -> bool:
+            lines = self.slurm.output("squeue", "-h", "-o", "%A|%T|%k|%Z").splitlines()
+            for line in lines:
+                job, now, comment, folder = line.split("|", 3)
+                ours = Path(folder) == self.project.folder
+                if ours and now == state and rule in comment:
+                    found.append(job)
+            assert found or self.process.poll() is None, self.log.read_text()
+            return bool(found)
+
+        self.slurm.wait(seen, 120)
+        return found[0]
+
+    def wait_for_file(self, pattern: str) -> None:
+        """Wait until a file of the project is there."""
+        self.slurm.wait(lambda: list(self.project.folder.glob(pattern)), 120)
+
+    def end(self) -> str:
+        """Wait for a good end; return what was printed."""
+        assert self.process.wait(timeout=400) == 0, self.log.read_text()
+        return self.log.read_text()
+
+
+def metrics(project: Project) -> pd.DataFrame:
+    runs = pd.read_parquet(project.folder / "results/metrics/tiny/runs.parquet")
+    return runs.drop(columns="seconds").sort_values(["method", "seed"], ignore_index=True)
+
+
+def same_table(first: Project, second: Project) -> None:
+    pd.testing.assert_frame_equal(metrics(first), metrics(second), check_exact=True)
+    table = "results/tables/tiny/head_tail.csv"
+    assert (first.folder / table).read_bytes() == (second.folder / table).read_bytes()
+
+
+def states(slurm: MiniSlurm, project: Project) -> list[str]:
+    """States of the jobs of a project in the accounting."""
+    lines = slurm.output("sacct", "-X", "-n", "-P", "-o", "state,workdir").splitlines()
+    return [line.split("|")[0] for line in lines if line.endswith(str(project.folder))]
+
+
+def test_from_nothing_to_the_same_table_as_without_a_cluster(
+    slurm: MiniSlurm, finished: Project, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path)
+    Run(project, slurm).end()
+    same_table(finished, project)
+    # One for the data; two blocks each: three blocks are two jobs. Tables are made here.
+    assert states(slurm, project) == ["COMPLETED"] * 3
+
+
+def test_a_cancelled_job_is_submitted_again(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    run = Run(prepared, slurm)
+    slurm.run("scancel", run.wait_for_job("block"))
+    run.end()
+    same_table(finished, prepared)
+    assert [state.split()[0] for state in states(slurm, prepared)].count("CANCELLED") == 1
+
+
+def test_a_job_that_takes_too_much_memory_gets_more(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    # PyTorch alone takes more than that; the second attempt asks for enough.
+    few = "250 if attempt == 1 else 3000"
+    rules = ("train_network", "train_classical", "evaluate_block")
+    run = Run(prepared, slurm, "--set-resources", *(f"{rule}:mem_mb={few}" for rule in rules))
+    run.end()
+    same_table(finished, prepared)
+    assert "OUT_OF_MEMORY" in states(slurm, prepared)
+
+
+def test_a_job_that_takes_too_long_goes_on_with_more_time(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    # Seconds, which resources cannot say.
+    seconds = "'--time=0:04' if attempt == 1 else '--time=10:00'"
+    run = Run(prepared, slurm, "--set-resources", f"train_network:slurm_extra={seconds}")
+    run.end()
+    same_table(finished, prepared)
+    assert "TIMEOUT" in states(slurm, prepared)
+
+
+def test_a_node_that_fails_is_done_without(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    run = Run(prepared, slurm)
+    job = run.wait_for_job("block")
+    (node,) = set(slurm.output("squeue", "-h", "-j", job, "-o", "%N").split())
+    slurm.stop_node(node)
+    try:
+        run.end()
+        same_table(finished, prepared)
+    finally:
+        slurm.start_node(node)
+        slurm.run("scontrol", "update", f"nodename={node}", "state=resume")
+        slurm.wait(lambda: sorted(slurm.idle()) == slurm.nodes, 60)
+
+
+def test_after_a_kill_jobs_that_live_on_are_waited_for(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    run = Run(prepared, slurm)
+    job = run.wait_for_job("block")
+    os.killpg(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+    said = prepared.run("python", "workflow/unlock.py").stdout
+    assert re.search(rf"still in SLURM's queue.* scancel .*\b{job}\b", said), said
+    assert "unlocking the folder" in said
+    Run(prepared, slurm).end()
+    same_table(finished, prepared)
+
+
+def test_two_benchmarks_in_one_folder_take_turns(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    other = (prepared.folder / "config/tiny.yaml").read_text().replace("name: tiny", "name: twin")
+    (prepared.folder / "config/twin.yaml").write_text(other)
+    first = Run(prepared, slurm)
+    first.wait_for_job("block")
+    said = prepared.run("python", "workflow/unlock.py").stdout
+    assert f"Another run is at work in this folder (process {first.process.pid}" in said
+    first.end()
+    Run(prepared, slurm, "--configfile", "config/twin.yaml").end()
+    same_table(finished, prepared)
+    assert (prepared.folder / "results/tables/twin/head_tail.csv").is_file()
+    # The twin's blocks are those of the first.
+    assert states(slurm, prepared) == ["COMPLETED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("executor", "answers", "started"),
+    [("slurm", True, True), ("slurm", False, False), ("local", False, True)],
+)
+def test_a_queue_that_does_not_answer_stops_what_might_write_twice(
+    slurm: MiniSlurm,
+    prepared: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    answers: bool,
+    started: bool,
+) -> None:
+    locks = prepared.folder / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").write_text("")
+    (locks / "run.json").write_text(json.dumps({"executor": executor}))
+    if not answers:
+        monkeypatch.setenv("SLURM_CONF", str(prepared.folder / "missing.conf"))
+    done = prepared.run("python", "workflow/unlock.py", check=False)
+    assert (done.returncode == 0) is started, done.stdout
+    assert locks.exists() is not started
+    refused = "SLURM does not say whether its jobs are still at work (squeue: error" in done.stdout
+    assert refused is not started
+
+
+def test_a_job_that_asked_for_a_gpu_and_finds_none_fails(
+    slurm: MiniSlurm, prepared: Project
+) -> None:
+    prepared.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1]\ndevice: cuda")
+    run = Run(prepared, slurm, "--retries", "0")
+    job = run.wait_for_job("block")
+    asked = slurm.output("squeue", "-h", "-j", job, "-o", "%b")
+    assert "gpu" in asked
+    assert run.process.wait(timeout=200) != 0
+    assert "PyTorch sees no GPU" in run.log.read_text()
+    assert not list(prepared.folder.glob(TRAINING))

@@ -1,0 +1,104 @@
+"""What a benchmark asks for from a cluster, before anything is submitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.planned import PlannedBlock
+from drugtail.benchmark.resources import (
+    Job,
+    bytes_to_keep,
+    megabytes_to_ask_for,
+    minutes_to_ask_for,
+    train_molecules,
+)
+from drugtail.config.yaml_reader import read_yaml
+from drugtail.runtime.errors import DrugtailError
+
+PROFILES = Path("workflow/profiles")
+# Jobs of training in a profile's groups are these rules.
+TRAINING_RULES = ("train_network", "train_classical")
+# With its log and what Snakemake notes of it.
+FILES_OF_BLOCK = 20
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How a profile puts blocks together: `blocks` to a job of the queue, `cpus` at a time."""
+
+    blocks: int = 1
+    cpus: int = 1
+
+
+def read_grouping(profile: str) -> Grouping:
+    """Return how a Snakemake profile groups training jobs.
+
+    Parameters
+    ----------
+    profile
+        Name of a folder below workflow/profiles/, or a folder with config.yaml.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no such profile, or a number in it is none.
+    """
+    folder = Path(profile) if Path(profile).is_dir() else PROFILES / profile
+    path = folder / "config.yaml"
+    if not path.is_file():
+        there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
+        raise DrugtailError(f"--profile {profile}: no file {path}; there are {', '.join(there)}")
+    settings = read_yaml(path)
+    groups: dict[str, Any] = settings.get("groups") or {}
+    named = [groups[rule] for rule in TRAINING_RULES if rule in groups]
+    if not named:
+        return Grouping()
+    blocks = (settings.get("group-components") or {}).get(named[0], 1)
+    cpus = settings.get("cores", 1)
+    for key, value in (("group-components", blocks), ("cores", cpus)):
+        if not isinstance(value, int) or value < 1:
+            raise DrugtailError(f"{path}: {key}: must be a whole number above 0, found {value!r}")
+    return Grouping(blocks, cpus)
+
+
+def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str]:
+    """Say in lines what the jobs that are left ask for by a profile.
+
+    Sizes that nobody knows yet are taken for 100,000 molecules, and this is said.
+    """
+    grouping = read_grouping(profile)
+    if not jobs:
+        return [f"  by profile {profile}: nothing is left to submit"]
+    blocks = [job for job in jobs if isinstance(job, PlannedBlock)]
+    tunings = len(jobs) - len(blocks)
+    minutes = [minutes_to_ask_for(plan, job) for job in jobs]
+    gpu = [plan.benchmark.device == "cuda" and plan.recipes[j.method].is_network for j in jobs]
+    # Blocks of a job run beside each other, or follow each other where it has not as many CPUs.
+    beside = min(grouping.blocks, grouping.cpus)
+    longest = max(minutes) * math.ceil(grouping.blocks / beside)
+    largest = max(megabytes_to_ask_for(plan, job) for job in jobs) * beside
+    gpu_hours = sum(m for m, on_gpu in zip(minutes, gpu, strict=True) if on_gpu) / 60
+    kept = sum(bytes_to_keep(plan, block) for block in blocks)
+    lines = [
+        f"  by profile {profile}: {math.ceil(len(blocks) / grouping.blocks) + tunings} jobs of "
+        f"training, of up to {grouping.blocks} blocks on {grouping.cpus} CPUs",
+        f"    limits asked for: {sum(minutes) / 60:,.0f} core hours"
+        + (f", {gpu_hours:,.0f} GPU hours" if gpu_hours else "")
+        + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
+        f"    on disk: about {kept / 1e6:,.0f} MB in {FILES_OF_BLOCK * len(blocks):,} files",
+    ]
+    unknown = sorted({job.dataset for job in jobs if train_molecules(plan, job) is None})
+    if unknown:
+        lines.append(
+            f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first)"
+        )
+    return lines
+
+
+def _hours(minutes: int) -> str:
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
