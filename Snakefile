@@ -85,6 +85,9 @@ rule strict:
 
 onstart:
     write_plan(PLAN, Path(RESULTS))
+    # With a limit of jobs per second, Snakemake looks for jobs again a second after each look, beside
+    # the look after each job that ends: after a thousand jobs, a thousand times a second.
+    workflow.scheduler.job_rate_limiter = None
     mark_run()
 
 

@@ -39,7 +39,7 @@ def reason_against() -> str | None:
 class MiniSlurm:
     """SLURM with nodes n1, n2, … of some CPUs, memory in MB and fake GPUs each."""
 
-    def __init__(self, folder: Path, nodes: int = 2, cpus: int = 2, memory: int = 8000) -> None:
+    def __init__(self, folder: Path, nodes: int = 2, cpus: int = 2, memory: int = 20_000) -> None:
         self.folder = folder
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
         self.cpus, self.memory = cpus, memory

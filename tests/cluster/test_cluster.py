@@ -22,6 +22,8 @@ IN_HASTE = [
     "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
     "--latency-wait", "5",
 ]  # fmt: skip
+# Of one job in the queue.
+RULES = ("train_network", "train_classical", "evaluate_block")
 TRAINING = "results/runs/tiny/random-0/gcn/cross_entropy-*/seeds0-1/status.json"
 
 
@@ -109,9 +111,15 @@ def same_table(first: Project, second: Project) -> None:
 
 
 def states(slurm: MiniSlurm, project: Project) -> list[str]:
-    """States of the jobs of a project in the accounting."""
+    """States of the jobs of a project in the accounting, as one word each."""
     lines = slurm.output("sacct", "-X", "-n", "-P", "-o", "state,workdir").splitlines()
-    return [line.split("|")[0] for line in lines if line.endswith(str(project.folder))]
+    ours = [line.split("|")[0] for line in lines if line.endswith(str(project.folder))]
+    return [state.split()[0] for state in ours]
+
+
+def ran_out_of_memory(slurm: MiniSlurm, job: str) -> bool:
+    """Whether a part of a job was killed for its memory."""
+    return "OUT_OF_MEMORY" in slurm.output("sacct", "-n", "-P", "-o", "state", "-j", job)
 
 
 def test_from_nothing_to_the_same_table_as_without_a_cluster(
@@ -131,7 +139,7 @@ def test_a_cancelled_job_is_submitted_again(
     slurm.run("scancel", run.wait_for_job("block"))
     run.end()
     same_table(finished, prepared)
-    assert [state.split()[0] for state in states(slurm, prepared)].count("CANCELLED") == 1
+    assert sorted(states(slurm, prepared)) == ["CANCELLED", "COMPLETED", "COMPLETED"]
 
 
 def test_a_job_that_takes_too_much_memory_gets_more(
@@ -139,11 +147,12 @@ def test_a_job_that_takes_too_much_memory_gets_more(
 ) -> None:
     # PyTorch alone takes more than that; the second attempt asks for enough.
     few = "250 if attempt == 1 else 3000"
-    rules = ("train_network", "train_classical", "evaluate_block")
-    run = Run(prepared, slurm, "--set-resources", *(f"{rule}:mem_mb={few}" for rule in rules))
+    run = Run(prepared, slurm, "--set-resources", *(f"{rule}:mem_mb={few}" for rule in RULES))
+    job = run.wait_for_job("block")
     run.end()
     same_table(finished, prepared)
-    assert "OUT_OF_MEMORY" in states(slurm, prepared)
+    assert ran_out_of_memory(slurm, job)
+    assert states(slurm, prepared).count("COMPLETED") == 2
 
 
 def test_a_job_that_takes_too_long_goes_on_with_more_time(
@@ -151,8 +160,8 @@ def test_a_job_that_takes_too_long_goes_on_with_more_time(
 ) -> None:
     # Seconds, which resources cannot say.
     seconds = "'--time=0:04' if attempt == 1 else '--time=10:00'"
-    run = Run(prepared, slurm, "--set-resources", f"train_network:slurm_extra={seconds}")
-    run.end()
+    each = (f"{rule}:slurm_extra={seconds}" for rule in RULES)
+    Run(prepared, slurm, "--set-resources", *each).end()
     same_table(finished, prepared)
     assert "TIMEOUT" in states(slurm, prepared)
 
