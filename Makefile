@@ -8,7 +8,12 @@ ON_CLUSTER = $(if $(PROFILE),--profile "workflow/profiles/$(firstword $(PROFILE)
   --workflow-profile "workflow/profiles/$(lastword $(PROFILE))")
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: run benchmark slurm quick test bench check format clean help
+# Snakemake keeps caches in the home folder, which not every node of a cluster has.
+ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
+export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
+endif
+
+.PHONY: run benchmark slurm quick test bench faults check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
@@ -32,6 +37,9 @@ bench: $(VENV)/installed-dev  ## Measure what things cost here, an hour; let not
 	$(BIN)/python tests/benchmarks/bench.py
 	$(BIN)/python tests/benchmarks/grid.py
 	$(BIN)/python tests/benchmarks/scale.py
+
+faults: $(VENV)/installed-dev  ## Try faults by the thousand, an hour; SHARE=0.1 makes a tenth of them
+	PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py --share $(or $(SHARE),1)
 
 check: $(VENV)/installed-dev  ## Check formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -32,8 +32,12 @@ unlock = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(unlock)
 
 
-def start(project: Project) -> subprocess.Popen[str]:
-    """Start the tiny benchmark with `make run`, in the environment of this test."""
+def start(project: Project, **changes: str | None) -> subprocess.Popen[str]:
+    """Start the tiny benchmark with `make run`, in the environment of this test.
+
+    Some variables may be changed, or taken out by None.
+    """
+    environment = {k: v for k, v in {**project.environment, **changes}.items() if v is not None}
     venv = project.folder / ".venv"
     if not venv.exists():
         venv.symlink_to(sys.prefix)
@@ -43,7 +47,7 @@ def start(project: Project) -> subprocess.Popen[str]:
             # The packages are those of this test: nothing is to be installed.
             ["make", "--old-file", ".venv/installed", "run"],
             cwd=project.folder,
-            env=project.environment,
+            env=environment,
             text=True,
             stdout=log,
             stderr=log,
@@ -275,6 +279,19 @@ def test_a_folder_that_another_machine_has_locked_is_left_alone(
     assert mark.exists()
     mark.unlink()
     assert "unlocking the folder" in project.run("python", "workflow/unlock.py").stdout
+
+
+@pytest.mark.parametrize("home", [None, "/nowhere/at/all"])
+def test_a_folder_with_spaces_without_git_and_home_is_enough(
+    finished: Project, new_project: Callable[[str], Project], home: str | None
+) -> None:
+    project = new_project("my drugs & 'data'")
+    own = project.folder / "temporary files"
+    own.mkdir()
+    run = start(project, HOME=home, XDG_CACHE_HOME=None, TMPDIR=str(own))
+    assert run.wait() == 0, (project.folder / "run.log").read_text()
+    pd.testing.assert_frame_equal(metrics(finished), metrics(project), check_exact=True)
+    assert not Path("/nowhere").exists()
 
 
 @pytest.mark.parametrize(
