@@ -401,7 +401,7 @@ def full_disks(bench: Bench) -> Tally:
     ):
         out = bench.fresh()
         few = bool(bench.rng.integers(2))
-        size = int(bench.rng.integers(4, 200)) * 1024
+        size = int(bench.rng.integers(1, 12)) * 4096
         limit = f"nr_inodes={bench.rng.integers(2, 8)},size=50m" if few else f"size={size}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", limit, "tmpfs", str(out)], check=True)
         try:

@@ -105,7 +105,12 @@ def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
     manifest = read_json(folder / "manifest.json")
     assert manifest["runs"] == 6
     path = changeable.block("class_distance").relative_to(changeable.folder / "results/runs")
-    assert manifest["blocks"][str(path)]["status"]["0"]["status"] == "finished"
+    block = manifest["blocks"][str(path)]
+    assert block["status"]["0"]["status"] == "finished"
+    # What all blocks of a method or an encoder share is said once.
+    assert manifest["recipes"]["class_distance"]["contrastive"]["beta"] == 0.25
+    assert manifest["encoders"]["gcn"]["width"] == 128
+    assert not {"recipe", "encoder"} & set(block)
     (folder / "README.md").write_text("What we think of it.\n")
     (folder / table).write_text("spoiled")
     changeable.run(*command)

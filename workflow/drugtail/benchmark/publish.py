@@ -7,7 +7,7 @@ needs probabilities stands in the metrics per run, and what training needs stays
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,24 +177,43 @@ def _manifest(
     if not finished:
         raise DrugtailError(f"{config}: has no finished block")
     blocks = {block.path: _of_block(block, results / "runs" / block.path) for block in finished}
-    # What is the same everywhere is said once.
+    # What is the same everywhere, or for a method or an encoder, is said once.
     shared = {
         key: common[0]
-        for key in ("git_commit", "code_digest", "device", "host", "packages", "encoder",
-                    "training")
+        for key in ("git_commit", "code_digest", "device", "host", "packages", "training")
         if len(common := _distinct([block[key] for block in blocks.values()])) == 1
-    }  # fmt: skip
+    }
     for values in blocks.values():
         for key in shared:
             del values[key]
+    named = {
+        "recipes": _said_once(blocks, "recipe", {b.path: b.method for b in finished}),
+        "encoders": _said_once(blocks, "encoder", {b.path: b.encoder for b in finished}),
+    }
     return {
         "command": f"snakemake --configfile {config}",
         "benchmark": plan.benchmark.model_dump(mode="json"),
         "runs": number,
         "training_cpu_seconds": round(sum(b["cpu_seconds"] for b in blocks.values()), 1),
         **shared,
+        **named,
         "blocks": blocks,
     }
+
+
+def _said_once(
+    blocks: dict[str, dict[str, Any]], key: str, names: Mapping[str, str]
+) -> dict[str, Any]:
+    """Take a setting out of the blocks in which it is that of their name; return it by name."""
+    found: dict[str, list[Any]] = {}
+    for path, name in names.items():
+        found.setdefault(name, []).append(blocks[path][key])
+    # Tuned blocks of one method differ.
+    once = {name: values[0] for name, values in found.items() if len(_distinct(values)) == 1}
+    for path, name in names.items():
+        if name in once:
+            del blocks[path][key]
+    return once
 
 
 def _of_block(block: PlannedBlock, folder: Path) -> dict[str, Any]:
