@@ -810,6 +810,11 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     a, b, c = (pd.read_csv(changeable.folder / f"{name}.csv") for name in "abc")
     pd.testing.assert_frame_equal(a, b)
     assert not a.equals(c)
+    # Of a method with a gap no row is whole, though its corrected rows have none of their own.
+    gap = better.head(1).assign(method="random_forest", split="random-1", status="missing")
+    write_parquet(path, pd.concat([runs, better, gap], ignore_index=True), header)
+    said = changeable.run("drugtail", *words, "results/metrics/tiny", "--output", "d.csv").stdout
+    assert "random_forest" not in said
 
 
 def test_an_ensemble_is_averaged_from_blocks_that_are_there_and_follows_them(

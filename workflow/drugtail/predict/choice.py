@@ -95,7 +95,10 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
     whole = runs.groupby(["encoder", "method", "settings"], sort=False).agg(
         score=(SCORE, "mean"), finished=("status", lambda states: (states == "finished").all())
     )
-    whole = whole[whole["finished"]].reset_index()
+    # A corrected row has no gaps of its own: where the method was not trained, there is none.
+    bases = [(e, uncorrected_name(str(m))[0], s) for e, m, s in whole.index]
+    without_gaps = [bool(whole["finished"].get(names, False)) for names in bases]
+    whole = whole[whole["finished"].to_numpy(dtype=bool) & without_gaps].reset_index()
     if whole.empty:
         raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
     equal = whole[whole["score"] >= whole["score"].max() - TIED]
