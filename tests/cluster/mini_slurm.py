@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ class MiniSlurm:
         """Cancel every job and end every daemon."""
         if "slurmctld" in self.processes:
             self.run("scancel", "--full", "--user=root", check=False)
-            self.wait(lambda: not self.output("squeue", "-h"), 30, needed=False)
+            self.wait(lambda: not self.run("squeue", "-h", check=False)[1], 30, needed=False)
         for name in list(self.processes)[::-1]:
             self._end(name, signal.SIGTERM)
         for path in LINKS.glob("*.conf"):
@@ -120,8 +121,9 @@ class MiniSlurm:
         return self.run(*command)[1]
 
     def idle(self) -> list[str]:
-        """Return the names of idle nodes."""
-        return self.output("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split()
+        """Return the names of idle nodes; none before the controller answers."""
+        status, said = self.run("sinfo", "-h", "-N", "-t", "idle", "-o", "%N", check=False)
+        return [] if status else said.split()
 
     def wait(self, condition: Callable[[], object], seconds: float, needed: bool = True) -> None:
         """Wait until a condition holds; raise with the daemons' last words if it never does."""
@@ -204,6 +206,8 @@ class MiniSlurm:
             "SelectTypeParameters=CR_CPU_Memory",
             "SchedulerParameters=sched_interval=1,bf_interval=1",
             "ReturnToService=2",
+            # SLURM itself would put the jobs of a failed node back, two minutes later.
+            "JobRequeue=0",
             "KillWait=2",
             "MinJobAge=600",
             "GresTypes=gpu",
@@ -274,6 +278,22 @@ def processes_of_jobs(jobs: Sequence[str]) -> list[int]:
     return found
 
 
-if __name__ == "__main__":
+def reason_why_not() -> str | None:
+    """Why SLURM cannot be used here, found out by starting it; None if it can."""
     if reason := reason_against():
-        sys.exit(f"The tests on a cluster are left out: {reason}")
+        return reason
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        cluster = MiniSlurm(Path(folder, "slurm"))
+        try:
+            cluster.start()
+            cluster.run("srun", "--ntasks=1", "hostname")
+        except (AssertionError, OSError) as error:
+            return f"SLURM does not start: {error}"
+        finally:
+            cluster.stop()
+    return None
+
+
+if __name__ == "__main__":
+    if found := reason_why_not():
+        sys.exit(f"The tests on a cluster are left out: {found}")

@@ -117,9 +117,10 @@ def states(slurm: MiniSlurm, project: Project) -> list[str]:
     return [state.split()[0] for state in ours]
 
 
-def ran_out_of_memory(slurm: MiniSlurm, job: str) -> bool:
-    """Whether a part of a job was killed for its memory."""
-    return "OUT_OF_MEMORY" in slurm.output("sacct", "-n", "-P", "-o", "state", "-j", job)
+def memory(slurm: MiniSlurm, project: Project) -> list[int]:
+    """What the jobs of a project asked for, in MB."""
+    lines = slurm.output("sacct", "-X", "-n", "-P", "-o", "reqmem,workdir").splitlines()
+    return [int(line.split("M|")[0]) for line in lines if line.endswith(str(project.folder))]
 
 
 def test_from_nothing_to_the_same_table_as_without_a_cluster(
@@ -148,22 +149,11 @@ def test_a_job_that_takes_too_much_memory_gets_more(
     # PyTorch alone takes more than that; the second attempt asks for enough.
     few = "250 if attempt == 1 else 3000"
     run = Run(prepared, slurm, "--set-resources", *(f"{rule}:mem_mb={few}" for rule in RULES))
-    job = run.wait_for_job("block")
     run.end()
     same_table(finished, prepared)
-    assert ran_out_of_memory(slurm, job)
-    assert states(slurm, prepared).count("COMPLETED") == 2
-
-
-def test_a_job_that_takes_too_long_goes_on_with_more_time(
-    slurm: MiniSlurm, finished: Project, prepared: Project
-) -> None:
-    # Seconds, which resources cannot say.
-    seconds = "'--time=0:04' if attempt == 1 else '--time=10:00'"
-    each = (f"{rule}:slurm_extra={seconds}" for rule in RULES)
-    Run(prepared, slurm, "--set-resources", *each).end()
-    same_table(finished, prepared)
-    assert "TIMEOUT" in states(slurm, prepared)
+    # One block, and two beside each other; then again.
+    assert states(slurm, prepared) == ["FAILED"] * 2 + ["COMPLETED"] * 2
+    assert sorted(memory(slurm, prepared)) == [250, 500, 3_000, 6_000]
 
 
 def test_a_node_that_fails_is_done_without(
