@@ -70,7 +70,21 @@ def wait_for_run() -> None:
             f"Another run is at work in this folder ({listed(runs)}). Waiting for it to end; "
             f"to stop it: kill {numbers(runs)}"
         )
-        psutil.wait_procs(runs)
+        wait_until_ended(runs)
+
+
+def wait_until_ended(processes: Sequence[psutil.Process]) -> None:
+    """Wait until no process runs any more; one that nobody has asked for its status has ended."""
+    while any(map(is_running, processes)):
+        time.sleep(0.5)
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def read_mark() -> dict[str, Any]:
@@ -105,7 +119,7 @@ def wait_for_jobs() -> None:
             f"for them, since two jobs must not write the same files; to stop them: "
             f"kill {numbers(jobs)}"
         )
-        psutil.wait_procs(jobs)
+        wait_until_ended(jobs)
 
 
 def wait_for_queue() -> None:

@@ -335,6 +335,17 @@ def test_a_snakemake_of_another_user_does_not_count(tmp_path: Path) -> None:
                 process.wait()
 
 
+def test_a_process_that_nobody_reaps_is_not_waited_for() -> None:
+    ended = subprocess.Popen(["true"])
+    found = psutil.Process(ended.pid)
+    deadline = time.monotonic() + 10
+    while found.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    unlock.wait_until_ended([found])
+    assert ended.wait() == 0
+
+
 def test_only_what_was_cut_runs_again(new_project: Callable[[str], Project]) -> None:
     project = new_project("cut")
     project.snakemake("data")
