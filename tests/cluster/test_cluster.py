@@ -62,9 +62,10 @@ class Run:
     def __init__(self, project: Project, slurm: MiniSlurm, *arguments: str) -> None:
         self.project, self.slurm = project, slurm
         self.log = project.folder / "run.log"
+        profile = [] if "--profile" in arguments else ["--workflow-profile", PROFILE]
         command = [
-            "snakemake", "tables", "--workflow-profile", PROFILE,
-            "--configfile", "config/tiny.yaml", *IN_HASTE, *arguments,
+            "snakemake", "tables", *profile, "--configfile", "config/tiny.yaml", *IN_HASTE,
+            *arguments,
         ]  # fmt: skip
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -232,10 +233,15 @@ def test_a_job_that_asked_for_a_gpu_and_finds_none_fails(
     slurm: MiniSlurm, prepared: Project
 ) -> None:
     prepared.edit("config/tiny.yaml", "seeds: [0-1]", "seeds: [0-1]\ndevice: cuda")
-    run = Run(prepared, slurm, "--retries", "0")
-    job = run.wait_for_job("block")
-    asked = slurm.output("squeue", "-h", "-j", job, "-o", "%b")
-    assert "gpu" in asked
+    # Networks in one kind of job, which asks for a GPU, and forests in another, which does not.
+    gpu = ["--profile", PROFILE, "--workflow-profile", f"{PROFILE}-gpu"]
+    run = Run(prepared, slurm, *gpu, "--retries", "0")
+    asked = slurm.output("scontrol", "show", "job", run.wait_for_job("train_network"))
+    assert "gpu:1" in asked
     assert run.process.wait(timeout=200) != 0
     assert "PyTorch sees no GPU" in run.log.read_text()
     assert not list(prepared.folder.glob(TRAINING))
+    assert list(prepared.folder.glob("results/runs/tiny/random-0/morgan/*/seeds0-1/status.json"))
+    words = slurm.output("sacct", "-X", "-n", "-P", "-o", "reqtres,state,workdir").splitlines()
+    ours = [line for line in words if line.endswith(str(prepared.folder))]
+    assert all(("gres/gpu=1" in line) is ("|FAILED|" in line) for line in ours), ours
