@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import itertools
 import os
@@ -25,11 +26,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 from damage import DAMAGES
+from faults.hostile import BEHAVIOURS, HostileServer
 from project import Project, make_project
+
+from drugtail.data import fetch
 
 # A message is for people.
 LONGEST = 2_000
@@ -334,6 +339,43 @@ def accounted(folder: Path) -> bool:
     )
 
 
+def hostile_downloads(bench: Bench) -> Tally:
+    """A table from a server that answers in wrong ways: the file as registered, or none."""
+    tally = Tally("hostile downloads")
+    body, register = Path("tiny.csv").read_bytes(), Path("config/datasets/tiny.yaml")
+    before = register.read_text()
+    digest = hashlib.sha256(body).hexdigest()
+    with (
+        HostileServer(body, bench.rng) as server,
+        mock.patch.object(fetch, "SECONDS_WITHOUT_DATA", 1),
+    ):
+        os.environ["NO_PROXY"] = "127.0.0.1"
+        # Registers of the plan are those that were in the catalogue.
+        del os.environ["DRUGTAIL_PLAN"]
+        known = f"{{url: '{server.url}', sha256: {digest}, bytes: {len(body)}}}"
+        register.write_text(before.replace("{path: tiny.csv}", known))
+        try:
+            for number in bench.times(400):
+                server.behave = BEHAVIOURS[number % len(BEHAVIOURS)]
+                out = bench.fresh()
+                started = time.monotonic()
+                status, said = bench.call(
+                    "fetch", "--dataset", "tiny", "--output", f"{out}/raw", "--pause", "0.01"
+                )
+                found = content(out / "raw/tiny.csv")
+                judged = outcome(status, said, same=lambda f=found: f == body, names=server.url)
+                if len(said) > LONGEST or re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", said):
+                    judged = f"{len(said)} characters were printed: {said[:300]!r}"
+                if judged == "refused" and found is not None:
+                    judged = "a file was left behind"
+                if time.monotonic() - started > 30:
+                    judged = "took more than 30 seconds"
+                tally.count(judged, f"fetch from a server with {server.behave.__name__}")
+        finally:
+            register.write_text(before)
+    return tally
+
+
 def killed_verbs(bench: Bench) -> Tally:
     """Single commands killed at a random moment, then run again."""
     tally = Tally("kills of single commands")
@@ -457,6 +499,7 @@ KINDS: dict[str, Callable[[Bench], Tally]] = {
     "damage": damaged_files,
     "configurations": fuzzed_configurations,
     "rows": fuzzed_rows,
+    "downloads": hostile_downloads,
     "commands": killed_verbs,
     "runs": killed_runs,
     "disks": full_disks,

@@ -5,7 +5,14 @@ from faults.campaign import KINDS, bench_of
 from project import Project
 
 # Of the tries of each kind. Whole runs, and many writers, are killed and started in test_faults.py.
-SHARES = {"damage": 0.1, "configurations": 0.1, "rows": 0.1, "commands": 0.1, "disks": 0.1}
+SHARES = {
+    "damage": 0.1,
+    "configurations": 0.1,
+    "rows": 0.1,
+    "downloads": 0.1,
+    "commands": 0.1,
+    "disks": 0.1,
+}
 
 
 @pytest.mark.parametrize("kind", SHARES)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults.hostile import HostileServer, head
 
 from drugtail.config.dataset import Dataset
 from drugtail.data import fetch, unpacking
@@ -385,3 +386,29 @@ def test_a_table_that_holds_nothing_but_zeros_is_refused(name: str, tmp_path: Pa
     text = rng.choice(np.frombuffer(b"CNO,1\n", np.uint8), len(zeros)).tobytes()
     path.write_bytes(gzip.compress(text, 1))
     assert unpacked(path) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (head("206 Partial Content", Content_Length=len(GOOD)) + GOOD, "answered 206 Partial"),
+        (head("302 Found", Location="http://["), "sends to what is no address (Invalid IPv6 URL)"),
+        (b"\x1b[2J" + b"\x07" * 9_000, "BadStatusLine"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused_in_a_line(
+    server: Server, tmp_path: Path, answer: bytes, said: str
+) -> None:
+    with HostileServer(GOOD, np.random.default_rng(0)) as hostile:
+        hostile.behave = lambda *_: iter([answer])
+        message = refused(register(hostile.url), tmp_path / "raw")
+    assert said in message
+    assert len(message) < 700
+    assert message.replace("\n", "").isprintable()
+
+
+def test_a_length_that_is_no_number_is_not_gone_by(server: Server, tmp_path: Path) -> None:
+    with HostileServer(GOOD, np.random.default_rng(0)) as hostile:
+        hostile.behave = lambda *_: iter([head(Content_Length="ten") + GOOD])
+        fetch_dataset(register(hostile.url, content=GOOD), tmp_path / "raw")
+    assert (tmp_path / "raw/table.csv").read_bytes() == GOOD

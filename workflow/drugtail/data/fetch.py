@@ -159,8 +159,11 @@ def _download(source: Source, target: Path, attempts: int, pause: float) -> None
             if status < 500 and status != 429:
                 raise _Refused(f"answered {status} {error.response.reason}") from None
             problem = f"answered {status} {error.response.reason}"
+        except requests.exceptions.InvalidURL as error:
+            raise _Refused(f"sends to what is no address ({_printable(error)})") from None
         except (requests.RequestException, EOFError) as error:
-            problem = f"{type(error).__name__}: {error}"
+            # What a broken server sent may be part of the message.
+            problem = f"{type(error).__name__}: {_printable(error)}"
         if attempt + 1 < attempts:
             wait = pause * 2**attempt
             say(f"{source.url}: {problem}; trying again in {wait:g} s")
@@ -179,11 +182,13 @@ def _download_once(source: Source, target: Path) -> None:
         If the connection fails or ends early.
     """
     url, pace, most = str(source.url), Pace(5), source.bytes or MOST_BYTES
-    with requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA) as answer:
+    with _asked(url) as answer:
         answer.raise_for_status()
+        if answer.status_code != requests.codes.ok:
+            raise _Refused(f"answered {answer.status_code} {answer.reason}")
         began = time.monotonic()
-        packed = answer.headers.get("Content-Encoding")
-        total = 0 if packed else int(answer.headers.get("Content-Length", 0))
+        said = answer.headers.get("Content-Length", "")
+        total = int(said) if said.isdecimal() and "Content-Encoding" not in answer.headers else 0
         done = 0
         with target.open("wb") as sink:
             # A slow server could take days for a whole chunk.
@@ -203,6 +208,23 @@ def _download_once(source: Source, target: Path) -> None:
                     say(f"{url}: {done:,} of {total:,} bytes" if total else f"{url}: {done:,}")
     if total and done != total:
         raise EOFError(f"cut short at {done:,} of {total:,} bytes")
+
+
+def _asked(url: str) -> requests.Response:
+    """Ask for a file; a place that the server sends to may be no address at all."""
+    try:
+        return requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA)
+    except ValueError as error:
+        # Of requests' own exceptions some are of this kind, too.
+        if isinstance(error, requests.RequestException):
+            raise
+        raise requests.exceptions.InvalidURL(str(error)) from error
+
+
+def _printable(error: Exception) -> str:
+    """Return a message in one line, its middle left out where it is long."""
+    text = "".join(one if one.isprintable() else "?" for one in str(error))
+    return text if len(text) <= 300 else f"{text[:150]} … {text[-150:]}"
 
 
 def _received(answer: requests.Response) -> bytes:
