@@ -9,6 +9,10 @@ if "name" not in config:
     configfile: "config/config.yaml"
 
 
+# For --software-deployment-method apptainer; envs/drugtail.def says how it is made.
+container: "drugtail.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/tune.smk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from cluster.mini_slurm import MiniSlurm, reason_against
 from project import Project, make_project
@@ -124,6 +126,23 @@ def memory(slurm: MiniSlurm, project: Project) -> list[int]:
     return [int(line.split("M|")[0]) for line in lines if line.endswith(str(project.folder))]
 
 
+def limits(slurm: MiniSlurm, project: Project) -> set[int]:
+    """Minutes that the jobs of a project asked for."""
+    lines = slurm.output("sacct", "-X", "-n", "-P", "-o", "timelimitraw,workdir").splitlines()
+    return {int(line.split("|")[0]) for line in lines if line.endswith(str(project.folder))}
+
+
+def trainings(project: Project) -> list[psutil.Process]:
+    """Processes that train in a project's folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        ours = process.info["cwd"] == str(project.folder)
+        if ours and len(words) > 2 and words[1].endswith("/drugtail") and words[2] == "train":
+            found.append(process)
+    return found
+
+
 def test_from_nothing_to_the_same_table_as_without_a_cluster(
     slurm: MiniSlurm, finished: Project, tmp_path: Path
 ) -> None:
@@ -155,6 +174,25 @@ def test_a_job_that_takes_too_much_memory_gets_more(
     # One block, and two beside each other; then again.
     assert states(slurm, prepared) == ["FAILED"] * 2 + ["COMPLETED"] * 2
     assert sorted(memory(slurm, prepared)) == [250, 500, 3_000, 6_000]
+
+
+def test_a_job_that_takes_too_long_gets_more_time(
+    slurm: MiniSlurm, finished: Project, prepared: Project
+) -> None:
+    # A minute is the least there is; a training that stands still reaches it on any machine.
+    few = "1 if attempt == 1 else 30"
+    minutes = [f"{rule}:runtime={few}" for rule in RULES[:2]]
+    run = Run(prepared, slurm, "--set-resources", *minutes, "evaluate_block:runtime=0")
+    slurm.wait(lambda: trainings(prepared), 120)
+    stopped = trainings(prepared)[0]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        stopped.suspend()
+    run.end()
+    same_table(finished, prepared)
+    assert not stopped.is_running()
+    assert states(slurm, prepared).count("TIMEOUT") == 1
+    assert states(slurm, prepared).count("COMPLETED") == 2
+    assert limits(slurm, prepared) == {1, 30}
 
 
 def test_a_node_that_fails_is_done_without(

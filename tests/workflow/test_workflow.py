@@ -392,6 +392,20 @@ def test_a_comment_runs_nothing_again(changeable: Project) -> None:
 # --------------------------------------------------------------------------- reproducibility
 
 
+def test_the_code_that_runs_is_that_of_the_folder(
+    changeable: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The environment has another copy installed, as an image or a second clone may.
+    elsewhere = {k: v for k, v in changeable.environment.items() if k != "PYTHONPATH"}
+    monkeypatch.setattr(Project, "environment", elsewhere)
+    changeable.edit("workflow/drugtail/data/fetch.py", "} from {name}", "}, by this copy")
+    plan = "workflow/drugtail/benchmark/plan.py"
+    changeable.edit(plan, "class Plan:", "print('Planned here')\n\n\nclass Plan:")
+    said = changeable.snakemake("--forcerun", "fetch_dataset", "--until", "fetch_dataset").stdout
+    assert "tiny: tiny.csv, by this copy" in said
+    assert "Planned here" in said
+
+
 def test_deleting_the_results_and_running_again_gives_the_same_metrics(
     finished: Project, new_project: Callable[[str], Project]
 ) -> None:

@@ -7,6 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+# The code of this folder, here and in jobs, also where an environment or an image has another copy.
+CODE = str(Path(str(workflow.current_basedir)).parent)
+sys.path.insert(0, CODE)
+PYTHONPATH = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([CODE, *PYTHONPATH]))
+
 from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan

@@ -20,7 +20,7 @@ from drugtail.features.batch import Store
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
 from drugtail.methods.kept import CannotBeKept, kept
-from drugtail.runtime.devices import device_name, resolve_device
+from drugtail.runtime.devices import device_name, device_of_own, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, write_json
@@ -151,12 +151,12 @@ def train_block(
         place = torch.device("cpu")
         results = _fit_classical(block, problem, form, arrays)
     else:
-        place = resolve_device(block.device)
         name = f"seeds{block.seeds[0]}-{block.seeds[-1]}.pt"
         key = _digest(settings, block)
         checkpoint = Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds)
-        store = STORES[form](arrays, place)
-        results = _train_networks(block, problem, store, checkpoint, static_shapes)
+        with device_of_own(resolve_device(block.device)) as place:
+            store = STORES[form](arrays, place)
+            results = _train_networks(block, problem, store, checkpoint, static_shapes)
 
     by_seed = dict(zip(block.seeds, results, strict=True))
     # What is there of an earlier training is no whole block from here on.
@@ -174,7 +174,7 @@ def train_block(
         # So that the model can be used when the file has changed.
         with atomic_path(output / "plugins" / path.name) as temporary:
             shutil.copy(path, temporary)
-    peak = torch.cuda.max_memory_allocated() if place.type == "cuda" else None
+    peak = torch.cuda.max_memory_allocated(place) if place.type == "cuda" else None
     write_json(
         output / "manifest.json",
         manifest.finish(
