@@ -199,6 +199,11 @@ def get_job(wildcards):
     return next(tuning for tuning in PLAN.tunings() if tuning.path == path)
 
 
+def again_more(amount):
+    """A fixed amount of minutes or MB; twice as much the second time."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def get_minutes(wildcards, attempt):
     """The time limit of a job, for a cluster; twice as long the second time."""
     return minutes_to_ask_for(PLAN, get_job(wildcards)) * attempt

@@ -14,8 +14,8 @@ rule evaluate_block:
         f"{RESULTS}/benchmarks/evaluate/{BLOCK_NAME}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=again_more(1000),
+        runtime=again_more(5),
     params:
         block=BLOCK_NAME,
         code=get_code("drugtail.evaluation.evaluate"),

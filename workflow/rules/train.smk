@@ -108,8 +108,8 @@ rule average_members:
         method=get_methods(ensemble=True),
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=again_more(3000),
+        runtime=again_more(20),
     params:
         block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),
