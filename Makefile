@@ -13,7 +13,7 @@ ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: run benchmark slurm quick test bench faults check format clean help
+.PHONY: run benchmark slurm cuda quick test bench faults check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
@@ -25,6 +25,11 @@ benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder 
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
 	$(PIP) -r envs/requirements-slurm.txt
+
+cuda: $(VENV)/bin/python  ## Install PyTorch for CUDA with its libraries, in Linux; `make run` after it keeps it
+	$(PIP) -r envs/requirements-cuda.txt
+	@$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' || \
+	  { echo "$(VENV) has a PyTorch without CUDA. Remove it and repeat: $(BIN)/pip uninstall torch" >&2; exit 1; }
 
 quick: $(VENV)/installed-dev  ## Run the unit tests that train nothing, in two minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not training" tests/unit
