@@ -4,7 +4,8 @@
 
 Every try ends as *same* (the result is what it would have been), *refused* (status 1 and a message
 that names what is wrong) or *failed*: another result, a traceback, a message that names nothing, or
-no end. The first failed ones are printed. `--share 0.1` makes a tenth of all tries.
+no end. The first failed ones are printed, and the table is written to `--output`. `--share 0.1`
+makes a tenth of all tries.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from faults.hostile import BEHAVIOURS, HostileServer
 from project import Project, make_project
 
 from drugtail.data import fetch
+from drugtail.runtime.files import write_text
 
 # A message is for people.
 LONGEST = 2_000
@@ -531,23 +533,30 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="share of the tries")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/faults.md"))
     options = parser.parse_args()
+    output = options.output.resolve()
+    lines, failed = [], []
+
+    def write(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
     with tempfile.TemporaryDirectory(prefix="drugtail-finished-") as folder:
         project = make_project(Path(folder))
         project.snakemake()
-        print(f"| {'kind':26} | tried | same | refused | failed | seconds |", flush=True)
-        print(f"| {'-' * 26} | ----- | ---- | ------- | ------ | ------- |", flush=True)
-        failed = []
+        write(f"| {'kind':26} | tried | same | refused | failed | seconds |")
+        write(f"| {'-' * 26} | ----- | ---- | ------- | ------ | ------- |")
         for name in options.only:
             started = time.monotonic()
             with bench_of(project, options.seed, options.share) as bench:
                 tally = KINDS[name](bench)
-            print(
+            write(
                 f"| {tally.kind:26} | {tally.tried:5} | {tally.same:4} | {tally.refused:7} | "
-                f"{len(tally.failed):6} | {time.monotonic() - started:7.0f} |",
-                flush=True,
+                f"{len(tally.failed):6} | {time.monotonic() - started:7.0f} |"
             )
             failed += tally.failed[:SHOWN]
+    write_text(output, "\n".join(lines) + "\n")
     for line in failed:
         print(f"\nfailed: {line}")
     return 1 if failed else 0
