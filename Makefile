@@ -21,6 +21,8 @@ run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder is tried before any address, PROFILE=slurm runs on a cluster
 	@test -f "config/benchmarks/$(NAME).yaml" || { echo "Name a benchmark: make benchmark NAME=real. There are:" \
 	  $(patsubst config/benchmarks/%.yaml,%,$(wildcard config/benchmarks/*.yaml)) >&2; exit 1; }
+	@for name in $(PROFILE); do test -d "workflow/profiles/$$name" || \
+	  { echo "There is no profile $$name. There are: $(notdir $(wildcard workflow/profiles/*))" >&2; exit 1; }; done
 	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
@@ -70,13 +72,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: envs/requirements.txt envs/requirements-no-deps.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing packages into $(VENV); this takes some minutes the first time."
-	$(PIP) -r envs/requirements.txt
-	$(PIP) --no-deps -r envs/requirements-no-deps.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
-	@touch $@
-	@echo "Packages are installed."
+	@if [ -L $(VENV) ]; then echo "$(VENV) is a link; what it leads to is used as it is."; else \
+	  echo "Installing packages into $(VENV); this takes some minutes the first time." && \
+	  $(PIP) -r envs/requirements.txt && \
+	  $(PIP) --no-deps -r envs/requirements-no-deps.txt && \
+	  $(PIP) --no-deps --no-build-isolation --editable . && \
+	  touch $@ && echo "Packages are installed."; fi
 
 $(VENV)/installed-dev: envs/requirements-dev.txt envs/requirements-slurm.txt $(VENV)/installed
-	$(PIP) -r envs/requirements-dev.txt
-	@touch $@
+	@[ -L $(VENV) ] || { $(PIP) -r envs/requirements-dev.txt && touch $@; }

@@ -14,7 +14,7 @@ from drugtail.benchmark.plan import Plan
 from drugtail.config.catalogue import Catalogue, read_benchmark
 
 PROJECT = Path(__file__).parents[1]
-COPIED = ("Snakefile", "workflow", "config", "profiles", "Makefile", "pyproject.toml")
+COPIED = ("Snakefile", "workflow", "config", "envs", "profiles", "Makefile", "pyproject.toml")
 # Three classes that differ by a substituent, 40 : 20 : 8.
 SCAFFOLDS = ["C" * n for n in range(1, 21)] + ["c1ccccc1" + "C" * n for n in range(1, 21)]
 TINY_DATASET = """\

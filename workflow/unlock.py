@@ -73,6 +73,24 @@ def wait_for_run() -> None:
         wait_until_ended(runs)
 
 
+def reason_against_a_start() -> str | None:
+    """Return why nothing may start in the current folder as it is; None if something may.
+
+    Snakemake itself refuses what would write the same files. A start that has nothing to do it lets
+    through, and deletes the locks of the run that is at work.
+    """
+    if not locked():
+        return None
+    own = os.getpid()
+    at_work = [run for run in processes_here(RUN) if run.pid != own and not is_job(run)]
+    at_work += processes_here(JOB)
+    if at_work:
+        return f"Another run is at work in this folder ({listed(at_work)})"
+    if read_mark().get("executor") == "slurm":
+        return "A former run in this folder was cut off, and may have jobs in SLURM's queue"
+    return None
+
+
 def wait_until_ended(processes: Sequence[psutil.Process]) -> None:
     """Wait until no process runs any more; one that nobody has asked for its status has ended."""
     while any(map(is_running, processes)):

@@ -44,8 +44,8 @@ def start(project: Project, **changes: str | None) -> subprocess.Popen[str]:
         shutil.copy(project.folder / "config/tiny.yaml", project.folder / "config/config.yaml")
     with (project.folder / "run.log").open("a") as log:
         return subprocess.Popen(
-            # The packages are those of this test: nothing is to be installed.
-            ["make", "--old-file", ".venv/installed", "run"],
+            # The packages are those of this test: into a link nothing is installed.
+            ["make", "run"],
             cwd=project.folder,
             env=environment,
             text=True,
@@ -246,6 +246,12 @@ def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     other = elsewhere.run("python", "workflow/unlock.py")
     assert "unlocking the folder" in other.stdout, "a run in another folder is none in this one"
     assert first.poll() is None
+    # Without make, and with nothing to do: Snakemake itself would delete the locks of the first.
+    plain = project.snakemake("config/tiny.yaml", check=False)
+    assert plain.returncode == 1
+    assert f"Another run is at work in this folder (process {mark['process']}" in plain.stdout
+    assert project.snakemake("--dry-run").returncode == 0
+    assert (project.folder / ".snakemake/locks/run.json").is_file()
     second = start(project)
     assert first.wait() == 0
     assert second.wait() == 0
@@ -255,6 +261,7 @@ def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     )
     assert "Nothing to be done" in said, "the second finds everything made"
     assert "unlocking" not in said
+    assert ".venv is a link; what it leads to is used as it is" in said
 
 
 @pytest.mark.parametrize("mark", ["", "[]", '{"process": 1}', "\0"])

@@ -13,6 +13,7 @@ sys.path.insert(0, CODE)
 PYTHONPATH = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([CODE, *PYTHONPATH]))
 
+import unlock
 from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
@@ -37,6 +38,18 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 # Relative where that is the same place, so that logged commands can be copied as they stand.
 HOME = Path(str(workflow.current_basedir)).parents[1]
 CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
+
+# What only looks, or frees the folder, may do so beside a run.
+LOOKING = (
+    r"--(dry-?run|unlock|lint|(detailed-)?summary|d3?ag|rulegraph|filegraph)"
+    r"|--(list|report).*|-[nlS]|-n\w|-\wn"
+)
+if workflow.is_main_process and not any(re.fullmatch(LOOKING, w) for w in sys.argv):
+    if reason := unlock.reason_against_a_start():
+        raise WorkflowError(
+            f"{reason}. Nothing was started; `{BIN}/python workflow/unlock.py` waits for its end, "
+            "as make does"
+        )
 
 FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
 
