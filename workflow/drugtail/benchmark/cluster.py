@@ -35,25 +35,43 @@ class Grouping:
     cpus: int = 1
 
 
-def read_grouping(profile: str) -> Grouping:
-    """Return how a Snakemake profile groups training jobs.
+def read_profile(profile: str) -> tuple[dict[str, Any], Path]:
+    """Return the settings of a Snakemake profile, and the last file that they come from.
 
     Parameters
     ----------
     profile
-        Name of a folder below workflow/profiles/, or a folder with config.yaml.
+        Name of a folder below workflow/profiles/, or a folder with config.yaml. Of several names
+        with blanks between them, later ones go before earlier ones, as in ``make PROFILE="a b"``.
+
+    Raises
+    ------
+    DrugtailError
+        If there is no such profile.
+    """
+    if Path(profile).is_dir():
+        path = Path(profile) / "config.yaml"
+        if path.is_file():
+            return read_yaml(path), path
+    settings: dict[str, Any] = {}
+    for name in profile.split() or [profile]:
+        path = (Path(name) if Path(name).is_dir() else PROFILES / name) / "config.yaml"
+        if not path.is_file():
+            there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
+            raise DrugtailError(f"--profile {name}: no file {path}; there are {', '.join(there)}")
+        settings |= read_yaml(path)
+    return settings, path
+
+
+def read_grouping(profile: str) -> Grouping:
+    """Return how a Snakemake profile groups training jobs; see `read_profile`.
 
     Raises
     ------
     DrugtailError
         If there is no such profile, or a number in it is none.
     """
-    folder = Path(profile) if Path(profile).is_dir() else PROFILES / profile
-    path = folder / "config.yaml"
-    if not path.is_file():
-        there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
-        raise DrugtailError(f"--profile {profile}: no file {path}; there are {', '.join(there)}")
-    settings = read_yaml(path)
+    settings, path = read_profile(profile)
     groups: dict[str, Any] = settings.get("groups") or {}
     named = [groups[rule] for rule in TRAINING_RULES if rule in groups]
     if not named:
@@ -92,10 +110,14 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
         f"    on disk: about {kept / 1e6:,.0f} MB in {FILES_OF_BLOCK * len(blocks):,} files",
     ]
+    own = set(read_profile(profile)[0].get("set-resources") or {}) & set(TRAINING_RULES)
+    if own:
+        lines.append(f"    (the profile's own set-resources of {', '.join(sorted(own))} go before)")
     unknown = sorted({job.dataset for job in jobs if train_molecules(plan, job) is None})
     if unknown:
         lines.append(
-            f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first)"
+            f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first, "
+            "as in `snakemake data --configfile …`)"
         )
     return lines
 
