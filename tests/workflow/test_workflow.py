@@ -730,18 +730,24 @@ def test_every_link_of_the_reference_leads_to_a_heading(finished: Project) -> No
 
 
 def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
-    finished: Project, new_project: Callable[[str], Project]
+    changeable: Project, new_project: Callable[[str], Project]
 ) -> None:
-    done = finished.run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
+    done = changeable.run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
     assert "training jobs: 3, of which 3 are finished" in done
     assert "time left: none" in done
     new = new_project("new").run("drugtail", "plan", "--config", "config/tiny.yaml").stdout
     assert "runs: 6" in new
     assert "time left: unknown" in new
-    later = finished.folder / "config/later.yaml"
-    later.write_text((finished.folder / "config/tiny.yaml").read_text().replace("0-1", "2-9"))
-    estimate = finished.run("drugtail", "plan", "--config", "config/later.yaml").stdout
-    assert re.search(r"time left: about [\d.]+ minutes of one core", estimate)
+    later = changeable.folder / "config/later.yaml"
+    later.write_text((changeable.folder / "config/tiny.yaml").read_text().replace("0-1", "2-9"))
+    # Blocks of seconds do not tell how fast longer ones are.
+    plan = ("drugtail", "plan", "--config", "config/later.yaml")
+    assert "(3 jobs by speeds of another machine" in changeable.run(*plan).stdout
+    for path in changeable.folder.glob("results/runs/*/*/*/*/*/manifest.json"):
+        path.write_text(re.sub(r'("wall_seconds": )[\d.]+', r"\g<1>65", path.read_text()))
+    estimate = changeable.run(*plan).stdout
+    # Two seeds took a minute after five seconds of start: three jobs of eight seeds.
+    assert "time left: about 12.2 minutes of one core" in estimate
     assert "speeds of another machine" not in estimate
 
 

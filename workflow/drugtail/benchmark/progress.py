@@ -17,6 +17,8 @@ from drugtail.runtime.files import read_json
 from drugtail.runtime.names import parse_block_folder
 
 TUNED_BY = "drugtail.training.tune"
+# Of a job, before its first step and after its last.
+START_SECONDS = 5.0
 
 
 def is_finished(block: PlannedBlock, results: Path) -> bool:
@@ -77,7 +79,7 @@ def describe_plan(plan: Plan, results: Path, profile: str | None = None) -> str:
 
     With the name or folder of a Snakemake profile, also what is asked for from a cluster.
 
-    Times come from the manifests of blocks of the same data set, encoder and method, scaled by
+    Times come from the manifests of blocks of the same encoder and method, scaled by molecules,
     epochs and seeds; where there is none, from the mean rate of all others of that kind; and
     where there is none of that kind either, from `drugtail.benchmark.resources`.
     """
@@ -127,7 +129,7 @@ def measure_left(plan: Plan, jobs: list[PlannedBlock | PlannedTuning], results: 
         work += size
         rate = rates.get((job.encoder, job.method)) or rates.get((job.encoder, ""))
         unmeasured += rate is None
-        seconds += nominal if rate is None else size / rate
+        seconds += nominal if rate is None else START_SECONDS + size / rate
     return Left(work, seconds, len(jobs), unmeasured, unknown, list(unprepared))
 
 
@@ -155,7 +157,10 @@ def _describe_left(left: Left, results: Path) -> Iterator[str]:
 
 
 def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
-    """Training molecules x epochs per second of wall time, by encoder and method."""
+    """Training molecules x epochs per second of wall time after the start, by encoder and method.
+
+    Blocks that took hardly longer than their start do not tell how fast they were.
+    """
     sums: dict[tuple[str, str], list[float]] = {}
     for path in (results / "runs").glob("*/*/*/*/seeds*/manifest.json"):
         if not (path.parent / "status.json").is_file():
@@ -163,9 +168,12 @@ def _measured_rates(results: Path) -> dict[tuple[str, str], float]:
         manifest, status = read_json(path), read_json(path.parent / "status.json")
         epochs = sum(run["epochs"] for run in status["seeds"].values())
         dataset, split, encoder, folder = path.parts[-6:-2]
+        seconds = manifest["wall_seconds"] - START_SECONDS
+        if seconds < START_SECONDS:
+            continue
         amount = split_size(dataset, split) * epochs
         for key in ((encoder, parse_block_folder(folder)[0]), (encoder, "")):
             total = sums.setdefault(key, [0.0, 0.0])
             total[0] += amount
-            total[1] += manifest["wall_seconds"]
+            total[1] += seconds
     return {key: amount / seconds for key, (amount, seconds) in sums.items() if amount}
