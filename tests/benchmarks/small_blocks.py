@@ -1,4 +1,4 @@
-"""What small blocks cost on a cluster: a job each, several to a job, or as job arrays.
+"""Cost of small blocks on a cluster: a job each, several to a job, or as job arrays.
 
     python tests/benchmarks/small_blocks.py [--output results/benchmarks] [--blocks 60] [--ways …]
 
@@ -49,7 +49,7 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """What one way cost: jobs in the queue, CPU seconds of the machine, seconds until the end."""
+    """Cost of one way: jobs in the queue, CPU seconds of the machine, seconds until the end."""
 
     way: str
     jobs: int

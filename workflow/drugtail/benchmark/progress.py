@@ -17,7 +17,7 @@ from drugtail.runtime.files import read_json
 from drugtail.runtime.names import parse_block_folder
 
 TUNED_BY = "drugtail.training.tune"
-# Of a job, before its first step and after its last.
+# A job takes them before its first step and after its last.
 START_SECONDS = 5.0
 
 

@@ -162,7 +162,7 @@ def _download(source: Source, target: Path, attempts: int, pause: float) -> None
         except requests.exceptions.InvalidURL as error:
             raise _Refused(f"sends to what is no address ({_printable(error)})") from None
         except (requests.RequestException, EOFError) as error:
-            # What a broken server sent may be part of the message.
+            # The message may hold anything that a broken server sent.
             problem = f"{type(error).__name__}: {_printable(error)}"
         if attempt + 1 < attempts:
             wait = pause * 2**attempt
@@ -215,7 +215,7 @@ def _asked(url: str) -> requests.Response:
     try:
         return requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA)
     except ValueError as error:
-        # Of requests' own exceptions some are of this kind, too.
+        # Some exceptions of requests are of this kind, too.
         if isinstance(error, requests.RequestException):
             raise
         raise requests.exceptions.InvalidURL(str(error)) from error
