@@ -27,7 +27,7 @@ from drugtail.runtime.manifest import describe_host, git_commit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from cluster.mini_slurm import MiniSlurm
-from project import Project, make_project
+from project import PROJECT, Project, make_project
 
 PROFILE = "workflow/profiles/slurm"
 HASTE = [
@@ -71,6 +71,13 @@ def prepare(folder: Path, blocks: int) -> Project:
     return project
 
 
+def group_rules(project: Project, grouped: bool) -> None:
+    """Write the profile, with its groups or without: a job of a group is in no array."""
+    lines = (PROJECT / PROFILE / "config.yaml").read_text().splitlines()
+    kept = [one for one in lines if grouped or one.strip().split(":")[0] not in RULES]
+    (project.folder / PROFILE / "config.yaml").write_text("\n".join(kept) + "\n")
+
+
 def cpu_seconds() -> float:
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system)
@@ -79,13 +86,6 @@ def cpu_seconds() -> float:
 def measure(project: Project, slurm: MiniSlurm, way: str, blocks: int) -> Figure:
     """Train and evaluate everything from nothing."""
     shutil.rmtree(project.folder / "results/runs", ignore_errors=True)
-    if way == "job arrays":
-        # A job of a group is never part of an array.
-        profile = (project.folder / PROFILE / "config.yaml").read_text()
-        ungrouped = [
-            line for line in profile.splitlines() if line.strip().split(":")[0] not in RULES
-        ]
-        (project.folder / PROFILE / "config.yaml").write_text("\n".join(ungrouped) + "\n")
     before, cpu, started = len(jobs_of(slurm, project)), cpu_seconds(), time.monotonic()
     project.run("snakemake", "tables", "--until", "evaluate_block", "--configfile",
                 "config/tiny.yaml", *WAYS[way])  # fmt: skip
@@ -117,6 +117,7 @@ def main() -> None:
         try:
             slurm.start()
             for way in options.ways:
+                group_rules(project, grouped=way != "job arrays")
                 figures.append(measure(project, slurm, way, options.blocks))
                 print(figures[-1], flush=True)
         finally:

@@ -744,10 +744,10 @@ def test_plan_counts_jobs_and_estimates_from_earlier_blocks(
     plan = ("drugtail", "plan", "--config", "config/later.yaml")
     assert "(3 jobs by speeds of another machine" in changeable.run(*plan).stdout
     for path in changeable.folder.glob("results/runs/*/*/*/*/*/manifest.json"):
-        path.write_text(re.sub(r'("wall_seconds": )[\d.]+', r"\g<1>65", path.read_text()))
+        path.write_text(re.sub(r'("wall_seconds": )[\d.]+', r"\g<1>75.3", path.read_text()))
     estimate = changeable.run(*plan).stdout
-    # Two seeds took a minute after five seconds of start: three jobs of eight seeds.
-    assert "time left: about 12.2 minutes of one core" in estimate
+    # Two seeds took a minute after a start of 15 seconds: three jobs of eight seeds.
+    assert "time left: about 12.8 minutes of one core" in estimate
     assert "speeds of another machine" not in estimate
 
 

@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+HOME = Path(str(workflow.current_basedir)).parents[1]
 # The code of this folder, here and in jobs, also where an environment or an image has another copy.
-CODE = str(Path(str(workflow.current_basedir)).parent)
+CODE = str(HOME / "workflow")
 sys.path.insert(0, CODE)
 PYTHONPATH = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([CODE, *PYTHONPATH]))
@@ -36,13 +37,12 @@ BIN = os.path.relpath(Path(sys.executable).parent)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 # Relative where that is the same place, so that logged commands can be copied as they stand.
-HOME = Path(str(workflow.current_basedir)).parents[1]
 CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
 
 # What only looks, or frees the folder, may do so beside a run.
 LOOKING = (
     r"--(dry-?run|unlock|lint|(detailed-)?summary|d3?ag|rulegraph|filegraph)"
-    r"|--(list|report).*|-[nlS]|-n\w|-\wn"
+    r"|--(list|report).*|-[lS]|-n\w*|-\wn"
 )
 if workflow.is_main_process and not any(re.fullmatch(LOOKING, w) for w in sys.argv):
     if reason := unlock.reason_against_a_start():
@@ -212,7 +212,7 @@ def get_job(wildcards):
     return next(tuning for tuning in PLAN.tunings() if tuning.path == path)
 
 
-def again_more(amount):
+def times_attempt(amount):
     """A fixed amount of minutes or MB; twice as much the second time."""
     return lambda wildcards, attempt: amount * attempt
 

@@ -80,8 +80,8 @@ rule prepare_dataset:
         f"{SHARED}/benchmarks/prepare/{{dataset}}.tsv"
     threads: 2
     resources:
-        mem_mb=again_more(2000),
-        runtime=again_more(60),
+        mem_mb=times_attempt(2000),
+        runtime=times_attempt(60),
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output.molecules, parent=True),
@@ -108,8 +108,8 @@ rule split_dataset:
         f"{SHARED}/benchmarks/split/{{dataset}}/{{split}}.tsv"
     threads: 1
     resources:
-        mem_mb=again_more(1000),
-        runtime=again_more(10),
+        mem_mb=times_attempt(1000),
+        runtime=times_attempt(10),
     params:
         stem=subpath(output.subsets, strip_suffix=".parquet"),
         options=get_split_options,
@@ -133,8 +133,8 @@ rule featurize_dataset:
         f"{SHARED}/benchmarks/featurize/{{dataset}}/{{featurizer}}.tsv"
     threads: 2
     resources:
-        mem_mb=again_more(2000),
-        runtime=again_more(60),
+        mem_mb=times_attempt(2000),
+        runtime=times_attempt(60),
     params:
         name=lambda w: Path(w.featurizer).name,
         plugin=get_featurizer_plugin,

@@ -14,8 +14,8 @@ rule evaluate_block:
         f"{RESULTS}/benchmarks/evaluate/{BLOCK_NAME}.tsv"
     threads: 1
     resources:
-        mem_mb=again_more(1000),
-        runtime=again_more(5),
+        mem_mb=times_attempt(1000),
+        runtime=times_attempt(5),
     params:
         block=BLOCK_NAME,
         code=get_code("drugtail.evaluation.evaluate"),

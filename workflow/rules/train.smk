@@ -108,8 +108,8 @@ rule average_members:
         method=get_methods(ensemble=True),
     threads: 1
     resources:
-        mem_mb=again_more(3000),
-        runtime=again_more(20),
+        mem_mb=times_attempt(3000),
+        runtime=times_attempt(20),
     params:
         block=BLOCK_NAME,
         folder=subpath(output.status, parent=True),

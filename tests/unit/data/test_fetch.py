@@ -392,7 +392,7 @@ def test_a_table_that_holds_nothing_but_zeros_is_refused(name: str, tmp_path: Pa
     ("answer", "said"),
     [
         (head("206 Partial Content", Content_Length=len(GOOD)) + GOOD, "answered 206 Partial"),
-        (head("302 Found", Location="http://["), "sends to what is no address (Invalid IPv6 URL)"),
+        (head("302 Found", Location="http://["), "or sends to none (Invalid IPv6 URL)"),
         (b"\x1b[2J" + b"\x07" * 9_000, "BadStatusLine"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from drugtail.runtime.devices import device_of_own, first_free, resolve_device
+from drugtail.runtime.devices import exclusive_device, first_free, resolve_device
 from drugtail.runtime.errors import DrugtailError
 
 HOLD = """
@@ -54,7 +54,7 @@ def test_each_process_has_one_of_its_own_and_the_next_waits_for_an_end(tmp_path:
 
 
 def test_a_cpu_needs_no_turn() -> None:
-    with device_of_own(torch.device("cpu")) as device, device_of_own(device) as again:
+    with exclusive_device(torch.device("cpu")) as device, exclusive_device(device) as again:
         assert again == torch.device("cpu")
 
 

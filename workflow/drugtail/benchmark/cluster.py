@@ -49,12 +49,9 @@ def read_profile(profile: str) -> tuple[dict[str, Any], Path]:
     DrugtailError
         If there is no such profile.
     """
-    if Path(profile).is_dir():
-        path = Path(profile) / "config.yaml"
-        if path.is_file():
-            return read_yaml(path), path
     settings: dict[str, Any] = {}
-    for name in profile.split() or [profile]:
+    names = [profile] if Path(profile).is_dir() else profile.split() or [profile]
+    for name in names:
         path = (Path(name) if Path(name).is_dir() else PROFILES / name) / "config.yaml"
         if not path.is_file():
             there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
@@ -63,15 +60,14 @@ def read_profile(profile: str) -> tuple[dict[str, Any], Path]:
     return settings, path
 
 
-def read_grouping(profile: str) -> Grouping:
-    """Return how a Snakemake profile groups training jobs; see `read_profile`.
+def grouping_of(settings: dict[str, Any], path: Path) -> Grouping:
+    """Return how the settings of a Snakemake profile group training jobs.
 
     Raises
     ------
     DrugtailError
-        If there is no such profile, or a number in it is none.
+        If a number in them is none; the message names `path`, where they come from.
     """
-    settings, path = read_profile(profile)
     groups: dict[str, Any] = settings.get("groups") or {}
     named = [groups[rule] for rule in TRAINING_RULES if rule in groups]
     if not named:
@@ -89,7 +85,8 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
 
     Sizes that nobody knows yet are taken for 100,000 molecules, and this is said.
     """
-    grouping = read_grouping(profile)
+    settings, path = read_profile(profile)
+    grouping = grouping_of(settings, path)
     if not jobs:
         return [f"  by profile {profile}: nothing is left to submit"]
     blocks = [job for job in jobs if isinstance(job, PlannedBlock)]
@@ -110,7 +107,7 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
         f"    on disk: about {kept / 1e6:,.0f} MB in {FILES_OF_BLOCK * len(blocks):,} files",
     ]
-    own = set(read_profile(profile)[0].get("set-resources") or {}) & set(TRAINING_RULES)
+    own = set(settings.get("set-resources") or {}) & set(TRAINING_RULES)
     if own:
         lines.append(f"    (the profile's own set-resources of {', '.join(sorted(own))} go before)")
     unknown = sorted({job.dataset for job in jobs if train_molecules(plan, job) is None})

@@ -9,7 +9,7 @@ from pathlib import Path
 from drugtail.benchmark.cluster import describe_requests
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
-from drugtail.benchmark.resources import amount, nominal_seconds, split_size
+from drugtail.benchmark.resources import START_SECONDS, amount, nominal_seconds, split_size
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.code import code_of
 from drugtail.runtime.digest import code_digest
@@ -17,8 +17,6 @@ from drugtail.runtime.files import read_json
 from drugtail.runtime.names import parse_block_folder
 
 TUNED_BY = "drugtail.training.tune"
-# A job takes them before its first step and after its last.
-START_SECONDS = 5.0
 
 
 def is_finished(block: PlannedBlock, results: Path) -> bool:

@@ -159,8 +159,9 @@ def _download(source: Source, target: Path, attempts: int, pause: float) -> None
             if status < 500 and status != 429:
                 raise _Refused(f"answered {status} {error.response.reason}") from None
             problem = f"answered {status} {error.response.reason}"
-        except requests.exceptions.InvalidURL as error:
-            raise _Refused(f"sends to what is no address ({_printable(error)})") from None
+        except ValueError as error:
+            # Addresses that are none, of the register or that a server sends to.
+            raise _Refused(f"is no address, or sends to none ({_printable(error)})") from None
         except (requests.RequestException, EOFError) as error:
             # The message may hold anything that a broken server sent.
             problem = f"{type(error).__name__}: {_printable(error)}"
@@ -182,7 +183,7 @@ def _download_once(source: Source, target: Path) -> None:
         If the connection fails or ends early.
     """
     url, pace, most = str(source.url), Pace(5), source.bytes or MOST_BYTES
-    with _asked(url) as answer:
+    with requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA) as answer:
         answer.raise_for_status()
         if answer.status_code != requests.codes.ok:
             raise _Refused(f"answered {answer.status_code} {answer.reason}")
@@ -208,17 +209,6 @@ def _download_once(source: Source, target: Path) -> None:
                     say(f"{url}: {done:,} of {total:,} bytes" if total else f"{url}: {done:,}")
     if total and done != total:
         raise EOFError(f"cut short at {done:,} of {total:,} bytes")
-
-
-def _asked(url: str) -> requests.Response:
-    """Ask for a file; a place that the server sends to may be no address at all."""
-    try:
-        return requests.get(url, stream=True, timeout=SECONDS_WITHOUT_DATA)
-    except ValueError as error:
-        # Some exceptions of requests are of this kind, too.
-        if isinstance(error, requests.RequestException):
-            raise
-        raise requests.exceptions.InvalidURL(str(error)) from error
 
 
 def _printable(error: Exception) -> str:

@@ -46,7 +46,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def device_of_own(device: torch.device) -> Iterator[torch.device]:
+def exclusive_device(device: torch.device) -> Iterator[torch.device]:
     """Wait for a GPU on which no other training of this user is at work; yield it.
 
     Of several GPUs the first free one is taken. CUDA_VISIBLE_DEVICES, which schedulers set, says

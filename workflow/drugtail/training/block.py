@@ -20,7 +20,7 @@ from drugtail.features.batch import Store
 from drugtail.features.stores import STORES, as_table
 from drugtail.methods.classical import CLASSIFIERS, fit, log_probabilities
 from drugtail.methods.kept import CannotBeKept, kept
-from drugtail.runtime.devices import device_name, device_of_own, resolve_device
+from drugtail.runtime.devices import device_name, exclusive_device, resolve_device
 from drugtail.runtime.digest import code_digest, file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_path, read_json, write_json
@@ -154,7 +154,7 @@ def train_block(
         name = f"seeds{block.seeds[0]}-{block.seeds[-1]}.pt"
         key = _digest(settings, block)
         checkpoint = Checkpoint(checkpoints and checkpoints / name, key, checkpoint_seconds)
-        with device_of_own(resolve_device(block.device)) as place:
+        with exclusive_device(resolve_device(block.device)) as place:
             store = STORES[form](arrays, place)
             results = _train_networks(block, problem, store, checkpoint, static_shapes)
 
