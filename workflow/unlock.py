@@ -67,8 +67,8 @@ def wait_for_run() -> None:
     """Wait until no other Snakemake of this user is at work in this folder on this machine."""
     if runs := [run for run in processes_here(RUN) if not is_job(run)]:
         say(
-            f"Another run is at work in this folder ({listed(runs)}). Waiting for it to end; "
-            f"to stop it: kill {numbers(runs)}"
+            f"Another run is at work in this folder ({named_by(read_mark())}{listed(runs)}). "
+            f"Waiting for it to end; to stop it: kill {numbers(runs)}"
         )
         wait_until_ended(runs)
 
@@ -115,6 +115,13 @@ def read_mark() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return mark if isinstance(mark, dict) else {}
+
+
+def named_by(mark: dict[str, Any]) -> str:
+    """Return the benchmark of a run and when it began, as words before its processes."""
+    if "benchmark" not in mark:
+        return ""
+    return f"benchmark {mark['benchmark']}, since {mark.get('started')}; "
 
 
 def refuse_run_elsewhere(mark: dict[str, Any]) -> None:

@@ -257,7 +257,9 @@ def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     assert second.wait() == 0
     said = (project.folder / "run.log").read_text()
     assert re.search(
-        r"Another run is at work in this folder \(process \d+: .*to stop it: kill", said
+        r"Another run is at work in this folder \(benchmark tiny, since 20\d\d-.*; process \d+: "
+        r".*to stop it: kill",
+        said,
     )
     assert "Nothing to be done" in said, "the second finds everything made"
     assert "unlocking" not in said

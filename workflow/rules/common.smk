@@ -390,6 +390,7 @@ def mark_run():
     # Without them (--nolock) nobody would delete it.
     if any(locks.glob("*.lock")):
         mark = {
+            "benchmark": BENCHMARK.name,
             "host": os.uname().nodename,
             "process": os.getpid(),
             "started": time.strftime("%Y-%m-%d %H:%M:%S"),

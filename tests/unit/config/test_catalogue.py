@@ -414,6 +414,14 @@ def test_an_unknown_name_lists_the_known_ones(kind: str) -> None:
         assert name in str(error.value)
 
 
+def test_a_misspelt_name_is_answered_with_the_one_that_is_meant() -> None:
+    with pytest.raises(DrugtailError) as error:
+        CATALOGUE.path("methods", "cross_entropi")
+    said = str(error.value)
+    assert "'cross_entropi' is unknown (did you mean cross_entropy?)" in said
+    assert said.endswith("`drugtail list methods` names all")
+
+
 @given(st.integers(0, 10**6), st.integers(0, 50), st.sampled_from(["random", "standard"]))
 def test_names_of_splits_and_seed_blocks_round_trip(first: int, more: int, kind: str) -> None:
     assert list(parse_seeds(f"{first}-{first + more}")) == [first + i for i in range(more + 1)]

@@ -295,6 +295,19 @@ def test_a_class_of_few_parents_is_trained_on_and_said_to_be_absent_elsewhere(
         assert (line in said) == (subset in absent)
 
 
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_a_class_of_one_or_two_validation_molecules_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], few: int
+) -> None:
+    large = ["valid"] * 9 + ["train"] * 22 + ["test"] * 9
+    small = ["valid"] * few + ["train"] * 6 + ["test"] * (4 - few)
+    parts = {0: iter(large), 1: iter(small)}
+    official = [next(parts[label]) for label in labels_of([40, 10])]
+    split_dataset(molecules(tmp_path, [40, 10], official), "official", 0, tmp_path / "official")
+    said = capsys.readouterr().err
+    assert ("the smallest class in valid has" in said) == (few < 3)
+
+
 def test_a_class_too_small_for_a_standard_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DrugtailError, match="the smallest class is too small: use random-0"):
         split_dataset(molecules(tmp_path, [30, 2, 10]), "standard", 0, tmp_path / "split")

@@ -18,6 +18,9 @@ from drugtail.runtime.logging import counted
 from drugtail.runtime.names import TUNED
 from drugtail.runtime.parquet import read_parquet
 
+# Blocks that a message names.
+SHOWN = 3
+
 
 @dataclass
 class Merged:
@@ -31,21 +34,23 @@ class Merged:
         Number of blocks that were taken from each folder.
     refused : list of str
         One message for each block that was found and not taken.
-    missing : int
+    missing : list of str
         Blocks that are finished nowhere.
     """
 
     here: int = 0
     copied: dict[Path, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    missing: int = 0
+    missing: list[str] = field(default_factory=list)
 
     def describe(self) -> str:
         """Return the same in one line."""
         taken = [f"{number} from {folder}" for folder, number in self.copied.items() if number]
         parts = [f"{self.here} were here", *taken]
         parts += [f"{len(self.refused)} refused"] if self.refused else []
-        parts += [f"{self.missing} finished nowhere"] if self.missing else []
+        if self.missing:
+            shown = ", ".join(self.missing[:SHOWN]) + (", …" if self.missing[SHOWN:] else "")
+            parts += [f"{len(self.missing)} finished nowhere ({shown})"]
         return ", ".join(parts)
 
 
@@ -85,7 +90,8 @@ def merge_blocks(plan: Plan, folders: Sequence[Path], results: Path) -> Merged:
             else:
                 merged.copied[source] += 1
                 break
-        merged.missing += not found
+        if not found:
+            merged.missing.append(str(block.path))
     return merged
 
 
@@ -139,6 +145,6 @@ def _check_files(folder: Path) -> None:
 def describe_next(merged: Merged, config: Path) -> str:
     """Return what to do after merging."""
     if merged.missing or merged.refused:
-        rest = counted(merged.missing + len(merged.refused), "block")
+        rest = counted(len(merged.missing) + len(merged.refused), "block")
         return f"Start {config} as usual: it trains the other {rest} and makes tables of all"
     return f"Start {config} as usual: it makes tables of all"

@@ -36,7 +36,7 @@ class Catalogue:
         Raises
         ------
         DrugtailError
-            If there is none; the message lists what there is.
+            If there is none; the message names the most similar, or all where none is similar.
         """
         base, _, task = name.rpartition(".")
         names = self.names("datasets")
@@ -70,7 +70,7 @@ class Catalogue:
         Raises
         ------
         DrugtailError
-            If there is none; the message lists what there is.
+            If there is none; the message names the most similar, or all where none is similar.
         """
         found = [path for path in self.paths(kind) if path.stem == name]
         if not found and name in RENAMED:
@@ -79,9 +79,11 @@ class Catalogue:
             known = self.names(kind)
             place = self.folder / kind / ("<family>" if kind == "methods" else "")
             variant = ", name the recipe it varies (recipe: …)" if kind == "methods" else ""
+            near = meant(name, known)
+            rest = f"`drugtail list {kind}` names all" if near else f"known are: {', '.join(known)}"
             raise DrugtailError(
-                f"{kind}: {name!r} is unknown{meant(name, known)}. Correct the name{variant} or "
-                f"add {place / name}.yaml; known are: {', '.join(known)}"
+                f"{kind}: {name!r} is unknown{near}. Correct the name{variant} or add "
+                f"{place / name}.yaml; {rest}"
             )
         if len(found) > 1:
             raise DrugtailError(

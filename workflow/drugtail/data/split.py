@@ -26,6 +26,8 @@ MOST_COMPARED = 500
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Test molecules below which a single class's recall says little.
 FEW_TESTED = 10
+# Validation molecules below which a class's recall chooses by chance.
+FEW_VALIDATED = 3
 
 
 def split_dataset(
@@ -308,6 +310,12 @@ def remarks_on(summary: dict[str, Any], names: list[str]) -> list[str]:
                 f"{len(absent)} of {len(names)} classes have too few groups to stand in {subset} "
                 f"({shown}); means over classes leave them out"
             )
+    validated = min(filter(None, summary["classes"]["valid"]), default=FEW_VALIDATED)
+    if validated < FEW_VALIDATED:
+        remarks.append(
+            f"the smallest class in valid has {counted(validated, 'molecule')}: an epoch, a "
+            "setting or a threshold that is chosen by its recall is largely chosen by chance"
+        )
     smallest = min(count for count in summary["classes"]["test"] if count)
     if smallest < FEW_TESTED:
         error = 100 * (0.25 / smallest) ** 0.5

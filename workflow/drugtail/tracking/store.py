@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -43,6 +44,8 @@ def create_store(path: Path) -> None:
     MLflow builds its tables in dozens of steps, and can never open what was cut off in between.
     """
     if not path.exists():
+        # It says at length that it creates tables.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         with atomic_path(path) as temporary:
             MlflowClient(f"{SQLITE}{temporary}").search_experiments(max_results=1)
 
