@@ -22,6 +22,7 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Digest of `modules` and of every drugtail module they import, directly or not.
 
