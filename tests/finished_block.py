@@ -32,7 +32,8 @@ def block(
         ids = [f"{subset}{i}" for i in range(len(labels))]
         # Every other molecule has a parent of its own.
         new = np.arange(len(labels)) % 2 == 0
-        frames.append(frame.assign(id=ids, subset=subset, label=labels, seed=0, new_parent=new))
+        frames.append(frame.assign(id=ids, subset=subset, label=labels, seed=0,
+                                   parent=range(len(labels)), new_parent=new))  # fmt: skip
     header = {"dataset": "toy", "split": split, "encoder": "gcn", "method": method,
               "class_names": NAMES, "train_counts": [50, 30, 10, 5]}  # fmt: skip
     write_parquet(folder / "predictions.parquet", pd.concat(frames), header)

@@ -44,7 +44,15 @@ def problem_of(labels: np.ndarray) -> Problem:
     subsets = {TRAIN: rows[:cut], "valid": rows[cut:], "test": rows[cut:]}
     names = [str(c) for c in range(labels.max() + 1)]
     return Problem(
-        "demo", "random-0", names, rows.astype(str), rows.astype(str), labels, subsets, rows < 0
+        "demo",
+        "random-0",
+        names,
+        rows.astype(str),
+        rows.astype(str),
+        labels,
+        subsets,
+        rows,
+        rows < 0,
     )
 
 

@@ -45,9 +45,11 @@ def block(
             labels = np.arange(30) % 3 // 2
             ids = [f"{part}{i}" for i in range(30)]
             frames.append(
-                frame.assign(id=ids, subset=part, label=labels, seed=seed, new_parent=True)
+                frame.assign(
+                    id=ids, subset=part, label=labels, seed=seed, parent=range(30), new_parent=True
+                )
             )
-    columns = ["id", "subset", "label", "seed", "new_parent", "logit_0", "logit_1"]
+    columns = ["id", "subset", "label", "seed", "parent", "new_parent", "logit_0", "logit_1"]
     predictions = pd.concat(frames) if frames else pd.DataFrame(columns=columns)
     header = {**keys, "class_names": ["no", "yes"], "train_counts": [80, 20]}
     write_parquet(folder / "predictions.parquet", predictions, header)

@@ -35,7 +35,7 @@ def two_classes(root: Path) -> Path:
             frame = pd.DataFrame(logits, columns=["logit_0", "logit_1"])
             ids = [f"{subset}{i}" for i in range(200)]
             frames.append(frame.assign(id=ids, subset=subset, label=labels, seed=seed,
-                                       new_parent=True))  # fmt: skip
+                                       parent=range(200), new_parent=True))  # fmt: skip
     header = {"dataset": "toy", "split": "random-0", "encoder": "gcn", "method": "focal",
               "class_names": ["no", "yes"], "train_counts": COUNTS}  # fmt: skip
     write_parquet(folder / "predictions.parquet", pd.concat(frames), header)

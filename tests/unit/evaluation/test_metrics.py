@@ -277,10 +277,17 @@ def predictions(folder: Path, seeds: tuple[int, ...] = (0, 1)) -> tuple[Path, pd
             ids = [f"{part}{i}" for i in range(40)]
             new = np.arange(40) % 4 > 0
             frames.append(
-                frame.assign(id=ids, subset=part, label=labels, seed=seed, new_parent=new)
+                frame.assign(
+                    id=ids,
+                    subset=part,
+                    label=labels,
+                    seed=seed,
+                    parent=np.arange(40) // 2,
+                    new_parent=new,
+                )
             )
     logits = [f"logit_{c}" for c in range(3)]
-    empty = pd.DataFrame(columns=["id", "subset", "label", "seed", "new_parent", *logits])
+    empty = pd.DataFrame(columns=["id", "subset", "label", "seed", "parent", "new_parent", *logits])
     frame = pd.concat(frames, ignore_index=True) if frames else empty
     write_parquet(folder / "predictions.parquet", frame, HEADER)
     return folder / "predictions.parquet", frame
@@ -309,6 +316,8 @@ def test_a_block_gets_one_row_per_run_and_one_per_run_part_and_class(tmp_path: P
         assert mine["group"].tolist() == groups
         assert mine["n_train"].tolist() == [50, 5, 20]
         assert mine["n"].tolist() == np.bincount(labels).tolist()
+        distinct = [len({i // 2 for i in np.flatnonzero(labels == c)}) for c in range(3)]
+        assert mine["parents"].tolist() == distinct
         recalls = sk.recall_score(labels, logits.argmax(1), average=None)
         np.testing.assert_allclose(mine["recall"], recalls)
     assert len(classes) == 2 * 2 * 3

@@ -118,7 +118,8 @@ def collect_blocks(
         file has a column ``settings``: default or tuned.
         ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
         ``epochs``, ``best_epoch``, ``updates`` of the weights and ``molecules_seen``
-        by them (0 for classical methods), ``seconds``, ``class_weights`` (the component's name),
+        by them (0 for classical methods), ``seconds``, ``n_train`` and ``n_test`` (molecules),
+        ``class_weights`` (the component's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
     metrics
         Metrics of plugins, which are computed here: blocks are shared with benchmarks that do not
@@ -158,6 +159,7 @@ def collect_blocks(
             states = states.merge(known, on="seed", how="left")
             class_metrics = read_parquet(block.folder / "class_metrics.parquet")
             classes.append(class_metrics.assign(settings=block.settings))
+            states = states.merge(_sizes(class_metrics), on="seed", how="left")
             names = {"dataset": block.dataset, "split": block.split, "encoder": block.encoder,
                      "method": block.method, "settings": block.settings}  # fmt: skip
             measured = read_parquet(block.folder / "class_history.parquet").assign(**names)
@@ -294,6 +296,14 @@ def _thresholded(block: Block, masks: Masks | None, metrics: Sequence[str]) -> p
         return moved
 
     return further_metrics(path, [*packaged_metrics(), *metrics], masks, change)
+
+
+def _sizes(class_metrics: pd.DataFrame) -> pd.DataFrame:
+    """Seed, and how many molecules were trained on and tested."""
+    tested = class_metrics[class_metrics["subset"] == "test"]
+    # Of a block whose runs all diverged there is nothing.
+    counts = tested.reindex(columns=["seed", "n_train", "n"]).astype("int64")
+    return counts.groupby("seed", as_index=False).sum().rename(columns={"n": "n_test"})
 
 
 def _weight_ratio(measured: pd.DataFrame) -> pd.Series:

@@ -32,8 +32,8 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     metrics
         Gets one row per run: `KEYS` and ``{subset}_{metric}`` for each of `EVALUATED`.
     class_table
-        Gets one row per run, subset and class: n_train, group, n, recall, precision, f1,
-        balanced_f1, auroc, auprc.
+        Gets one row per run, subset and class: n_train, group, n, parents (how many distinct
+        parent compounds the n molecules are), recall, precision, f1, balanced_f1, auroc, auprc.
     """
     frame, header = _predictions(predictions)
     names = header["class_names"]
@@ -41,6 +41,7 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
     key = {name: header[name] for name in KEYS[:-1]}
     runs: dict[int, dict[str, object]] = {}
     classes = []
+    parents = _distinct_parents(frame)
     for seed, subset, labels, logits in _parts(frame, len(names)):
         per_class = class_metrics(labels, logits)
         found = run_metrics(labels, logits, groups, per_class)
@@ -59,6 +60,9 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
                     "group": groups,
                     "n_train": header["train_counts"],
                     **per_class,
+                    "parents": [
+                        parents.get((seed, subset, label), 0) for label in range(len(names))
+                    ],
                 }
             )
         )
@@ -111,11 +115,18 @@ def _predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame = read_parquet(path)
     header = read_parquet_metadata(path)
     names = header.get("class_names", [])
-    wanted = {"id", "subset", "label", "seed", "new_parent"}
+    wanted = {"id", "subset", "label", "seed", "parent", "new_parent"}
     wanted |= {f"logit_{c}" for c in range(len(names))}
     if not names or not wanted <= set(frame.columns):
         raise DrugtailError(f"{path}: is not a predictions file; train the block again")
     return frame, header
+
+
+def _distinct_parents(frame: pd.DataFrame) -> dict[tuple[int, str, int], int]:
+    """Seed, subset and class -> distinct parent compounds among its molecules."""
+    counted = frame.groupby(["seed", "subset", "label"])["parent"].nunique().reset_index()
+    keys = zip(counted["seed"], counted["subset"], counted["label"], strict=True)
+    return dict(zip(keys, counted["parent"].tolist(), strict=True))
 
 
 def _parts(

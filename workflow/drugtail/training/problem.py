@@ -35,6 +35,8 @@ class Problem:
         Class of each molecule, int64 [N].
     subsets : dict
         Part -> positions of its molecules, int64, ascending.
+    parents : numpy.ndarray
+        Number of each molecule's parent compound among those of the data set, int64 [N].
     new_parent : numpy.ndarray
         Whether no training molecule has the same parent, bool [N].
     split_sha256 : str
@@ -54,6 +56,7 @@ class Problem:
     smiles: NDArray[Any]
     labels: NDArray[np.int64]
     subsets: dict[str, NDArray[np.int64]]
+    parents: NDArray[np.int64]
     new_parent: NDArray[np.bool_]
     split_sha256: str = ""
     molecules: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +100,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         subset: np.flatnonzero((table["subset"] == subset).to_numpy())
         for subset in (TRAIN, VALID, TEST)
     }
+    parents = pd.factorize(frame["parent"])[0].astype(np.int64)
     problem = Problem(
         dataset=header["dataset"],
         split=split.stem,
@@ -105,7 +109,8 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         smiles=frame["smiles"].to_numpy(),
         labels=frame["label"].to_numpy(dtype=np.int64, copy=True),
         subsets=subsets,
-        new_parent=~frame["parent"].isin(frame["parent"].iloc[subsets[TRAIN]]).to_numpy(),
+        parents=parents,
+        new_parent=~np.isin(parents, parents[subsets[TRAIN]]),
         split_sha256=digest,
         molecules=header.get("molecules", {}),
         second=header.get("second"),
@@ -127,8 +132,9 @@ def prediction_frame(
     logits: NDArray[np.float32],
     uncertainty: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return predictions of one subset: id, subset, label, seed, new_parent, a logit per class.
+    """Return predictions of one subset, a row per molecule.
 
+    Columns are id, subset, label, seed, parent (its number), new_parent and a logit per class.
     Methods that say how unsure they are have ``uncertainty`` besides.
     """
     rows = problem.subsets[subset]
@@ -138,6 +144,7 @@ def prediction_frame(
             "subset": subset,
             "label": problem.labels[rows],
             "seed": seed,
+            "parent": problem.parents[rows],
             "new_parent": problem.new_parent[rows],
         }
     )
