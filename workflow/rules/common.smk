@@ -24,6 +24,7 @@ from drugtail.config.benchmark import Benchmark
 from drugtail.config.catalogue import Catalogue
 from drugtail.config.code import code_of
 from drugtail.config.split_name import parse_split
+from drugtail.config.table import KINDS
 from drugtail.features.choice import module_of, parts_of
 from drugtail.report.plots import plot_of
 from drugtail.runtime import names

@@ -40,6 +40,16 @@ def get_plot_code(wildcards):
     return get_one_code("drugtail.report.plot", plugins.FIGURES, wildcards.figure)
 
 
+def get_table_code(wildcards):
+    """Digest of what makes a table: its kind, no other, and plugins that it may ask."""
+    kind = PLAN.tables[wildcards.table].kind
+    own = [f"drugtail.report.table_kinds.{kind}"] if kind in KINDS else []
+    return [
+        get_code("drugtail.report.tables", *own),
+        *get_plugin_digests(*TABLE_AXES),
+    ]
+
+
 rule tabulate_results:
     input:
         runs=f"{METRICS}/runs.parquet",
@@ -64,10 +74,7 @@ rule tabulate_results:
         reference=BENCHMARK.reference,
         settings=lambda w: PLAN.tables[w.table].model_dump_json(),
         plugins=get_plugin_options(*TABLE_AXES),
-        code=[
-            get_code("drugtail.report.tables"),
-            *get_plugin_digests(*TABLE_AXES),
-        ],
+        code=get_table_code,
     message:
         "Writing the table {wildcards.table}"
     shell:

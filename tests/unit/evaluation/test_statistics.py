@@ -1,4 +1,6 @@
-"""Statistics."""
+"""What is inferred from splits: intervals, tests and verdicts."""
+
+from __future__ import annotations
 
 import numpy as np
 import pandas as pd
@@ -9,20 +11,41 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from drugtail.evaluation.statistics import (
-    RESAMPLES,
+    TESTS,
+    USUAL_RATIO,
+    by_split,
     compare_methods,
+    corrected_t,
     holm,
+    kind_of,
     mean_interval,
+    named_splits,
     p_value,
-    rank_correlation,
+    verdict_on,
 )
 from drugtail.runtime.errors import DrugtailError
+
+METRIC = "test_balanced_accuracy"
+
+
+def overlapping(
+    generator: np.random.Generator, samples: int, splits: int, ratio: float
+) -> np.ndarray:
+    """Figures on splits that share training molecules, [samples, J], mean 0.
+
+    n_test / n_train is the ratio of covariance to what is a split's own, as Nadeau and Bengio
+    take it.
+    """
+    shared = generator.normal(size=(samples, 1)) * np.sqrt(ratio)
+    found: np.ndarray = shared + generator.normal(size=(samples, splits))
+    return found
 
 
 def test_holm_multiplies_by_the_number_of_larger_ones_and_stays_monotone() -> None:
     found = holm(np.array([0.04, 0.01, np.nan, 0.03, 0.9]))
     assert found[[0, 1, 3, 4]].tolist() == pytest.approx([0.09, 0.04, 0.09, 0.9])
     assert np.isnan(found[2])
+    assert np.isnan(holm(np.array([np.nan]))).all()
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=20))
@@ -37,143 +60,181 @@ def test_holm_never_lowers_a_p_value_nor_their_order(p: list[float]) -> None:
 
 def test_signed_rank_is_that_of_scipy_and_says_nothing_of_no_difference() -> None:
     values = np.array([0.1, -0.02, 0.3, 0.05, 0.2, 0.11])
-    assert p_value("signed_rank", pd.Series(values)) == stats.wilcoxon(values).pvalue
-    assert p_value("signed_rank", pd.Series(np.zeros(5))) == 1
-    assert np.isnan(p_value("signed_rank", pd.Series(np.empty(0))))
-    with pytest.raises(DrugtailError, match="test 'sign' is unknown; there are signed_rank"):
-        p_value("sign", pd.Series(values))
+    assert p_value("signed_rank", values) == stats.wilcoxon(values).pvalue
+    assert p_value("signed_rank", np.zeros(5)) == 1
+    assert np.isnan(p_value("signed_rank", np.empty(0)))
+    with pytest.raises(DrugtailError, match="'sign' is unknown; there are corrected_t, signed_"):
+        p_value("sign", values)
 
 
-def test_an_interval_of_one_stratum_is_students() -> None:
-    values = np.random.default_rng(1).normal(2.0, 0.5, size=4)
-    wanted = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert mean_interval([values]) == pytest.approx(tuple(wanted))
-    assert np.isnan(mean_interval([values, np.array([1.0])])).all()
-    assert np.isnan(mean_interval([])).all()
-    assert mean_interval([np.full(3, 0.25)]) == (0.25, 0.25)
+def test_the_corrected_t_widens_students_by_what_splits_share() -> None:
+    values = np.random.default_rng(1).normal(2.0, 0.5, size=6)
+    students = stats.ttest_1samp(values, 0.0)
+    assert corrected_t(values, 0.0) == pytest.approx(students.pvalue)
+    # Independent of the code: the statistic shrinks by the root of 1 + J n_test / n_train.
+    shrunk = students.statistic / np.sqrt(1 + 6 * 0.25)
+    assert corrected_t(values, 0.25) == pytest.approx(2 * stats.t.sf(shrunk, 5))
+    low, high = mean_interval(values, 0.25)
+    wide = np.diff(students.confidence_interval(0.95))[0] * np.sqrt(1 + 6 * 0.25)
+    assert (low + high) / 2 == pytest.approx(values.mean())
+    assert high - low == pytest.approx(wide)
 
 
-def test_an_interval_of_two_strata_of_one_size_is_welchs() -> None:
-    """The mean of a and b is half the difference between a and -b."""
-    generator = np.random.default_rng(2)
-    a, b = generator.normal(1, 0.1, size=5), generator.normal(-3, 1.0, size=5)
-    wanted = stats.ttest_ind(a, -b, equal_var=False).confidence_interval(0.95)
-    assert mean_interval([a, b]) == pytest.approx((wanted.low / 2, wanted.high / 2))
+def test_a_single_split_says_nothing_of_others() -> None:
+    assert np.isnan(mean_interval(np.array([0.3]), 0.25)).all()
+    assert np.isnan(corrected_t(np.array([0.3]), 0.25))
+    assert mean_interval(np.full(3, 0.25), 0.25) == (0.25, 0.25)
+    assert corrected_t(np.full(3, 0.25), 0.25) == 0
+    assert corrected_t(np.zeros(3), 0.25) == 1
 
 
-@pytest.mark.parametrize(("strata", "seeds"), [(1, 3), (1, 5), (3, 3), (3, 5)])
-def test_an_interval_of_a_few_seeds_holds_the_mean_in_95_of_100_cases(
-    strata: int, seeds: int
+@pytest.mark.parametrize(("splits", "ratio"), [(5, 2 / 7), (25, 2 / 7), (10, 0.1)])
+def test_intervals_of_overlapping_splits_hold_the_mean_in_95_of_100_cases(
+    splits: int, ratio: float
 ) -> None:
-    generator = np.random.default_rng(strata * 10 + seeds)
-    held = 0
-    for _ in range(2000):
-        low, high = mean_interval(list(generator.normal(size=(strata, seeds))))
-        held += low <= 0 <= high
-    assert 0.935 < held / 2000 < 0.985
+    drawn = overlapping(np.random.default_rng(splits), 3000, splits, ratio)
+    held = [low <= 0 <= high for low, high in (mean_interval(row, ratio) for row in drawn)]
+    assert 0.93 <= np.mean(held) <= 0.97
+    # Students's, which takes them for independent, would not.
+    naive = stats.ttest_1samp(drawn, 0, axis=1).pvalue
+    assert np.mean(naive < 0.05) > 0.12
 
 
-def test_an_interval_does_not_widen_because_data_sets_differ() -> None:
-    noise = np.random.default_rng(1).normal(0, 0.1, size=(2, 50))
-    low, high = mean_interval([noise[0] - 5, noise[1] + 5])
-    assert high - low == pytest.approx(2 * 1.96 * noise.std() / np.sqrt(100), rel=0.15)
+@pytest.mark.parametrize("splits", [5, 25])
+def test_the_test_finds_in_nothing_what_is_not_there_in_5_of_100_cases(splits: int) -> None:
+    drawn = overlapping(np.random.default_rng(7), 3000, splits, USUAL_RATIO)
+    found = np.array([corrected_t(row, USUAL_RATIO) for row in drawn])
+    assert 0.03 <= np.mean(found < 0.05) <= 0.07
+    shifted = np.array([corrected_t(row + 3, USUAL_RATIO) for row in drawn])
+    assert np.mean(shifted < 0.05) > 0.7
 
 
-def test_methods_are_compared_pair_by_pair() -> None:
-    found = compare_methods(paired_runs(), "ours", ["test_balanced_accuracy"]).set_index("against")
-    assert found["pairs"].tolist() == [10, 10]
-    row = found.loc["plain"]
+def test_on_real_folds_two_equal_classifiers_seldom_differ() -> None:
+    """Nearest class means on one half of the features or the other, equal by symmetry."""
+    generator = np.random.default_rng(3)
+    ratio, found = 1 / 4, []
+    for _ in range(400):
+        labels = np.arange(100) % 2
+        features = generator.normal(size=(100, 20)) + 0.3 * labels[:, None]
+        differences = []
+        for _repetition in range(5):
+            folds = np.array_split(generator.permutation(100), 5)
+            for fold in folds:
+                train = np.setdiff1d(np.arange(100), fold)
+                right = []
+                for half in (slice(0, 10), slice(10, 20)):
+                    x = features[:, half]
+                    centres = [x[train][labels[train] == c].mean(axis=0) for c in (0, 1)]
+                    distance = [((x[fold] - centre) ** 2).sum(axis=1) for centre in centres]
+                    right.append((np.argmin(distance, axis=0) == labels[fold]).mean())
+                differences.append(right[0] - right[1])
+        found.append(corrected_t(np.array(differences), ratio))
+    assert np.mean(np.array(found) < 0.05) <= 0.07
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("random-3", "random"), ("cv-1-4", "cv"), ("random-0-none", "random-none"),
+        ("official", "official"), ("official-purged", "official-purged"),
+    ],
+)  # fmt: skip
+def test_splits_of_one_kind_differ_in_their_seed_alone(name: str, kind: str) -> None:
+    assert kind_of(name) == kind
+    assert named_splits(pd.Series([name, name])) == name
+
+
+def test_seeds_are_averaged_before_splits_are_counted() -> None:
+    runs = paired_runs()
+    more = runs[runs["seed"] < 2].assign(seed=9)
+    found = by_split(pd.concat([runs, more]), [METRIC])
+    assert len(found) == 2 * 5 * 3
+    assert found["ratio"].tolist() == [USUAL_RATIO] * 30
+    sized = by_split(runs.assign(n_train=70, n_test=35), [METRIC])
+    assert sized["ratio"].tolist() == [0.5] * 30
+    compared = compare_methods(pd.concat([runs, more]), "ours", [METRIC])
+    assert compared["splits"].tolist() == [5] * 4
+
+
+def test_methods_are_compared_on_each_data_set_split_by_split() -> None:
+    found = compare_methods(paired_runs(), "ours", [METRIC]).set_index(["dataset", "against"])
+    assert found["splits"].tolist() == [5] * 4
+    assert found["split"].unique().tolist() == ["random, 5 splits"]
+    row = found.loc[("a", "plain")]
+    differences = 0.05 + 0.001 * np.arange(5)
     assert row["difference"] == pytest.approx(0.052)
-    assert 0.05 <= row["low"] <= row["difference"] <= row["high"] <= 0.054
-    assert (row["wins"], row["losses"]) == (10, 0)
-    assert row["p"] < 0.01
-    assert row["p_holm"] == pytest.approx(2 * row["p"])
+    assert (row["low"], row["high"]) == pytest.approx(mean_interval(differences, USUAL_RATIO))
+    assert (row["wins"], row["losses"]) == (5, 0)
+    assert row["p"] == pytest.approx(corrected_t(differences, USUAL_RATIO))
+    assert row["p_holm"] == pytest.approx(4 * row["p"])
+    assert row["verdict"] == "better"
 
 
-def test_a_comparison_shows_the_data_set_that_loses() -> None:
+def test_data_sets_and_kinds_of_splits_are_never_pooled() -> None:
     runs = paired_runs()
     ours_on_b = (runs["method"] == "ours") & (runs["dataset"] == "b")
-    runs.loc[ours_on_b, "test_balanced_accuracy"] -= 0.07
-    found = compare_methods(runs, "ours", ["test_balanced_accuracy"]).set_index("against")
-    assert found.loc["plain", "on_a"] == pytest.approx(0.052)
-    assert found.loc["plain", "on_b"] == pytest.approx(-0.018)
-    assert (found.loc["plain", "wins"], found.loc["plain", "losses"]) == (5, 5)
+    runs.loc[ours_on_b, METRIC] -= 0.12
+    other = runs.assign(split=runs["split"].str.replace("random", "scaffold"))
+    other.loc[other["method"] == "ours", METRIC] += 0.2
+    both = compare_methods(pd.concat([runs, other]), "ours", [METRIC])
+    found = both[both["against"] == "plain"].set_index(["dataset", "split"])
+    assert found.loc[("a", "random, 5 splits"), "difference"] == pytest.approx(0.052)
+    assert found.loc[("b", "random, 5 splits"), "difference"] == pytest.approx(-0.068)
+    assert found.loc[("b", "random, 5 splits"), "verdict"] == "worse"
+    assert found.loc[("b", "scaffold, 5 splits"), "difference"] == pytest.approx(0.132)
 
 
 def test_a_method_on_two_encoders_is_compared_within_each() -> None:
     runs = paired_runs()
     other = runs[runs["method"] != "same"].assign(encoder="other")
-    other.loc[other["method"] == "ours", "test_balanced_accuracy"] -= 0.2
+    other.loc[other["method"] == "ours", METRIC] -= 0.2
     both = pd.concat([runs, other], ignore_index=True)
-    found = compare_methods(both, "ours", ["test_balanced_accuracy"]).set_index("against")
-    assert (found.loc["plain", "pairs"], found.loc["same", "pairs"]) == (20, 10)
-    assert found.loc["plain", "difference"] == pytest.approx(0.052 - 0.1)
+    found = compare_methods(both, "ours", [METRIC]).set_index(["dataset", "against"])
+    assert found.loc[("a", "plain"), "splits"] == 5, "encoders are no further splits"
+    assert found.loc[("a", "plain"), "difference"] == pytest.approx(0.052 - 0.1)
+    assert found.loc[("a", "same"), "difference"] == pytest.approx(0.052)
 
 
 def test_a_smaller_error_wins() -> None:
     rows = [
-        {"dataset": "a", "split": "s", "encoder": "e", "method": method, "seed": seed,
-         "test_calibration_error_tail": value + seed / 100, "test_accuracy": value}
+        {"dataset": "a", "split": f"random-{split}", "encoder": "e", "method": method, "seed": 0,
+         "test_calibration_error_tail": value + split / 1000, "test_accuracy": value}
         for method, value in (("good", 0.1), ("bad", 0.3))
-        for seed in range(5)
+        for split in range(5)
     ]  # fmt: skip
     columns = ["test_calibration_error_tail", "test_accuracy"]
     found = compare_methods(pd.DataFrame(rows), "good", columns).set_index("metric")
-    assert found.loc[columns[0], ["wins", "losses"]].tolist() == [5, 0]
-    assert found.loc[columns[1], ["wins", "losses"]].tolist() == [0, 5]
+    assert found.loc[columns[0], ["wins", "losses", "verdict"]].tolist() == [5, 0, "better"]
+    assert found.loc[columns[1], ["wins", "losses", "verdict"]].tolist() == [0, 5, "worse"]
     assert (found["difference"] < 0).all()
 
 
-def test_a_run_without_partner_is_no_pair() -> None:
+def test_a_split_without_partner_is_left_out() -> None:
     runs = paired_runs()
-    short = runs[~((runs["method"] == "plain") & (runs["seed"] == 0))]
-    found = compare_methods(short, "ours", ["test_balanced_accuracy"]).set_index("against")
-    assert found["pairs"].to_dict() == {"plain": 8, "same": 10}
+    short = runs[~((runs["method"] == "plain") & (runs["split"] == "random-0"))]
+    found = compare_methods(short, "ours", [METRIC]).set_index(["dataset", "against"])
+    assert found.loc["a", "splits"].to_dict() == {"plain": 4, "same": 5}
 
 
-def test_rank_correlation_is_spearmans_and_its_interval_holds_it() -> None:
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(3, 12))
-    y = x + 0.7 * generator.normal(size=(3, 12))
-    found, low, high = rank_correlation(x, y)
-    wanted = np.mean([stats.spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)])
-    assert found == pytest.approx(wanted)
-    assert -1 <= low < found < high <= 1
-    assert np.isnan(rank_correlation(x[:, :3], y[:, :3])).all()
+@pytest.mark.parametrize(
+    ("low", "high", "p", "verdict"),
+    [
+        (-0.009, 0.009, 0.9, "equal"),
+        # Surely better, and by less than a point.
+        (0.001, 0.008, 0.001, "equal"),
+        (0.001, 0.05, 0.01, "better"),
+        (-0.05, -0.001, 0.01, "worse"),
+        (0.001, 0.05, 0.06, "undecided"),
+        (-0.05, 0.05, 0.9, "undecided"),
+        (np.nan, np.nan, np.nan, "undecided"),
+    ],
+)
+def test_verdicts(low: float, high: float, p: float, verdict: str) -> None:
+    row = {"metric": METRIC, "low": low, "high": high, "difference": (low + high) / 2, "p_holm": p}
+    assert verdict_on(row) == verdict
+    if verdict == "equal":
+        assert verdict_on(row | {"metric": "seconds"}) != "equal", "seconds are no share"
 
 
-@pytest.mark.parametrize("distinct", [3, 1000])
-def test_the_interval_is_that_of_spearmans_in_classes_drawn_anew(distinct: int) -> None:
-    generator = np.random.default_rng(4)
-    x, y = generator.integers(distinct, size=(2, 1, 9)).astype(float)
-    drawn = np.random.default_rng(0).integers(9, size=(RESAMPLES, 9))
-    with np.errstate(invalid="ignore"):
-        each = [np.corrcoef(*stats.rankdata([x[0, d], y[0, d]], axis=1))[0, 1] for d in drawn]
-    wanted = np.nanquantile(each, [0.025, 0.975])
-    assert rank_correlation(x, y)[1:] == pytest.approx(wanted)
-
-
-def test_partial_rank_correlation_is_that_of_what_a_line_through_the_ranks_leaves() -> None:
-    generator = np.random.default_rng(2)
-    z = generator.normal(size=(3, 12))
-    x, y = z + generator.normal(size=(3, 12)), z + generator.normal(size=(3, 12))
-    wanted = []
-    for rows in zip(x, y, z, strict=True):
-        a, b, c = (stats.rankdata(row) for row in rows)
-        line = np.stack([np.ones(12), c], axis=1)
-        left = [v - line @ np.linalg.lstsq(line, v)[0] for v in (a, b)]
-        wanted.append(np.corrcoef(*left)[0, 1])
-    found, low, high = rank_correlation(x, y, z)
-    assert found == pytest.approx(np.mean(wanted))
-    assert -1 <= low < found < high <= 1
-    assert found < rank_correlation(x, y)[0], "both follow z"
-    assert np.isnan(rank_correlation(x, z, z)).all(), "z leaves nothing of itself"
-
-
-def test_a_seed_whose_classes_are_all_alike_says_nothing_and_hides_nothing() -> None:
-    generator = np.random.default_rng(0)
-    x, y = generator.normal(size=(2, 2, 12))
-    alone = rank_correlation(x[:1], y[:1])
-    y[1] = 0.5
-    assert rank_correlation(x, y) == pytest.approx(alone)
-    assert np.isnan(rank_correlation(x[1:], y[1:])).all()
+def test_every_test_says_in_a_line_what_it_is() -> None:
+    assert {"corrected_t", "signed_rank"} <= set(TESTS.names())

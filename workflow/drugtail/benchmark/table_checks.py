@@ -28,7 +28,8 @@ def check_tables(
         benchmark's.
     """
     named = ", ".join(methods)
-    if any(table.difference for table in tables.values()) and benchmark.reference not in methods:
+    by_reference = any(t.difference or t.kind == "ranks" for t in tables.values())
+    if by_reference and benchmark.reference not in methods:
         raise DrugtailError(
             f"benchmark {benchmark.name}: reference: {benchmark.reference!r} is not among its "
             f"methods ({named}); add it or name another"

@@ -22,7 +22,9 @@ METRIC_NAMES = (
 # Columns that say something of a run's training.
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
-KINDS = ("metrics", "comparison", "identifiability")
+KINDS = ("metrics", "comparison", "classes", "ranks", "identifiability")
+# Those that have columns of their own.
+OWN_COLUMNS = ("classes", "identifiability")
 
 
 # The last one is the test molecules whose parent compound is not in training.
@@ -47,9 +49,11 @@ class TableColumn(Settings):
 class Table(Settings):
     """A table. Its kind says what stands in it.
 
-    ``metrics``: methods down, metrics across, one block of rows per data set and split.
-    ``comparison``: one method against every other one, paired by data set, split and seed, with
-    intervals and corrected tests. ``identifiability``: rank correlation, over classes, of recall
+    ``metrics``: methods down, metrics across, one block of rows per data set and kind of split.
+    ``comparison``: one method against every other one on each data set, paired by split, with
+    intervals, corrected tests and verdicts. ``classes``: recall of each class with an interval and
+    its number of tested parents. ``ranks``: mean ranks over data sets, and each method's difference
+    to the benchmark's reference. ``identifiability``: rank correlation, over classes, of recall
     with class size and with separability.
     """
 
@@ -57,12 +61,12 @@ class Table(Settings):
     title: str = Field(description="Caption.")
     kind: str = Field(
         "metrics",
-        description="What stands in it: `metrics`, `comparison`, `identifiability`, or a kind that "
-        "a file in the benchmark's `plugins` registers.",
+        description="What stands in it: `metrics`, `comparison`, `classes`, `ranks`, "
+        "`identifiability`, or a kind that a file in the benchmark's `plugins` registers.",
     )
     subset: Subset = Field("test", description="Which predictions it is about.")
     columns: list[TableColumn] = Field(
-        [], description="Metrics, in order; `identifiability` has its own."
+        [], description="Metrics, in order; `classes` and `identifiability` have their own."
     )
     order: str | None = Field(
         None,
@@ -70,34 +74,39 @@ class Table(Settings):
         "sorted, the largest first; by default they stand as in the benchmark.",
     )
     method: str | None = Field(
-        None, description="Of a `comparison`: the method that is compared with all others."
+        None,
+        description="Of a `comparison`: the method that is compared with all others. Of `classes`: "
+        "the only method shown, instead of all.",
     )
     test: str = Field(
-        "signed_rank",
-        description="Of a `comparison`: the statistical test, `signed_rank` or one that a file in "
-        "the benchmark's `plugins` registers.",
+        "corrected_t",
+        description="Of a `comparison`: the statistical test, `corrected_t`, `signed_rank` or one "
+        "that a file in the benchmark's `plugins` registers.",
     )
     difference: bool = Field(
-        False, description="Show the change against the benchmark's reference, paired by seed."
+        False,
+        description="Show the change against the benchmark's reference, paired by split and seed.",
     )
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Table:
         if self.kind not in KINDS:
             return self
-        if (self.kind == "identifiability") == bool(self.columns):
+        if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
-                "columns: a table of kind metrics or comparison needs them, identifiability has "
-                "its own"
+                "columns: a table of kind metrics, comparison or ranks needs them, classes and "
+                "identifiability have their own"
             )
-        if (self.kind == "comparison") != (self.method is not None):
-            raise ValueError("method: a table of kind comparison needs it, and no other does")
+        if self.kind == "comparison" and self.method is None:
+            raise ValueError("method: a table of kind comparison needs it")
+        if self.kind not in ("comparison", "classes") and self.method is not None:
+            raise ValueError("method: a table of kind comparison or classes has it, no other")
         if self.order is not None and (
             self.kind != "metrics" or self.order not in [c.metric for c in self.columns]
         ):
             raise ValueError("order: name the metric of a column, in a table of kind metrics")
         if "test" in self.model_fields_set and self.kind != "comparison":
             raise ValueError("test: a table of kind comparison has one, no other")
-        if self.kind == "identifiability" and self.subset != "test":
-            raise ValueError("subset: identifiability is about test")
+        if self.kind in OWN_COLUMNS and self.subset != "test":
+            raise ValueError(f"subset: {self.kind} is about test")
         return self

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drugtail.evaluation.statistics import rank_correlation
+from drugtail.evaluation.rank_correlation import rank_correlation
 
 ROW = ["dataset", "split", "encoder", "method"]
 # Column -> what recall is correlated with, and what is held fixed while that is done.

@@ -1,0 +1,1 @@
+"""Kinds of tables: each module registers one, under its own name."""
