@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from drugtail.config.table import Table, TableColumn
-from drugtail.report.tables import paired_difference, summarise, tabulate
+from drugtail.report.table_kinds.metrics import paired_difference, summarise
+from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.parquet import write_parquet
 
 METRIC = "test_balanced_accuracy"
 
 
-RUN = {"dataset": "mesh_drug_class", "split": "random-0", "encoder": "gcn"}
+def run(
+    method: str, split: int, value: float | None, status: str = "finished", **more: Any
+) -> dict:
+    return {"dataset": "mesh_drug_class", "split": f"random-{split}", "encoder": "gcn",
+            "method": method, "seed": 0, "status": status, METRIC: value, **more}  # fmt: skip
 
 
-def run(method: str, seed: int, value: float | None, status: str = "finished", **more: Any) -> dict:
-    return {**RUN, "method": method, "seed": seed, "status": status, METRIC: value, **more}
+def half(values: Sequence[float]) -> float:
+    """Half the corrected 95 % interval over splits of which a fifth is tested, 7 tenths trained."""
+    error = np.std(values, ddof=1) * np.sqrt(1 / len(values) + 20 / 70)
+    return float(stats.t.ppf(0.975, len(values) - 1) * error)
 
 
 def table(*metrics: str, difference: bool = False, **changes: Any) -> Table:
@@ -57,22 +66,41 @@ class Written:
         ]
 
 
-def test_mean_and_deviation_are_over_seeds_with_n_minus_1(tmp_path: Path) -> None:
+def test_mean_and_interval_are_over_splits(tmp_path: Path) -> None:
     values = [0.5, 0.7, 0.75]
-    rows = [run("focal", seed, value) for seed, value in enumerate(values)]
+    rows = [run("focal", split, value) for split, value in enumerate(values)]
     written = Written(tmp_path, rows, table())
     mean = sum(values) / 3
-    deviation = (sum((v - mean) ** 2 for v in values) / 2) ** 0.5
     assert written.csv[f"{METRIC}_mean"].tolist() == pytest.approx([mean])
-    assert written.csv[f"{METRIC}_std"].tolist() == pytest.approx([deviation])
-    assert written.rows[0][-2:] == ["3", f"{100 * mean:.1f} ± {100 * deviation:.1f}"]
+    assert written.csv[f"{METRIC}_low"].tolist() == pytest.approx([mean - half(values)])
+    assert written.csv[f"{METRIC}_high"].tolist() == pytest.approx([mean + half(values)])
+    text = f"{100 * mean:.1f} ± {100 * half(values):.1f}"
+    assert written.rows[0][1:] == ["random, 3 splits", "focal", "3", text]
+    assert "± is half the 95 % interval of the mean over splits" in written.md
 
 
-def test_one_run_has_no_deviation(tmp_path: Path) -> None:
-    written = Written(tmp_path, [run("focal", 0, 0.512)], table())
-    assert written.rows[0][-2:] == ["1", "51.2"]
-    assert written.csv[f"{METRIC}_std"].isna().all()
-    assert "±" not in "".join(written.rows[0])
+def test_seeds_of_one_split_give_no_interval(tmp_path: Path) -> None:
+    rows = [{**run("focal", 0, value), "seed": seed} for seed, value in enumerate((0.5, 0.524))]
+    written = Written(tmp_path, rows, table())
+    assert written.rows[0][1:] == ["random-0", "focal", "2", "51.2"]
+    assert written.csv[[f"{METRIC}_low", f"{METRIC}_high"]].isna().to_numpy().all()
+    assert "±" not in written.md
+    assert "A row of a single split has no interval" in written.md
+
+
+def test_seeds_are_averaged_before_splits_are(tmp_path: Path) -> None:
+    rows = [run("focal", 0, 0.4), run("focal", 1, 0.6), {**run("focal", 1, 0.8), "seed": 1}]
+    written = Written(tmp_path, rows, table())
+    assert written.csv[f"{METRIC}_mean"].tolist() == pytest.approx([0.55])
+    assert written.rows[0][-1] == f"55.0 ± {100 * half([0.4, 0.7]):.1f}"
+
+
+def test_kinds_of_splits_stand_in_rows_of_their_own(tmp_path: Path) -> None:
+    rows = [run("focal", split, 0.4) for split in range(2)]
+    rows += [{**row, "split": "official", METRIC: 0.7} for row in rows[:1]]
+    written = Written(tmp_path, rows, table())
+    assert [row[1::3] for row in written.rows] == [["random, 2 splits", "40.0 ± 0.0"],
+                                                   ["official", "70.0"]]  # fmt: skip
 
 
 def test_csv_markdown_and_tex_say_the_same(tmp_path: Path) -> None:
@@ -88,8 +116,8 @@ def test_csv_markdown_and_tex_say_the_same(tmp_path: Path) -> None:
     for number, row in enumerate(written.rows):
         for name, cell in zip((METRIC, "test_mcc"), row[4:], strict=True):
             mean = 100 * written.csv[f"{name}_mean"][number]
-            deviation = 100 * written.csv[f"{name}_std"][number]
-            assert cell == f"{mean:.1f} ± {deviation:.1f}"
+            width = 100 * (written.csv[f"{name}_high"] - written.csv[f"{name}_low"])[number]
+            assert cell == f"{mean:.1f} ± {width / 2:.1f}"
         plain = [
             cell.replace("\\_", "_").replace("$\\pm$", "±") for cell in written.tex_rows[number]
         ]
@@ -100,7 +128,7 @@ def test_scale_and_digits_are_those_of_the_table(tmp_path: Path) -> None:
     column = {"metric": "balanced_accuracy", "title": "BA", "scale": 1.0, "digits": 3}
     rows = [run("focal", 0, 0.5), run("focal", 1, 0.6)]
     written = Written(tmp_path, rows, table(columns=[column]))
-    assert written.rows[0][-1] == "0.550 ± 0.071"
+    assert written.rows[0][-1] == f"0.550 ± {half([0.5, 0.6]):.3f}"
 
 
 def test_gaps_are_marked_and_counted(tmp_path: Path) -> None:
@@ -111,7 +139,7 @@ def test_gaps_are_marked_and_counted(tmp_path: Path) -> None:
     ]  # fmt: skip
     written = Written(tmp_path, rows, table())
     assert [row[2:] for row in written.rows] == [
-        ["cross_entropy", "2 of 3", "60.0 ± 14.1"],
+        ["cross_entropy", "2 of 3", f"60.0 ± {100 * half([0.5, 0.7]):.1f}"],
         ["focal", "0 of 2", "—"],
     ]
     for text in (written.md, written.tex.replace("---", "—")):
@@ -131,7 +159,7 @@ def test_a_table_of_missing_runs_alone_is_all_gaps(tmp_path: Path) -> None:
     for row in rows:
         del row[METRIC]
     written = Written(tmp_path, rows, table())
-    assert written.rows == [["mesh_drug_class", "random-0", "focal", "0 of 2", "—"]]
+    assert written.rows == [["mesh_drug_class", "random, 2 splits", "focal", "0 of 2", "—"]]
 
 
 def test_an_undefined_metric_is_no_gap(tmp_path: Path) -> None:
@@ -154,7 +182,8 @@ def test_rows_are_sorted_by_a_column_within_data_set_and_split_gaps_last(tmp_pat
     rows += [{**row, "split": "standard-0"} for row in rows if row["method"] in ("focal", "ldam")]
     names = [row[1:3] for row in Written(tmp_path, rows, table(order="balanced_accuracy")).rows]
     assert names == [
-        ["random-0", "ldam"], ["random-0", "remix"], ["random-0", "focal"], ["random-0", "mixup"],
+        ["random, 2 splits", "ldam"], ["random, 2 splits", "remix"],
+        ["random, 2 splits", "focal"], ["random, 2 splits", "mixup"],
         ["standard-0", "ldam"], ["standard-0", "focal"],
     ]  # fmt: skip
     with pytest.raises(ValueError, match="order: name the metric of a column"):
@@ -165,7 +194,7 @@ def test_the_time_of_training_stands_in_a_table_as_it_is(tmp_path: Path) -> None
     rows = [run("focal", seed, 0.5, seconds=60.0 + 4 * seed) for seed in range(3)]
     columns = [{"metric": "seconds", "title": "Seconds", "scale": 1.0, "digits": 0}]
     one = Table.model_validate({"name": "tiny", "title": "Tiny", "columns": columns})
-    assert Written(tmp_path, rows, one).rows[0][-1] == "64 ± 4"
+    assert Written(tmp_path, rows, one).rows[0][-1] == f"64 ± {half([60, 64, 68]):.0f}"
 
 
 def test_validation_tables_read_validation_metrics(tmp_path: Path) -> None:
@@ -180,7 +209,7 @@ def test_encoders_get_a_column_where_they_differ(tmp_path: Path) -> None:
     assert [row[3] for row in written.rows] == ["gcn", "morgan"]
 
 
-def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
+def test_differences_are_paired_by_split(tmp_path: Path) -> None:
     reference = {0: 0.50, 1: 0.60, 2: 0.90}
     focal = {0: 0.55, 1: 0.62, 2: 0.80}
     rows = [run("focal", s, v) for s, v in focal.items()]
@@ -189,9 +218,7 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
     changes = np.array([focal[s] - reference[s] for s in range(3)])
     assert written.csv["method"].tolist() == ["focal"]
     assert written.csv[f"{METRIC}_mean"][0] == pytest.approx(changes.mean())
-    assert written.csv[f"{METRIC}_std"][0] == pytest.approx(changes.std(ddof=1))
-    mean, deviation = 100 * changes.mean(), 100 * changes.std(ddof=1)
-    assert written.rows[0][-1] == f"{mean:.1f} ± {deviation:.1f}"
+    assert written.rows[0][-1] == f"{100 * changes.mean():.1f} ± {100 * half(changes):.1f}"
 
 
 def test_an_improvement_is_printed_with_its_sign(tmp_path: Path) -> None:
