@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from class_sizes import LONG_TAIL, seeded, shuffled_labels
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -243,6 +243,7 @@ def test_inverted_weights_are_the_softmax_of_the_distances(distances: list[float
 
 
 @given(distances=DISTANCES, counts=st.lists(st.integers(1, 5000), min_size=12, max_size=12))
+@example(distances=[2.0, 0.5, 1.0], counts=[576, 572, 570, *[1] * 9])
 @settings(max_examples=60, deadline=None)
 def test_size_matched_weights_have_the_same_spread_and_follow_class_size(
     distances: list[float], counts: list[int]

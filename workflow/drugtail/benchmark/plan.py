@@ -16,7 +16,7 @@ from drugtail.benchmark.pairs import Pairs
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
 from drugtail.benchmark.source import FromCatalogue, FromPlan, Source
 from drugtail.benchmark.split_checks import check_splits
-from drugtail.benchmark.table_checks import check_tables
+from drugtail.benchmark.table_checks import check_tables, questions_table
 from drugtail.config.base import validated
 from drugtail.config.benchmark import Benchmark, EncoderChoice, MethodChoice, name_of
 from drugtail.config.catalogue import Catalogue
@@ -83,7 +83,10 @@ class Plan:
             twice = next(name for name in names if names.count(name) > 1)
             raise DrugtailError(f"benchmark {benchmark.name}: datasets: {twice!r} is named twice")
         self.registers = self._registers(source)
-        self.tables = {name_of(named): source.table(named) for named in benchmark.tables}
+        self.tables = {
+            **questions_table(benchmark),
+            **{name_of(named): source.table(named) for named in benchmark.tables},
+        }
         where = f"benchmark {benchmark.name}: methods"
         self.recipes: dict[str, Recipe] = {
             choice.name: source.method(choice, where=f"{where}: {choice.name}")

@@ -6,11 +6,43 @@ from collections.abc import Collection, Mapping
 
 from drugtail.benchmark.additions import Additions
 from drugtail.config.base import meant
-from drugtail.config.benchmark import Benchmark
-from drugtail.config.table import GROUP_SUFFIXES, KINDS, METRIC_NAMES, OF_A_RUN, Table
+from drugtail.config.benchmark import Benchmark, name_of
+from drugtail.config.table import (
+    GROUP_SUFFIXES,
+    KINDS,
+    METRIC_NAMES,
+    OF_A_RUN,
+    Question,
+    Table,
+)
+from drugtail.evaluation.derived_rows import GHOST, corrected_name
 from drugtail.plugins import FIGURES, METRICS, TABLE_KINDS, TESTS
 from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
+
+QUESTIONS = "questions"
+
+
+def questions_table(benchmark: Benchmark) -> dict[str, Table]:
+    """Return the table that answers a benchmark's questions, by its name; nothing without any.
+
+    Raises
+    ------
+    DrugtailError
+        If another table of the benchmark has that name.
+    """
+    if not benchmark.questions:
+        return {}
+    if QUESTIONS in map(name_of, benchmark.tables):
+        raise DrugtailError(
+            f"benchmark {benchmark.name}: tables: {QUESTIONS!r} is the table of the benchmark's "
+            "own questions, which is made without being named; leave it out or rename yours"
+        )
+    title = "Planned comparisons, in percentage points"
+    table = Table(
+        name=QUESTIONS, title=title, kind=QUESTIONS, columns=[], questions=benchmark.questions
+    )
+    return {QUESTIONS: table}
 
 
 def check_tables(
@@ -40,6 +72,8 @@ def check_tables(
     for table in tables.values():
         where = f"benchmark {benchmark.name}: table {table.name}"
         _check_metrics(table, additions, where)
+        for question in table.questions:
+            _check_question(question, benchmark, methods, f"{where}: {question.asks!r}")
         if table.kind not in KINDS:
             additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
         if "test" in table.model_fields_set:
@@ -51,13 +85,33 @@ def check_tables(
             )
 
 
+def _check_question(
+    question: Question, benchmark: Benchmark, methods: Collection[str], where: str
+) -> None:
+    """Refuse a question about a row that the benchmark does not have."""
+    rows = [
+        *methods,
+        *(corrected_name(name, tau) for name in methods for tau in benchmark.prior_corrections),
+        *(f"{name}{GHOST}" for name in methods if benchmark.ghost_thresholds),
+    ]
+    for key in ("method", "against"):
+        row = getattr(question, key)
+        if row not in rows:
+            raise DrugtailError(
+                f"{where}: {key}: {row!r} is no row of the benchmark{meant(row, rows)}; add the "
+                "method, or the correction to `prior_corrections`"
+            )
+
+
 def _check_metrics(table: Table, additions: Additions, where: str) -> None:
     own = [f"{name}{group}" for name in additions.names(METRICS) for group in ("", *GROUP_SUFFIXES)]
     known = [*METRIC_NAMES, *own, *OF_A_RUN]
-    for column in table.columns:
-        if column.metric not in known:
+    named = [(one.metric, "columns") for one in table.columns]
+    named += [(one.metric, f"{one.asks!r}") for one in table.questions]
+    for metric, place in named:
+        if metric not in known:
             raise DrugtailError(
-                f"{where}: columns: metric {column.metric!r} is unknown"
-                f"{meant(column.metric, known)}; `drugtail list metrics` shows all, and "
+                f"{where}: {place}: metric {metric!r} is unknown"
+                f"{meant(metric, known)}; `drugtail list metrics` shows all, and "
                 f"{', '.join(OF_A_RUN)} stand for themselves"
             )

@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema
 
 from drugtail.config.base import NAME, Settings
 from drugtail.config.split_name import each_split, parse_split
+from drugtail.config.table import Question
 from drugtail.config.training import Training
 from drugtail.runtime.names import TUNED_SUFFIX
 
@@ -174,6 +175,11 @@ class Benchmark(Settings):
         {}, description="Data set -> settings of `training` that differ there."
     )
     tuning: Tuning | None = Field(None, description="Tune first; null takes the defaults.")
+    questions: list[Question] = Field(
+        [],
+        description="Comparisons planned before anything is trained: the table `questions` answers "
+        "them first, corrected among themselves; what other tables compare is exploratory.",
+    )
     tables: list[str] = Field(
         ["head_tail"],
         min_length=1,

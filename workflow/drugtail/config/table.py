@@ -22,9 +22,9 @@ METRIC_NAMES = (
 # Columns that say something of a run's training.
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
-KINDS = ("metrics", "comparison", "classes", "ranks", "identifiability")
+KINDS = ("metrics", "comparison", "questions", "classes", "ranks", "identifiability")
 # Those that have columns of their own.
-OWN_COLUMNS = ("classes", "identifiability")
+OWN_COLUMNS = ("questions", "classes", "identifiability")
 
 
 # The last one is the test molecules whose parent compound is not in training.
@@ -46,12 +46,25 @@ class TableColumn(Settings):
     digits: int = Field(1, ge=0, description="Digits after the point.")
 
 
+class Question(Settings):
+    """A comparison that is planned before anything is trained."""
+
+    asks: str = Field(description="The question, in a sentence.")
+    method: str = Field(
+        description="Row that is asked about: a method, or METHOD+prior_TAU of `prior_corrections`."
+    )
+    against: str = Field(description="Row that it is compared with.")
+    metric: str = Field("balanced_accuracy", description="Name of a metric.")
+    subset: Subset = Field("test", description="Which predictions it is about.")
+
+
 class Table(Settings):
     """A table. Its kind says what stands in it.
 
     ``metrics``: methods down, metrics across, one block of rows per data set and kind of split.
     ``comparison``: one method against every other one on each data set, paired by split, with
-    intervals, corrected tests and verdicts. ``classes``: recall of each class with an interval and
+    intervals, corrected tests and verdicts. ``questions``: planned comparisons, which are
+    corrected among themselves. ``classes``: recall of each class with an interval and
     its number of tested parents. ``ranks``: mean ranks over data sets, and each method's difference
     to the benchmark's reference. ``identifiability``: rank correlation, over classes, of recall
     with class size and with separability.
@@ -62,11 +75,17 @@ class Table(Settings):
     kind: str = Field(
         "metrics",
         description="What stands in it: `metrics`, `comparison`, `classes`, `ranks`, "
-        "`identifiability`, or a kind that a file in the benchmark's `plugins` registers.",
+        "`identifiability`, `questions`, or a kind that a file in the benchmark's `plugins` "
+        "registers.",
     )
     subset: Subset = Field("test", description="Which predictions it is about.")
     columns: list[TableColumn] = Field(
-        [], description="Metrics, in order; `classes` and `identifiability` have their own."
+        [],
+        description="Metrics, in order; `questions`, `classes` and `identifiability` have their "
+        "own.",
+    )
+    questions: list[Question] = Field(
+        [], description="Of `questions`: what is asked; a benchmark's own are written there."
     )
     order: str | None = Field(
         None,
@@ -94,9 +113,11 @@ class Table(Settings):
             return self
         if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
-                "columns: a table of kind metrics, comparison or ranks needs them, classes and "
-                "identifiability have their own"
+                "columns: a table of kind metrics, comparison or ranks needs them, questions, "
+                "classes and identifiability have their own"
             )
+        if (self.kind == "questions") != bool(self.questions):
+            raise ValueError("questions: a table of kind questions needs them, no other has them")
         if self.kind == "comparison" and self.method is None:
             raise ValueError("method: a table of kind comparison needs it")
         if self.kind not in ("comparison", "classes") and self.method is not None:

@@ -29,8 +29,8 @@ USUAL_RATIO = 2 / 7
 ROW = ["dataset", "split", "encoder", "method"]
 SIZES = ["n_train", "n_test"]
 COMPARED = [
-    "dataset", "split", "against", "metric", "splits", "difference", "low", "high", "wins",
-    "losses", "p",
+    "dataset", "split", "method", "against", "metric", "splits", "difference", "low", "high",
+    "wins", "losses", "p",
 ]  # fmt: skip
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "equal", "undecided"
 
@@ -129,35 +129,59 @@ def compare_methods(
     -------
     pandas.DataFrame
         One row per data set, kind of split, other method and metric: ``split`` (see
-        `named_splits`), ``against``, ``metric``, ``splits`` (their number), ``difference`` (mean),
-        ``low`` and ``high`` (its 95 % interval, see `mean_interval`), ``wins`` and ``losses``
-        (splits on which it is better or worse), ``p``, ``p_holm`` and ``verdict``
-        (see `verdict_on`).
+        `named_splits`), ``method``, ``against``, ``metric``, ``splits`` (their number),
+        ``difference`` (mean), ``low`` and ``high`` (its 95 % interval, see `mean_interval`),
+        ``wins`` and ``losses`` (splits on which it is better or worse), ``p``, ``p_holm`` and
+        ``verdict`` (see `verdict_on`).
+    """
+    others = [name for name in runs["method"].unique() if name != method]
+    pairs = [(method, other, column) for other in others for column in columns]
+    return compare_pairs(runs, pairs, test)
+
+
+def compare_pairs(
+    runs: pd.DataFrame, pairs: Sequence[tuple[str, str, str]], test: str = "corrected_t"
+) -> pd.DataFrame:
+    """Compare pairs of methods on each data set and kind of split, as `compare_methods` does.
+
+    Parameters
+    ----------
+    runs
+        Finished runs.
+    pairs
+        Method, the one that it is compared with, and metric.
+    test
+        Name of a registered test.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `compare_methods`, with ``method`` besides; a row without splits where one of the two
+        is missing.
     """
     rows = []
-    for (dataset, _), group in by_split(runs, columns).groupby(["dataset", "kind"], sort=False):
-        for other in group["method"].unique():
-            if other == method:
-                continue
-            for column in columns:
-                found, ratio = paired_splits(group, method, other, column)
-                low, high = mean_interval(found, ratio)
-                better = -found if smaller_is_better(column) else found
-                rows.append(
-                    {
-                        "dataset": dataset,
-                        "split": named_splits(group["split"]),
-                        "against": other,
-                        "metric": column,
-                        "splits": len(found),
-                        "difference": found.mean() if len(found) else np.nan,
-                        "low": low,
-                        "high": high,
-                        "wins": int((better > 0).sum()),
-                        "losses": int((better < 0).sum()),
-                        "p": p_value(test, found, ratio),
-                    }
-                )
+    means = by_split(runs, list(dict.fromkeys(column for *_, column in pairs)))
+    for (dataset, _), group in means.groupby(["dataset", "kind"], sort=False):
+        for method, other, column in pairs:
+            found, ratio = paired_splits(group, method, other, column)
+            low, high = mean_interval(found, ratio)
+            better = -found if smaller_is_better(column) else found
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "split": named_splits(group["split"]),
+                    "method": method,
+                    "against": other,
+                    "metric": column,
+                    "splits": len(found),
+                    "difference": found.mean() if len(found) else np.nan,
+                    "low": low,
+                    "high": high,
+                    "wins": int((better > 0).sum()),
+                    "losses": int((better < 0).sum()),
+                    "p": p_value(test, found, ratio),
+                }
+            )
     table = pd.DataFrame(rows, columns=COMPARED)
     table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
     table["verdict"] = [verdict_on(row) for row in table.to_dict("records")]

@@ -104,7 +104,9 @@ def size_matched(weights: Tensor, counts: Tensor) -> Tensor:
     sizes = counts.double()
     if bool(sizes.max() == sizes.min()):
         return torch.ones_like(weights)
-    gamma = (weights.max() / weights.min()).double().log() / (sizes.max() / sizes.min()).log()
+    # Shares: of classes of nearly one size γ is in the hundreds, and n_c^−γ itself would be 0.
+    sizes = sizes / sizes.min()
+    gamma = (weights.max() / weights.min()).double().log() / sizes.max().log()
     return mean_one(sizes**-gamma).float()
 
 

@@ -26,15 +26,29 @@ CONSTANT_NOTE = (
 WEIGHTS = ["class_weights", "weight_ratio"]
 
 
-def runs_of(metrics: Path, table: Table) -> tuple[pd.DataFrame, list[str]]:
-    """All runs, and the columns that a table shows; an error if a metric is unknown."""
+def runs_of(
+    metrics: Path, table: Table, columns: list[str] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """All runs, and the columns that a table shows; an error if a metric is unknown.
+
+    Parameters
+    ----------
+    metrics
+        Folder that `drugtail collect` wrote.
+    table
+        The table.
+    columns
+        Of runs.parquet; by default those of the table's metrics.
+    """
     frame = with_tuned_names(read_parquet(metrics / "runs.parquet"))
-    columns = [column_of(table, column) for column in table.columns]
+    if columns is None:
+        columns = [column_of(table, column) for column in table.columns]
     if (frame["status"] == "finished").any():
-        for column, name in zip(table.columns, columns, strict=True):
+        for name in columns:
             if name not in frame:
+                metric = name.removeprefix(f"{table.subset}_")
                 raise DrugtailError(
-                    f"table {table.name}: metric {column.metric!r} is unknown; `drugtail list "
+                    f"table {table.name}: metric {metric!r} is unknown; `drugtail list "
                     f"metrics` names them all, and {', '.join(OF_A_RUN)} stand for themselves"
                 )
     known = [*ROW, "seed", "status", *WEIGHTS, *columns]
