@@ -128,7 +128,7 @@ def test_predictions_of_other_runs_are_not_read_back(tmp_path: Path) -> None:
     table = pd.read_parquet(folder / "predictions.parquet")
     table["gcn/decay_1e1/1"] = table["gcn/decay_1e1/0"]
     table.to_parquet(folder / "predictions.parquet")
-    with pytest.raises(DrugtailError, match="do not belong together: run .*/gcn/decay_1e1/1, cla"):
+    with pytest.raises(DrugtailError, match=r"do not belong together: run .*/gcn/decay_1e1/1, cla"):
         read_back(folder, tmp_path / "metrics")
 
 

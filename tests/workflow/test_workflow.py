@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -173,31 +174,36 @@ def test_clean_lists_what_no_benchmark_names_and_deletes_it_only_when_told(
     assert not trained & set(changeable.jobs_to_run())
 
 
-@pytest.mark.parametrize(
-    ("file", "key", "value", "says"),
-    [
-        ("manifest.json", ("settings", "training", "epochs"), 4000,
-         "training.epochs: it was made with 4000, the benchmark wants 4"),
-        ("manifest.json", ("settings", "recipe", "sampler", "name"), "reverse",
-         "recipe.sampler.name: it was made with 'reverse', the benchmark wants 'instance'"),
-        ("manifest.json", ("settings", "seeds"), [5, 6], r"seeds: it was made with [5, 6]"),
-        ("manifest.json", ("code_digest",), "0123", "package code: it was made with '0123'"),
-        ("manifest.json", ("inputs", "split", "sha256"), "0123", "split (results/splits/tiny/"),
-        ("manifest.json", ("inputs", "features", "sha256"), "01", "features (results/features/"),
-        ("manifest.json", ("inputs", "molecules", "sha256"), "01", "molecules (results/data/"),
-    ],
-)  # fmt: skip
-def test_a_block_that_is_not_what_the_benchmark_wants_is_never_tabulated(
-    changeable: Project, file: str, key: tuple[str, ...], value: object, says: str
-) -> None:
-    """As one that an orphaned job of another configuration, or another machine, has left there."""
-    folder = changeable.block("cross_entropy")
-    manifest = read_json(folder / file)
+def spoil(folder: Path, key: tuple[str, ...], value: object) -> None:
+    """Change one thing that a block's manifest says."""
+    manifest = read_json(folder / "manifest.json")
     place = manifest
     for name in key[:-1]:
         place = place[name]
     place[key[-1]] = value
-    (folder / file).write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+SPOILT = [
+    (("settings", "training", "epochs"), 4000,
+     "training.epochs: it was made with 4000, the benchmark wants 4"),
+    (("settings", "recipe", "sampler", "name"), "reverse",
+     "recipe.sampler.name: it was made with 'reverse', the benchmark wants 'instance'"),
+    (("settings", "seeds"), [5, 6], "seeds: it was made with [5, 6]"),
+    (("code_digest",), "0123", "package code: it was made with '0123'"),
+    (("inputs", "split", "sha256"), "0123", "split (results/splits/tiny/"),
+    (("inputs", "features", "sha256"), "01", "features (results/features/"),
+    (("inputs", "molecules", "sha256"), "01", "molecules (results/data/"),
+]  # fmt: skip
+
+
+def test_a_block_that_is_not_what_the_benchmark_wants_stops_the_workflow(
+    changeable: Project,
+) -> None:
+    """As one that an orphaned job of another configuration, or another machine, has left there."""
+    folder = changeable.block("cross_entropy")
+    key, value, says = SPOILT[0]
+    spoil(folder, key, value)
     for made in ("metrics", "tables"):
         shutil.rmtree(changeable.folder / "results" / made)
     refused = changeable.snakemake("tables", check=False)
@@ -205,17 +211,28 @@ def test_a_block_that_is_not_what_the_benchmark_wants_is_never_tabulated(
     assert says in refused.stdout
     assert f"Delete {folder.relative_to(changeable.folder)} and start again" in refused.stdout
     assert not (changeable.folder / "results/metrics/tiny/runs.parquet").exists()
+
+
+@pytest.mark.parametrize(("key", "value", "says"), SPOILT)
+def test_a_block_that_is_not_what_the_benchmark_wants_is_never_tabulated(
+    changeable: Project, key: tuple[str, ...], value: object, says: str
+) -> None:
+    folder = changeable.block("cross_entropy")
+    spoil(folder, key, value)
+    (plan,) = (changeable.folder / "results/plans").glob("tiny-*.json")
+    blocks = [f"results/runs/{block.path}" for block in changeable.plan().blocks()]
     for stage in (
+        ("collect", "--output", "collected", *blocks),
         ("evaluate", "--predictions", str(folder / "predictions.parquet"), "--metrics", "m.parquet",
          "--classes", "c.parquet", "--block", str(folder.relative_to(folder.parents[4]))),
         ("publish", "--config", "config/tiny.yaml", "--output", "published"),
     ):  # fmt: skip
-        (plan,) = (changeable.folder / "results/plans").glob("tiny-*.json")
         command = ["env", f"DRUGTAIL_PLAN={plan}", "drugtail", *stage]
         done = changeable.run(*command, check=False)
         assert done.returncode == 1
-        assert says in done.stdout or stage[0] == "publish"
-    assert not (changeable.folder / "m.parquet").exists()
+        assert says in done.stdout
+    for made in ("collected", "m.parquet", "published"):
+        assert not (changeable.folder / made).exists()
     assert not (changeable.folder / "published").exists()
 
 
