@@ -90,7 +90,8 @@ class TestPublished:
         drawn = {path.stem for path in (folder / "figures").glob("*")}
         of_networks = {"identifiability"} if networks else set()
         # A benchmark may draw none.
-        assert drawn == ({"recall_by_class_size"} | of_networks) & set(benchmark.figures)
+        published = {"recall_by_class_size", "critical_difference"} | of_networks
+        assert drawn == published & set(benchmark.figures)
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
         for path in folder.rglob("*"):

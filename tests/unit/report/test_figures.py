@@ -138,3 +138,31 @@ def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path
     assert [int(text) for text in said if text.isdecimal()] == [
         i + 10 * c for i in reversed(range(11)) for c in (1, 2, 0)
     ]
+
+
+def ranked(folder: Path, rows: list[dict]) -> str:
+    """Text of the figure of mean ranks."""
+    write_parquet(folder / "runs.parquet", pd.DataFrame(rows))
+    plot("critical_difference", {"runs": [folder / "runs.parquet"]}, folder / "ranks")
+    return (folder / "ranks.svg").read_text()
+
+
+def scored(dataset: str, split: int, method: str, value: float) -> dict:
+    return {"dataset": dataset, "split": f"random-{split}", "encoder": "gcn", "method": method,
+            "seed": 0, "status": "finished", "test_balanced_accuracy": value}  # fmt: skip
+
+
+def test_methods_are_ranked_over_data_sets_or_splits_of_the_only_one(tmp_path: Path) -> None:
+    rows = [
+        scored(dataset, split, method, value + 0.01 * split)
+        for dataset in ("a", "b", "c")
+        for split in range(2)
+        for method, value in (("good", 0.9), ("fair", 0.7), ("poor", 0.5))
+    ]
+    said = ranked(tmp_path, rows)
+    assert "mean rank over 3 data sets" in said
+    for name in ("good (1.0)", "fair (2.0)", "(3.0) poor"):
+        assert f"<!-- {name} -->" in said
+    one = [scored("a", split, m, v) for split in range(5) for m, v in (("x", 0.9), ("y", 0.7))]
+    assert "mean rank over 5 splits" in ranked(tmp_path, one)
+    assert "Fewer than 3 data sets or splits" in ranked(tmp_path, one[:4])

@@ -29,7 +29,7 @@ from drugtail.runtime.parquet import read_parquet, write_parquet
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
-FIGURES = ("recall_by_class_size", "identifiability")
+FIGURES = ("recall_by_class_size", "critical_difference", "identifiability")
 # Those that say something of networks alone.
 OF_NETWORKS = ("identifiability",)
 METRICS = ("runs.parquet", "class_metrics.parquet", "class_history.parquet")

@@ -58,6 +58,12 @@ PLOTS = {
         "of their own each; at most 150 molecules of a class, tail classes named.",
         ("embeddings",),
     ),
+    "critical_difference": Plot(
+        "Mean ranks by balanced accuracy on test molecules, of the 15 best rows at most: over data "
+        "sets, or over the splits of fewer than three, which share molecules (then a description). "
+        "Rows are joined where Nemenyi's test after Friedman's does not tell them apart at 5 %.",
+        ("runs",),
+    ),
     "identifiability": Plot(
         "Test recall of each class against its size and against its separability in the embedding "
         "that made the predictions; mean over seeds, with rank correlation over classes and its "
