@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from project import PROJECT, Project
+from project import PROJECT, TINY_DATASET, Project
 
 from drugtail.runtime.files import atomic_path
 
@@ -508,3 +508,24 @@ def test_checking_several_files_names_what_is_wrong_in_each_of_them(tmp_path: Pa
     assert f"{tmp_path}/name.yaml: methods: 'balanced_sofmax' is unknown" in failed.stderr
     assert f"{tmp_path}/key.yaml: key seed: unknown key" in failed.stderr
     assert f"{tmp_path}/good.yaml: good, 1 training job" in failed.stdout
+
+
+def test_checking_reads_the_columns_of_tables_that_lie_here(tmp_path: Path) -> None:
+    table, register = tmp_path / "mine.csv", tmp_path / "mine.yaml"
+    table.write_text("smiles,activity\nCCO,yes\n")
+    register.write_text(
+        TINY_DATASET.replace("name: tiny", "name: mine").replace("path: tiny.csv", f"path: {table}")
+    )
+    benchmark = tmp_path / "benchmark.yaml"
+    benchmark.write_text(
+        f"name: b\ntitle: t\ndatasets: [{register}]\nsplits: [random-0]\n"
+        "methods: [cross_entropy]\nseeds: [0-0]\n"
+    )
+    for path in (register, benchmark):
+        failed = drugtail("check", str(path))
+        assert failed.returncode == 1
+        assert f"{table}: column 'label' is missing" in failed.stderr
+    table.write_text("smiles,label\nCCO,yes\n")
+    assert "good" in drugtail("check", str(register), str(benchmark)).stdout
+    table.unlink()
+    assert "good" in drugtail("check", str(register)).stdout, "what is not here may come"

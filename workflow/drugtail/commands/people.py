@@ -53,7 +53,10 @@ def check(
     plugin: PluginFiles = None,
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
-    """Validate configurations and what they name (no molecule is read), or refuse gaps in runs."""
+    """Validate configurations and what they name, or refuse gaps in runs.
+
+    Of tables on this machine columns are checked, no molecule is.
+    """
     from drugtail.benchmark.plan import Plan
     from drugtail.config.catalogue import (
         Catalogue,
@@ -61,7 +64,9 @@ def check(
         read_benchmark,
         read_recipe,
     )
+    from drugtail.config.dataset import Dataset
     from drugtail.config.yaml_reader import read_yaml
+    from drugtail.data.rows import check_own_tables
     from drugtail.evaluation.collect import check_complete
     from drugtail.features.file_vectors import describe_vectors
     from drugtail.plugins import recipe_model
@@ -71,12 +76,16 @@ def check(
     faults = []
     for path in config or []:
         try:
-            if check_described(path):
+            if described := check_described(path):
+                if isinstance(described, Dataset):
+                    check_own_tables(described)
                 print(f"{path}: good")
                 continue
             if {"family", "idea"} & read_yaml(path).keys():
                 raise DrugtailError("looks like a recipe; check it with --method")
             plan = Plan(read_benchmark(path), Catalogue(config_dir))
+            for register in plan.registers.values():
+                check_own_tables(register)
             tunings = sum(1 for _ in plan.tunings())
             first = f"{tunings} tuning and " if tunings else ""
             jobs = sum(1 for _ in plan.blocks())

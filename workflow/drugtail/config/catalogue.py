@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from drugtail.config.base import meant, merged, validated
+from drugtail.config.base import Settings, meant, merged, validated
 from drugtail.config.benchmark import Benchmark
 from drugtail.config.dataset import Dataset
 from drugtail.config.encoder import Encoder, package_kinds
@@ -172,13 +172,13 @@ def read_benchmark(path: Path) -> Benchmark:
     return validated(Benchmark, read_yaml(path), path)
 
 
-def check_described(path: Path) -> bool:
-    """Validate a register, recipe, encoder or table; False if it is none of them.
+def check_described(path: Path) -> Settings | None:
+    """Validate and return a register, recipe, encoder or table; None if it is none of them.
 
     In datasets/, methods/, encoders/ and tables/, the folder says what a file is; elsewhere its
     keys do, but for recipes, which may need a plugin.
     """
-    readers: dict[str, Callable[[Path], object]] = {
+    readers: dict[str, Callable[[Path], Settings]] = {
         "datasets": read_dataset,
         "methods": read_recipe,
         "encoders": read_encoder,
@@ -186,9 +186,8 @@ def check_described(path: Path) -> bool:
     }
     kinds = readers.keys() & set(path.resolve().parent.parts[-2:]) or {_kind_by_keys(path)}
     for kind in kinds & readers.keys():
-        readers[kind](path)
-        return True
-    return False
+        return readers[kind](path)
+    return None
 
 
 def _kind_by_keys(path: Path) -> str:

@@ -109,6 +109,17 @@ class Rows:
         self.reject(~kept, f"filtered out by {rule.column}: " + cells)
 
 
+def check_own_tables(dataset: Dataset) -> None:
+    """Read the tables of a data set that lie on this machine, and refuse a missing column.
+
+    Published ones are not fetched.
+    """
+    for file in dataset.table_files:
+        for source in file.sources:
+            if source.path is not None and Path(source.path).is_file():
+                read_table(Path(source.path), _wanted(dataset), file)
+
+
 def _files(dataset: Dataset) -> list[tuple[str, str | None, Layout]]:
     if not dataset.files:
         return [(GENERATED, None, FOUND)]
