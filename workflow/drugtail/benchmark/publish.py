@@ -25,7 +25,7 @@ from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
 from drugtail.runtime.names import TUNED
-from drugtail.runtime.parquet import read_parquet, write_parquet
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
@@ -139,7 +139,9 @@ def write_metrics(collected: Path, output: Path) -> None:
     """Copy what `drugtail collect` wrote into a folder, in little room."""
     output.mkdir()
     for file in METRICS:
-        write_parquet(output / file, read_parquet(collected / file), compact=True)
+        # Their headers say what is below tables.
+        header = read_parquet_metadata(collected / file)
+        write_parquet(output / file, read_parquet(collected / file), header, compact=True)
 
 
 def _check_sizes(folder: Path) -> None:
