@@ -388,7 +388,7 @@ STAGES = {
     ),
     "comparing": Stage(
         "`drugtail tabulate` of one method against all others, with intervals and tests",
-        write_collected, lambda folder: tabulated(folder, "separability_test"), unit="runs",
+        write_collected, lambda folder: tabulated(folder, "comparison"), unit="runs",
         fixed=100,
     ),
     "identifiability": Stage(
