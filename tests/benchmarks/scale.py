@@ -191,6 +191,8 @@ def write_predictions(folder: Path, size: int, classes: int) -> None:
             "subset": np.where(np.arange(size) < size // 3, "valid", "test"),
             "label": labels,
             "seed": 0,
+            "parent": np.arange(size),
+            "new_parent": True,
         }
     )
     columns = [f"logit_{c}" for c in range(classes)]
@@ -208,7 +210,7 @@ def write_predictions(folder: Path, size: int, classes: int) -> None:
 
 def run_blocks(runs: int) -> list[dict[str, str]]:
     """Names of the blocks of so many runs: five seeds, up to twenty methods, then data sets."""
-    methods = ["cross_entropy", "class_separability", *(f"method_{i}" for i in range(2, 20))]
+    methods = ["cross_entropy", "balanced_softmax", *(f"method_{i}" for i in range(2, 20))]
     blocks = runs // SEEDS
     return [
         {

@@ -66,7 +66,7 @@ def test_what_is_here_stays_and_what_is_nowhere_is_counted(
     assert "2 from" in merge(third, first)
     before = (third.block("cross_entropy") / "status.json").stat().st_mtime_ns
     said = merge(third, first)
-    assert re.search(r"2 were here, 1 finished nowhere \(demo/.*/balanced_softmax-.*/seeds", said)
+    assert re.search(r"2 were here, 1 finished nowhere \(tiny/.*/class_distance-.*/seeds", said)
     assert "trains the other 1 block" in said
     assert (third.block("cross_entropy") / "status.json").stat().st_mtime_ns == before
     assert listed_jobs(third.snakemake("--dry-run").stdout)["train_network"] == 1
