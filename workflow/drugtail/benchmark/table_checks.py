@@ -38,7 +38,7 @@ def questions_table(benchmark: Benchmark) -> dict[str, Table]:
             f"benchmark {benchmark.name}: tables: {QUESTIONS!r} is the table of the benchmark's "
             "own questions, which is made without being named; leave it out or rename yours"
         )
-    title = "Planned comparisons, in percentage points"
+    title = "Registered comparisons, in percentage points"
     table = Table(
         name=QUESTIONS, title=title, kind=QUESTIONS, columns=[], questions=benchmark.questions
     )

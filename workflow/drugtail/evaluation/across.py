@@ -1,4 +1,4 @@
-"""What several data sets say together: mean ranks, and a hierarchical comparison of two methods."""
+"""Mean ranks over data sets, and a hierarchical comparison of two methods on all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import roots_genlaguerre
 
-from drugtail.evaluation.statistics import LEVEL, MARGIN, standard_error
+from drugtail.evaluation.statistics import LEVEL, MARGIN, paired_splits, standard_error
 
 RESAMPLES = 10_000
 # Scale of the half-normal prior of the standard deviation between data sets: five points.
@@ -69,7 +69,7 @@ class Effect(NamedTuple):
 
 
 class Hierarchical(NamedTuple):
-    """What several data sets say of a difference.
+    """A difference between two methods, over data sets.
 
     Attributes
     ----------
@@ -93,6 +93,33 @@ def effect(differences: NDArray[np.float64], ratio: float) -> Effect:
     # Splits on which nothing differs are known to a thousandth of a point, not perfectly.
     error = max(standard_error(differences, ratio), MARGIN / 1000)
     return Effect(float(differences.mean()), error, len(differences) - 1)
+
+
+def over_data_sets(
+    means: pd.DataFrame, method: str, other: str, column: str
+) -> Hierarchical | None:
+    """Compare two methods over the data sets of one kind of split.
+
+    Parameters
+    ----------
+    means
+        Rows of `drugtail.evaluation.statistics.by_split`.
+    method, other
+        The first less the second.
+    column
+        Metric.
+
+    Returns
+    -------
+    Hierarchical or None
+        None where fewer than two data sets have both methods on two splits or more.
+    """
+    each = [
+        paired_splits(part, method, other, column)
+        for _, part in means.groupby("dataset", sort=False)
+    ]
+    effects = [effect(values, ratio) for values, ratio in each if len(values) > 1]
+    return hierarchical(effects) if len(effects) > 1 else None
 
 
 def hierarchical(effects: list[Effect], margin: float = MARGIN) -> Hierarchical:

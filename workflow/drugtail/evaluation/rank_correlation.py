@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from drugtail.evaluation.statistics import LEVEL
+
 RESAMPLES = 10_000
-LEVEL = 0.95
 # Numbers of a piece of bootstrap samples, 256 KiB.
 PIECE = 2**15
 

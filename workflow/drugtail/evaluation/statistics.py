@@ -1,4 +1,4 @@
-"""What is inferred from runs, where the unit is the split: intervals, paired tests, verdicts.
+"""Intervals, paired tests and verdicts, where the unit is the split.
 
 Splits of one data set share most of their training molecules, so their figures are no independent
 sample. The variance of a mean over J of them is that of the corrected resampled t (Nadeau, Bengio,

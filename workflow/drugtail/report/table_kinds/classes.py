@@ -9,7 +9,7 @@ import pandas as pd
 
 from drugtail.config.split_name import parse_split
 from drugtail.config.table import Table
-from drugtail.evaluation.settings import with_tuned_names
+from drugtail.evaluation.settings import tuned_name, with_tuned_names
 from drugtail.evaluation.statistics import LEVEL, ROW, kind_of, named_splits
 from drugtail.report.table_notes import settings_notes
 from drugtail.report.table_rows import UNDEFINED, with_settings
@@ -31,7 +31,7 @@ def classes(metrics: Path, table: Table, reference: str) -> Contents:
     frame = with_tuned_names(read_parquet(metrics / "class_metrics.parquet"))
     frame = frame[frame["subset"] == "test"]
     if table.method is not None:
-        frame = frame[frame["method"] == table.method]
+        frame = frame[frame["method"] == tuned_name(frame, table.method)]
     found = with_settings(class_recalls(frame), "method", frame)
     return Contents(found, _printed(found), [NOTE, *settings_notes(frame)])
 

@@ -114,9 +114,9 @@ def _printed(found: pd.DataFrame, table: Table, marked: list[bool]) -> pd.DataFr
             {
                 "Data set": row["dataset"],
                 "Split": row["split"],
-                "Against": row["against"] + (f" {CONSTANT}" if mark else ""),
+                "Against": row["against"],
                 "Metric": column.title,
-                "Difference": f"{difference}{interval}",
+                "Difference": f"{difference}{interval}" + (f" {CONSTANT}" if mark else ""),
                 "Won": str(row["wins"]),
                 "Lost": str(row["losses"]),
                 "p": p_as_text(row["p"]),

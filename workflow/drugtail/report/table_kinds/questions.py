@@ -1,4 +1,4 @@
-"""Planned comparisons, on each data set and over all of them."""
+"""Comparisons that a benchmark registers, on each data set and over all of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import Question, Table
-from drugtail.evaluation.across import effect, hierarchical
+from drugtail.evaluation.across import over_data_sets
 from drugtail.evaluation.settings import tuned_name
-from drugtail.evaluation.statistics import by_split, compare_pairs, paired_splits
+from drugtail.evaluation.statistics import by_split, compare_pairs
 from drugtail.report.table_notes import left_out_notes, notes_on_runs
 from drugtail.report.table_rows import UNDEFINED, p_as_text, runs_of
 from drugtail.report.tables import TABLE_KINDS, Contents
 
 ALL = "all"
+PRINTED = ["Question", "Data set", "Split", "Difference", "p (Holm)", "Verdict"]
 NOTE = (
-    "Planned before anything was trained. Mean difference over splits, in brackets its 95 % "
-    "interval (corrected resampled t); p corrected with Holm's method over all rows of this table. "
-    "Equal: the interval lies within one point of zero. Better or worse: p (Holm) is below 0.05."
+    "Comparisons that the benchmark registers; what other tables compare is exploratory. Mean "
+    "difference over splits, in brackets its 95 % interval (corrected resampled t); p corrected "
+    "with Holm's method over all rows of this table. Equal: the interval lies within one point of "
+    "zero. Better or worse: p (Holm) is below 0.05."
 )
 ALL_NOTE = (
     "The rows `all` are of a hierarchical model over data sets: mean difference with its 95 % "
@@ -31,7 +33,7 @@ ALL_NOTE = (
 
 @TABLE_KINDS.register("questions")
 def questions(metrics: Path, table: Table, reference: str) -> Contents:
-    """Planned comparisons on each data set, corrected among themselves, and over data sets."""
+    """Registered comparisons on each data set, corrected among themselves, and over data sets."""
     asked = table.questions
     columns = list(dict.fromkeys(f"{one.subset}_{one.metric}" for one in asked))
     frame, _ = runs_of(metrics, table, columns)
@@ -67,16 +69,12 @@ def _over_data_sets(finished: pd.DataFrame, pairs: list[tuple[str, str, str]]) -
     means = by_split(finished, list(dict.fromkeys(column for *_, column in pairs)))
     for kind, group in means.groupby("kind", sort=False):
         for question, (method, other, column) in enumerate(pairs):
-            each = [
-                paired_splits(part, method, other, column)
-                for _, part in group.groupby("dataset", sort=False)
-            ]
-            effects = [effect(values, ratio) for values, ratio in each if len(values) > 1]
-            if len(effects) > 1:
-                found = hierarchical(effects)._asdict()
+            found = over_data_sets(group, method, other, column)
+            if found is not None:
+                values = found._asdict()
                 rows.append(
                     {"question": question, "dataset": ALL, "split": kind, "method": method,
-                     "against": other, "metric": column, "difference": found.pop("mean"), **found}
+                     "against": other, "metric": column, "difference": values.pop("mean"), **values}
                 )  # fmt: skip
     names = ["question", "dataset", "worse", "equal", "better"]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=names)
@@ -104,4 +102,4 @@ def _printed(found: pd.DataFrame, asked: list[Question]) -> pd.DataFrame:
                 "Verdict": verdict,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=PRINTED)

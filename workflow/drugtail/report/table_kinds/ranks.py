@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import Table
-from drugtail.evaluation.across import Hierarchical, effect, hierarchical, mean_ranks
+from drugtail.evaluation.across import Hierarchical, mean_ranks, over_data_sets
 from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name
-from drugtail.evaluation.statistics import by_split, paired_splits
+from drugtail.evaluation.statistics import by_split
 from drugtail.report.table_notes import left_out_notes, notes_on_runs
 from drugtail.report.table_rows import UNDEFINED, runs_of, with_settings
 from drugtail.report.tables import TABLE_KINDS, Contents, column_of
@@ -21,6 +21,7 @@ KEYS = ["split", "encoder", "method", "metric"]
 COLUMNS = [
     *KEYS, "datasets", "rank", "rank_low", "rank_high", *Hierarchical._fields,
 ]  # fmt: skip
+PRINTED = ["Method", "Data sets", "Rank", "Difference", "Worse", "Equal", "Better"]
 NOTE = (
     "Rank: mean over data sets of the rank among all rows of a kind of split, in brackets the 95 % "
     "interval of a bootstrap over data sets (approximate, since they are few). Difference to "
@@ -90,16 +91,12 @@ def _against(
     """Difference to the reference over data sets; nothing of itself, or of fewer than two."""
     if method == reference:
         return {}
-    effects = []
-    for _, part in group.groupby("dataset", sort=False):
-        mine = part[(part["method"] == method) & (part["encoder"] == encoder)]
-        theirs = part[part["method"] == reference]
-        if (theirs["encoder"] == encoder).any():
-            theirs = theirs[theirs["encoder"] == encoder]
-        found, ratio = paired_splits(pd.concat([mine, theirs]), method, reference, column)
-        if len(found) > 1:
-            effects.append(effect(found, ratio))
-    return hierarchical(effects)._asdict() if len(effects) > 1 else {}
+    mine = group[(group["method"] == method) & (group["encoder"] == encoder)]
+    theirs = group[group["method"] == reference]
+    if (theirs["encoder"] == encoder).any():
+        theirs = theirs[theirs["encoder"] == encoder]
+    found = over_data_sets(pd.concat([mine, theirs]), method, reference, column)
+    return {} if found is None else found._asdict()
 
 
 def _printed(found: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -128,4 +125,5 @@ def _printed(found: pd.DataFrame, table: Table) -> pd.DataFrame:
         for name in ("worse", "equal", "better"):
             cells[name.capitalize()] = f"{row[name]:.2f}" if known else UNDEFINED
         rows.append(cells)
-    return pd.DataFrame(rows)
+    # Named for the case that no run is finished.
+    return pd.DataFrame(rows or None, columns=None if rows else PRINTED)
