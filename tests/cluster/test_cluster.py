@@ -231,7 +231,8 @@ def test_two_benchmarks_in_one_folder_take_turns(
     first = Run(prepared, slurm)
     first.wait_for_job("block")
     said = prepared.run("python", "workflow/unlock.py").stdout
-    assert f"Another run is at work in this folder (process {first.process.pid}" in said
+    assert "Another run is at work in this folder (benchmark tiny, since " in said
+    assert f"process {first.process.pid}: " in said
     first.end()
     Run(prepared, slurm, "--configfile", "config/twin.yaml").end()
     same_table(finished, prepared)
