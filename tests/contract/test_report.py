@@ -87,9 +87,30 @@ def test_a_test_finds_what_is_there_and_seldom_what_is_not(name: str) -> None:
     assert found.max() <= 1
 
 
+@pytest.fixture(scope="module")
+def metrics(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Metrics of the tiny benchmark, with silhouettes of its classes."""
+    folder = tmp_path_factory.mktemp("collected")
+    split = "results/splits/tiny/random-0.parquet"
+    measured = str(folder / "separability.parquet")
+    molecules = "results/data/tiny/molecules.parquet"
+    finished.run(
+        "drugtail", "separability", "--molecules", molecules, "--split", split,
+        "--output", measured,
+    )  # fmt: skip
+    blocks = [
+        str(path.parent.relative_to(finished.folder))
+        for path in sorted(finished.folder.glob("results/runs/**/status.json"))
+    ]
+    finished.run(
+        "drugtail", "collect", *blocks, "--separability", measured, "--output", str(folder)
+    )
+    return folder
+
+
 @pytest.mark.parametrize("kind", TABLE_KINDS.names())
 def test_a_kind_of_table_says_the_same_in_each_of_its_forms(
-    finished: Project, tmp_path: Path, kind: str
+    metrics: Path, tmp_path: Path, kind: str
 ) -> None:
     columns = [TableColumn(metric="balanced_accuracy", title="Balanced accuracy")]
     question = Question(asks="Is it?", method="class_distance", against="cross_entropy")
@@ -98,7 +119,7 @@ def test_a_kind_of_table_says_the_same_in_each_of_its_forms(
         method="cross_entropy" if kind == "comparison" else None,
         questions=[question] if kind == "questions" else [],
     )  # fmt: skip
-    tabulate(finished.folder / "results/metrics/tiny", table, tmp_path / "one")
+    tabulate(metrics, table, tmp_path / "one")
     values = pd.read_csv(tmp_path / "one.csv")
     rows = [line for line in (tmp_path / "one.md").read_text().splitlines() if line[:1] == "|"]
     lines = (tmp_path / "one.tex").read_text().splitlines()
@@ -108,14 +129,14 @@ def test_a_kind_of_table_says_the_same_in_each_of_its_forms(
 
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_a_figure_is_drawn_from_what_it_names_alone_and_is_the_same_every_time(
-    finished: Project, tmp_path: Path, name: str
+    finished: Project, metrics: Path, tmp_path: Path, name: str
 ) -> None:
     results = finished.folder / "results"
     known = {
         "splits": [*results.glob("splits/tiny/*.json")],
-        "runs": [results / "metrics/tiny/runs.parquet"],
-        "classes": [results / "metrics/tiny/class_metrics.parquet"],
-        "history": [results / "metrics/tiny/class_history.parquet"],
+        "runs": [metrics / "runs.parquet"],
+        "classes": [metrics / "class_metrics.parquet"],
+        "history": [metrics / "class_history.parquet"],
         "embeddings": sorted(results.glob("runs/tiny/random-0/gcn/*/seeds0-1/embeddings.parquet")),
     }
     assert name in PLOTS, "a figure of the package has its caption there"

@@ -83,14 +83,11 @@ class TestPublished:
         today["splits"] = [split.removesuffix("-none") for split in today["splits"]]
         assert yaml.safe_load((folder / name).read_text()) == today
 
-    def test_a_figure_of_networks_is_there_if_there_are_networks(self, folder: Path) -> None:
+    def test_its_figures_are_there(self, folder: Path) -> None:
         benchmark = read_benchmark(folder / f"{folder.name}.yaml")
-        recipes = Plan(benchmark, Catalogue(PROJECT / "config")).recipes.values()
-        networks = any(recipe.classifier is None for recipe in recipes)
         drawn = {path.stem for path in (folder / "figures").glob("*")}
-        of_networks = {"identifiability"} if networks else set()
         # A benchmark may draw none.
-        published = {"recall_by_class_size", "critical_difference"} | of_networks
+        published = {"recall_by_class_size", "critical_difference", "separability"}
         assert drawn == published & set(benchmark.figures)
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:

@@ -247,6 +247,19 @@ def get_splits(extension):
     ]
 
 
+def get_separability():
+    """How far apart classes lie on each split, if a table or a figure is about that."""
+    kinds = {table.kind for table in PLAN.tables.values()}
+    wanted = "separability" in kinds.union(BENCHMARK.figures)
+    found = (
+        {(block.dataset, block.split) for block in get_planned()} if wanted else set()
+    )
+    return [
+        f"{SHARED}/separability/{dataset}/{PLAN.split_name(split)}.parquet"
+        for dataset, split in sorted(found)
+    ]
+
+
 def get_dataset_summaries():
     """dataset.json of all data sets."""
     return [f"{SHARED}/data/{name}/dataset.json" for name in PLAN.datasets]

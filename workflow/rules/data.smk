@@ -122,6 +122,29 @@ rule split_dataset:
         "--output {params.stem:q} 2>&1 | tee {log:q}"
 
 
+rule measure_separability:
+    input:
+        molecules=f"{SHARED}/data/{{dataset}}/molecules.parquet",
+        split=f"{SHARED}/splits/{{dataset}}/{{split}}.parquet",
+    output:
+        f"{SHARED}/separability/{{dataset}}/{{split}}.parquet",
+    log:
+        f"{SHARED}/logs/separability/{{dataset}}/{{split}}.log",
+    benchmark:
+        f"{SHARED}/benchmarks/separability/{{dataset}}/{{split}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=times_attempt(2000),
+        runtime=times_attempt(10),
+    params:
+        code=get_code("drugtail.features.separability"),
+    message:
+        "Measuring the separability of classes of {wildcards.dataset} on {wildcards.split}"
+    shell:
+        "drugtail separability --molecules {input.molecules:q} --split {input.split:q} "
+        "--output {output:q} 2>&1 | tee {log:q}"
+
+
 rule featurize_dataset:
     input:
         f"{SHARED}/data/{{dataset}}/molecules.parquet",

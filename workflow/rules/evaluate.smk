@@ -30,6 +30,7 @@ rule collect_metrics:
     input:
         metrics=get_blocks("metrics.parquet"),
         status=get_blocks("status.json"),
+        separability=get_separability(),
     output:
         runs=f"{METRICS}/runs.parquet",
         classes=f"{METRICS}/class_metrics.parquet",
@@ -47,6 +48,9 @@ rule collect_metrics:
         blocks=get_block_folders(),
         folder=METRICS,
         plugins=get_plugin_options(plugins.METRICS),
+        separability=[
+            word for path in get_separability() for word in ("--separability", path)
+        ],
         # The plan says them to the job.
         corrections=BENCHMARK.prior_corrections,
         thresholds=BENCHMARK.ghost_thresholds,
@@ -58,4 +62,5 @@ rule collect_metrics:
     message:
         "Collecting the metrics of {BENCHMARK.name}"
     shell:
-        "drugtail collect {params.plugins:q} --output {params.folder:q} {params.blocks:q} 2>&1 | tee {log:q}"
+        "drugtail collect {params.plugins:q} {params.separability:q} --output {params.folder:q} "
+        "{params.blocks:q} 2>&1 | tee {log:q}"

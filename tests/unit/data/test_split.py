@@ -372,8 +372,33 @@ def test_too_few_groups_are_said_with_their_sizes(tmp_path: Path) -> None:
         split_dataset(path, "scaffold", 0, tmp_path / "split")
 
 
+def test_few_shots_are_20_molecules_of_different_groups_and_whole_folds_are_tested() -> None:
+    labels = labels_of([150, 60, 12])
+    # Salts: molecules of one group, of one class.
+    order = np.lexsort((np.arange(len(labels)), labels))
+    group = np.empty(len(labels), dtype=int)
+    group[order] = np.arange(len(labels)) // 2
+    tested = []
+    for fold in range(5):
+        frame = pd.DataFrame({"label": labels, "group": group})
+        strategy = STRATEGIES["fewshot"](fold)
+        parts = strategy.cut(frame, np.random.default_rng(0))
+        counts = table(labels, parts)
+        few = counts.loc[2]
+        train = pd.DataFrame({"label": labels, "group": group})[parts == "train"]
+        assert counts["train"].tolist()[:2] == [20, 20]
+        assert 3 <= few["train"] <= 6, "one of each group that is there"
+        assert not train.duplicated().any()
+        assert train["group"].isin(group[parts == "unused"]).any(), "the other salt is unused"
+        assert strategy.remarks[0].startswith(f"{(parts == 'unused').sum()} training molecules")
+        tested.append(np.flatnonzero(parts == "test"))
+    assert sorted(np.concatenate(tested)) == list(range(len(labels)))
+
+
 def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DrugtailError, match="'stratified': there are butina, cv, official, off"):
+    with pytest.raises(
+        DrugtailError, match="'stratified': there are butina, cv, fewshot, official, off"
+    ):
         split_dataset(molecules(tmp_path, [9, 6]), "stratified", 0, tmp_path / "split")
 
 

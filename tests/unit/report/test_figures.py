@@ -3,18 +3,9 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pytest
-from collected_runs import CATALOGUE, class_tables
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
-from drugtail.evaluation.identifiability import identifiability
-from drugtail.report.figures.identifiability import spaced
 from drugtail.report.plot import plot
-from drugtail.report.tables import tabulate
 from drugtail.runtime.parquet import write_parquet
 
 
@@ -63,52 +54,6 @@ def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) 
     width, height = (float(number) / 72 for number in size.groups())
     assert width < 5
     assert 3.2 < height < 5
-
-
-def test_identifiability_correlates_recall_with_size_and_with_separability(tmp_path: Path) -> None:
-    classes, history = class_tables()
-    found = identifiability(classes, history).set_index("dataset")
-    six = found.loc["six"]
-    assert six["separability_rho"] == pytest.approx(1)
-    assert six["valid_separability_rho"] == pytest.approx(1)
-    sizes = [1000 // (c + 1) for c in range(6)]
-    wanted = stats.spearmanr(sizes, [0.2, 0.9, 0.4, 0.3, 0.95, 0.6]).statistic
-    assert six["n_train_rho"] == pytest.approx(wanted)
-    # Mean recall is 0.558; the tail classes have 0.3, 0.95 and 0.6.
-    assert (six["easy_tail"], six["tail"]) == (2, 3)
-    assert np.isnan(found.loc["two", "n_train_rho"])
-
-    write_parquet(tmp_path / "class_metrics.parquet", classes)
-    write_parquet(tmp_path / "class_history.parquet", history)
-    tabulate(tmp_path, CATALOGUE.table("identifiability"), tmp_path / "out")
-    text = (tmp_path / "out.md").read_text()
-    assert "2 of 3" in text
-    assert "n/a" in next(line for line in text.splitlines() if line.startswith("| two"))
-    plot(
-        "identifiability",
-        {
-            "classes": [tmp_path / "class_metrics.parquet"],
-            "history": [tmp_path / "class_history.parquet"],
-        },
-        tmp_path / "figure",
-    )
-    # The svg draws text as shapes and names it in comments; "two" has too few classes.
-    drawn = (tmp_path / "figure.svg").read_text()
-    assert "six random-0 gcn class_distance" in drawn
-    assert "rank correlation +1.00 [+1.00, +1.00]" in drawn
-    assert "two random-0" not in drawn
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_names_beside_a_figure_do_not_hide_each_other(values: list[float]) -> None:
-    falling = np.sort(values)[::-1]
-    gap = min(0.05, 1.1 / max(len(values) - 1, 1))
-    found = spaced(falling, -0.05, 1.05, gap=0.05)
-    assert (-np.diff(found) > gap - 1e-9).all()
-    assert found.min() > -0.05 - 1e-9
-    assert found.max() < 1.05 + 1e-9
-    if (-np.diff(falling) > gap).all():
-        assert found.tolist() == pytest.approx(falling.tolist()), "nothing has to move"
 
 
 def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path: Path) -> None:

@@ -29,9 +29,7 @@ from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
-FIGURES = ("recall_by_class_size", "critical_difference", "identifiability")
-# Those that say something of networks alone.
-OF_NETWORKS = ("identifiability",)
+FIGURES = ("recall_by_class_size", "critical_difference", "separability")
 METRICS = ("runs.parquet", "class_metrics.parquet", "class_history.parquet")
 # Git is no data store.
 LARGEST_FILE = 1_000_000
@@ -48,7 +46,7 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         Its configuration file; copied too.
     output
         Folder: ``metrics/`` (what `drugtail tabulate --metrics` reads), ``tables/``, ``figures/``
-        (`FIGURES` as PNG, without `OF_NETWORKS` where none is trained), ``predictions.parquet``
+        (`FIGURES` as PNG), ``predictions.parquet``
         (see `predicted_classes`), the configuration, and ``manifest.json`` (command, host,
         packages, times, and per block its command, settings, status, git commit, code digest, the
         digests of its inputs and predictions, and what tuning gave). It is replaced, but a
@@ -112,12 +110,7 @@ def _shown(plan: Plan, config: Path, results: Path) -> list[Path]:
     """Tables and figures to copy; an error if one is missing."""
     name = plan.benchmark.name
     shown = [results / "tables" / name / f"{t}.{kind}" for t in plan.tables for kind in KINDS]
-    networks = any(recipe.is_network for recipe in plan.recipes.values())
-    figures = [
-        figure
-        for figure in FIGURES
-        if figure in plan.benchmark.figures and (networks or figure not in OF_NETWORKS)
-    ]
+    figures = [figure for figure in FIGURES if figure in plan.benchmark.figures]
     shown += [results / "figures" / name / f"{figure}.png" for figure in figures]
     for path in shown:
         if not path.is_file():

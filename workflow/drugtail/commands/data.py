@@ -136,3 +136,14 @@ def featurize(
 
     load_plugins(plugin)
     run(molecules, featurizer, output, workers=workers, vectors=read_vector_files(vectors))
+
+
+def separability(
+    molecules: Annotated[Path, typer.Option(help="molecules.parquet")],
+    split: Annotated[Path, typer.Option(help="Its split, {split}.parquet.")],
+    output: Annotated[Path, typer.Option(help="Parquet file, a row per class.")],
+) -> None:
+    """Measure how far apart classes lie on the fingerprints of training molecules."""
+    from drugtail.features.separability import measure_separability
+
+    measure_separability(molecules, split, output)

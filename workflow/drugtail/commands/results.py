@@ -53,6 +53,10 @@ def evaluate(
 def collect(
     output: Folder,
     blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
+    separability: Annotated[
+        list[Path] | None,
+        typer.Option(help="What `drugtail separability` wrote of a split; may be repeated."),
+    ] = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Put the metrics of many blocks into one table; what is missing is marked.
@@ -79,7 +83,9 @@ def collect(
     notes = [] if plan is None else plan.method_notes()
     corrections = [] if plan is None else plan.benchmark.prior_corrections
     thresholds = plan is not None and plan.benchmark.ghost_thresholds
-    collect_blocks(blocks, output, settings, metrics, corrections, notes, thresholds)
+    collect_blocks(
+        blocks, output, settings, metrics, corrections, notes, thresholds, separability or ()
+    )
 
 
 def tabulate(

@@ -33,10 +33,8 @@ def _folder(value: str) -> str:
     return value
 
 
-# The figures of the package.
-FIGURES = (
-    "class_sizes", "recall_by_class_size", "class_history", "embedding_map", "identifiability",
-)  # fmt: skip
+# The figures of the package that every benchmark can fill.
+FIGURES = ("class_sizes", "recall_by_class_size", "class_history", "embedding_map")
 
 
 class MethodChoice(Settings):

@@ -22,9 +22,9 @@ METRIC_NAMES = (
 # Columns that say something of a run's training.
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
-KINDS = ("metrics", "comparison", "questions", "classes", "ranks", "identifiability")
+KINDS = ("metrics", "comparison", "questions", "classes", "ranks", "separability")
 # Those that have columns of their own.
-OWN_COLUMNS = ("questions", "classes", "identifiability")
+OWN_COLUMNS = ("questions", "classes", "separability")
 
 
 # The last one is the test molecules whose parent compound is not in training.
@@ -66,8 +66,8 @@ class Table(Settings):
     intervals, corrected tests and verdicts. ``questions``: planned comparisons, which are
     corrected among themselves. ``classes``: recall of each class with an interval and
     its number of tested parents. ``ranks``: mean ranks over data sets, and each method's difference
-    to the benchmark's reference. ``identifiability``: rank correlation, over classes, of recall
-    with class size and with separability.
+    to the benchmark's reference. ``separability``: how the recall of classes goes with
+    their size, and with how far apart they lie on fingerprints.
     """
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
@@ -75,14 +75,13 @@ class Table(Settings):
     kind: str = Field(
         "metrics",
         description="What stands in it: `metrics`, `comparison`, `classes`, `ranks`, "
-        "`identifiability`, `questions`, or a kind that a file in the benchmark's `plugins` "
+        "`separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
         "registers.",
     )
     subset: Subset = Field("test", description="Which predictions it is about.")
     columns: list[TableColumn] = Field(
         [],
-        description="Metrics, in order; `questions`, `classes` and `identifiability` have their "
-        "own.",
+        description="Metrics, in order; `questions`, `classes` and `separability` have their own.",
     )
     questions: list[Question] = Field(
         [], description="Of `questions`: what is asked; a benchmark's own are written there."
@@ -114,7 +113,7 @@ class Table(Settings):
         if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
                 "columns: a table of kind metrics, comparison or ranks needs them, questions, "
-                "classes and identifiability have their own"
+                "classes and separability have their own"
             )
         if (self.kind == "questions") != bool(self.questions):
             raise ValueError("questions: a table of kind questions needs them, no other has them")

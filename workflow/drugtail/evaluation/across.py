@@ -17,6 +17,8 @@ RESAMPLES = 10_000
 BETWEEN = 0.05
 # Values of the mean and of that standard deviation, and nodes for the precision on one data set.
 MEANS, DEVIATIONS, NODES = 401, 40, 15
+# Of more, Student's t is a normal distribution, and the weights of the nodes overflow.
+MOST_FREE = 200
 
 
 def mean_ranks(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.DataFrame:
@@ -60,7 +62,7 @@ class Effect(NamedTuple):
     error : float
         Its standard error (`drugtail.evaluation.statistics`).
     freedom : int
-        Degrees of freedom: splits less one.
+        Degrees of freedom, of a mean over splits their number less one.
     """
 
     mean: float
@@ -122,12 +124,14 @@ def over_data_sets(
     return hierarchical(effects) if len(effects) > 1 else None
 
 
-def hierarchical(effects: list[Effect], margin: float = MARGIN) -> Hierarchical:
+def hierarchical(
+    effects: list[Effect], margin: float = MARGIN, between: float = BETWEEN
+) -> Hierarchical:
     """Compare two methods over data sets (after Corani et al., Machine Learning 2017, 106, 1817).
 
     The difference on data set i is θ_i ~ N(μ, τ²), and what was measured there follows Student's t
     around θ_i with the corrected standard error of its splits. Priors: μ uniform, τ half-normal
-    with a scale of five points (Röver, J. Stat. Softw. 2020, 93, 6, recommends a weakly informative
+    with a scale of `between` (Röver, J. Stat. Softw. 2020, 93, 6, recommends a weakly informative
     prior where there are few data sets). Student's t is a mixture of normal densities over a gamma
     distributed precision, for each of which θ_i is integrated exactly; the rest is summed over a
     grid, without sampling.
@@ -138,15 +142,18 @@ def hierarchical(effects: list[Effect], margin: float = MARGIN) -> Hierarchical:
         One per data set, at least two.
     margin
         Half the region of practical equivalence.
+    between
+        Scale of the prior of the deviation between data sets; five points by default.
     """
     means = np.array([one.mean for one in effects])
-    reach = np.abs(means).max() + 4 * max(BETWEEN, *(one.error for one in effects))
+    reach = np.abs(means).max() + 4 * max(between, *(one.error for one in effects))
     mu = np.linspace(-reach, reach, MEANS)
-    tau = np.linspace(0, 4 * BETWEEN, DEVIATIONS)
-    log = np.broadcast_to(stats.halfnorm.logpdf(tau, scale=BETWEEN), (MEANS, DEVIATIONS)).copy()
+    tau = np.linspace(0, 4 * between, DEVIATIONS)
+    log = np.broadcast_to(stats.halfnorm.logpdf(tau, scale=between), (MEANS, DEVIATIONS)).copy()
     for one in effects:
-        nodes, weights = roots_genlaguerre(NODES, one.freedom / 2 - 1)
-        variance = tau[:, None] ** 2 + one.error**2 * one.freedom / 2 / nodes
+        freedom = min(one.freedom, MOST_FREE)
+        nodes, weights = roots_genlaguerre(NODES, freedom / 2 - 1)
+        variance = tau[:, None] ** 2 + one.error**2 * freedom / 2 / nodes
         far = (one.mean - mu[:, None, None]) ** 2 / variance
         density = (np.exp(-far / 2) / np.sqrt(variance) * weights).sum(axis=-1)
         log += np.log(density.clip(1e-300))

@@ -104,6 +104,7 @@ def collect_blocks(
     corrections: Sequence[float] = (),
     notes: Sequence[str] = (),
     thresholds: bool = False,
+    separability: Sequence[Path] = (),
 ) -> None:
     """Put the metrics of blocks into three tables in the folder `output`.
 
@@ -134,6 +135,9 @@ def collect_blocks(
     thresholds
         Add a row per run of data sets with two classes, called ``{method}+ghost``: the decision by
         the threshold that `drugtail.methods.ghost` chooses on the run's validation molecules.
+    separability
+        What `drugtail separability` wrote of the splits: then classes have columns ``silhouette``
+        and ``nearest_silhouette``.
 
     Where the splits of a data set do not test the same classes, means are taken over those that all
     test (`drugtail.evaluation.compared`); the header of ``runs.parquet`` lists the others
@@ -201,7 +205,8 @@ def collect_blocks(
     note = note_on(left_out, "test")
     if note is not None:
         say(note)
-    write_parquet(output / "class_metrics.parquet", _stacked(classes))
+    of_classes = _with_silhouettes(_stacked(classes), separability)
+    write_parquet(output / "class_metrics.parquet", of_classes)
     write_parquet(output / "class_history.parquet", _stacked(history))
 
 
@@ -209,6 +214,23 @@ def _derived(states: pd.DataFrame, name: str, metrics: pd.DataFrame) -> pd.DataF
     """Rows of runs under another name, with other metrics of each seed."""
     kept = states.drop(columns=[column for column in metrics if column != "seed"], errors="ignore")
     return kept.assign(method=name).merge(metrics, on="seed", how="left")
+
+
+def _with_silhouettes(classes: pd.DataFrame, files: Sequence[Path]) -> pd.DataFrame:
+    """Add the silhouettes of classes; an error names a split that was not measured."""
+    if classes.empty or not files:
+        return classes
+    keys = ["dataset", "split", "label"]
+    columns = [*keys, "silhouette", "nearest_silhouette"]
+    measured = pd.concat([read_parquet(path, columns) for path in files], ignore_index=True)
+    joined = classes.merge(measured, on=keys, how="left", validate="m:1", indicator=True)
+    if (lacking := joined["_merge"] == "left_only").any():
+        first = joined[lacking].iloc[0]
+        raise DrugtailError(
+            f"--separability: split {first['split']} of {first['dataset']} is in none of the "
+            "files; measure it with `drugtail separability`"
+        )
+    return joined.drop(columns="_merge")
 
 
 def _has_files(block: Block) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drugtail.data.split_digest import split_digest
+from drugtail.data.split_digest import read_split
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
@@ -84,20 +84,10 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         molecule.
     """
     frame = read_parquet(molecules, ["id", "smiles", "label", "parent"])
-    table = read_parquet(split, ["id", "subset"])
+    of_molecule = read_split(split, frame["id"], molecules)
     header = read_parquet_metadata(split)
-    digest = split_digest(table)
-    if digest != header.get("sha256"):
-        raise DrugtailError(
-            f"{split}: its content has SHA-256 {digest[:16]}…, its header says "
-            f"{str(header.get('sha256'))[:16]}…: it was edited; delete it and split anew"
-        )
-    if not frame["id"].equals(table["id"]):
-        raise DrugtailError(
-            f"{split}: its molecules are not those of {molecules}; run `drugtail split` again"
-        )
     subsets = {
-        subset: np.flatnonzero((table["subset"] == subset).to_numpy())
+        subset: np.flatnonzero((of_molecule == subset).to_numpy())
         for subset in (TRAIN, VALID, TEST)
     }
     parents = pd.factorize(frame["parent"])[0].astype(np.int64)
@@ -111,7 +101,7 @@ def read_problem(molecules: Path, split: Path) -> Problem:
         subsets=subsets,
         parents=parents,
         new_parent=~np.isin(parents, parents[subsets[TRAIN]]),
-        split_sha256=digest,
+        split_sha256=header["sha256"],
         molecules=header.get("molecules", {}),
         second=header.get("second"),
         reads=header.get("reads", "smiles"),

@@ -1,0 +1,76 @@
+"""Recall of each class against its size and against its silhouette."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from drugtail.evaluation.class_recalls import class_recalls
+from drugtail.evaluation.recall_by_separability import SILHOUETTES
+from drugtail.evaluation.statistics import kind_of
+from drugtail.report.drawing import GROUP_COLOURS, RECALLS, empty, name_groups
+from drugtail.report.plots import FIGURES
+from drugtail.runtime.errors import DrugtailError
+
+# Classes below which a line says nothing.
+FEWEST = 4
+
+
+@FIGURES.register("separability")
+def separability(classes: pd.DataFrame) -> Figure:
+    """Draw test recall of every class against its size, and against its silhouette.
+
+    One row per data set and kind of split with at least four classes, for the first method.
+    """
+    if len(classes) and not set(SILHOUETTES) <= set(classes):
+        raise DrugtailError("has no silhouettes; `drugtail collect` adds them: --separability")
+    tested = classes[classes["subset"] == "test"] if len(classes) else classes
+    shown = _shown(tested)
+    if not shown:
+        return empty(f"No data set of this benchmark has {FEWEST} classes and a finished run.")
+    figure, axes = plt.subplots(
+        len(shown), 2, figsize=(8.4, 2.9 * len(shown)), squeeze=False, layout="constrained"
+    )
+    for (by_size, by_silhouette), (name, found) in zip(axes, shown.items(), strict=True):
+        size = np.log2(found["n_train"])
+        slope = np.polyfit(size, found["recall"], 1)[0] if np.ptp(size) > 0 else 0.0
+        _points(by_size, found, "n_train", found["recall"])
+        by_size.set_xscale("log")
+        by_size.set(xlabel="training molecules of the class", ylabel="test recall", title=name)
+        _points(by_silhouette, found, "silhouette", found["recall"] - slope * (size - size.mean()))
+        by_silhouette.set(xlabel="silhouette, before training", ylabel="recall at mean size")
+    name_groups(figure)
+    return figure
+
+
+def _shown(tested: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Title -> classes of a data set: of the first method, those that have a silhouette."""
+    if tested.empty:
+        return {}
+    first = tested[tested["method"] == tested["method"].iloc[0]]
+    first = first[first["encoder"] == first["encoder"].iloc[0]]
+    measured = first.assign(kind=first["split"].map(kind_of))
+    silhouettes = measured.groupby(["dataset", "kind", "label"])["silhouette"].mean().reset_index()
+    known = class_recalls(first).merge(silhouettes, on=["dataset", "kind", "label"])
+    known = known.dropna(subset=["recall", "silhouette"])
+    return {
+        f"{dataset} {split} {method}": found
+        for (dataset, split, method), found in known.groupby(
+            ["dataset", "split", "method"], sort=False
+        )
+        if len(found) >= FEWEST
+    }
+
+
+def _points(axis: Axes, found: pd.DataFrame, column: str, values: pd.Series[float]) -> None:
+    """Classes as points in the colours of their groups, small where there are many."""
+    for group, colour in GROUP_COLOURS.items():
+        chosen = found["group"] == group
+        axis.scatter(
+            found.loc[chosen, column], values[chosen], color=colour, alpha=0.8,
+            s=22 if len(found) < 100 else 9, linewidths=0,
+        )  # fmt: skip
+    axis.set_ylim(*RECALLS)
