@@ -27,7 +27,7 @@ class FewShot(CrossValidation):
         drawn = train.iloc[rng.permutation(len(train))].drop_duplicates(["label", "group"])
         kept = drawn.groupby("label").head(SHOTS)["row"]
         unused = np.setdiff1d(train["row"], kept)
-        subsets[molecules.index.get_indexer(unused)] = UNUSED
+        subsets[np.isin(molecules.index, unused)] = UNUSED
         self.facts["shots"] = SHOTS
         self.remarks.append(
             f"{len(unused):,} training molecules are unused: at most {SHOTS} of a class are taken"
