@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from drugtail.benchmark.plan import Plan
-from drugtail.benchmark.read_back import read_back
+from drugtail.benchmark.read_back import read_back, retabulate
 from drugtail.config.catalogue import Catalogue, read_benchmark
 from drugtail.evaluation.derived_rows import is_derived
-from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import read_json
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 PROJECT = Path(__file__).parents[2]
+CATALOGUE = Catalogue(PROJECT / "config")
 FOLDERS = sorted(path.parent for path in PROJECT.glob("results/published/*/manifest.json"))
 
 
@@ -110,14 +112,56 @@ def test_what_is_published_is_small() -> None:
 def test_what_is_published_can_be_read_back_and_gives_its_tables_again(
     folder: Path, tmp_path: Path
 ) -> None:
-    metrics = tmp_path / "metrics"
-    assert read_back(folder, metrics) > 0
-    benchmark = read_benchmark(folder / f"{folder.name}.yaml")
-    plan = Plan(benchmark, Catalogue(PROJECT / "config"))
-    for table in plan.tables.values():
-        tabulate(metrics, table, tmp_path / table.name, reference=benchmark.reference)
-        for path in sorted((folder / "tables").glob(f"{table.name}.*")):
-            assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    same = retabulate([folder], CATALOGUE, tmp_path)
+    assert same
+    assert all(same.values()), same
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {path.name for path in (folder / "tables").iterdir()}
+
+
+def part_of(published: Path, folder: Path, datasets: list[str]) -> Path:
+    """Some data sets of a published benchmark, published alone."""
+    shutil.copytree(published, folder)
+    (folder / "predictions.parquet").unlink()
+    for path in folder.glob("metrics/*.parquet"):
+        frame = read_parquet(path)
+        chosen = frame[frame["dataset"].isin(datasets)]
+        write_parquet(path, chosen, read_parquet_metadata(path))
+        if path.stem == "runs":
+            runs = int((chosen["status"] == "finished").sum())
+    manifest = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", {**manifest, "runs": runs})
+    return folder
+
+
+def test_parts_on_other_data_sets_make_the_tables_of_all(tmp_path: Path) -> None:
+    whole = PROJECT / "results/published/regularisation"
+    first, *others = read_parquet(whole / "metrics/runs.parquet")["dataset"].unique()
+    assert others
+    one = part_of(whole, tmp_path / "one/regularisation", [first])
+    two = part_of(whole, tmp_path / "two", others)
+    assert not all(retabulate([one], CATALOGUE).values())
+    assert all(retabulate([one, two], CATALOGUE).values())
+    with pytest.raises(DrugtailError, match=r"run .* stands in .*/one/regularisation and .*/two"):
+        retabulate([one, part_of(whole, tmp_path / "again/two", [first])], CATALOGUE)
+
+
+def test_the_command_says_which_tables_differ(tmp_path: Path) -> None:
+    folder = tmp_path / "splits"
+    shutil.copytree(PROJECT / "results/published/splits", folder)
+    path = sorted((folder / "tables").glob("*.md"))[0]
+    path.write_text(path.read_text().replace("1", "2"))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("drugtail"), "retabulate", folder],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{path.stem}: differs from what is published" in done.stdout
+    assert f"drugtail: error: {folder}: {path.stem}: other than published" in done.stderr
+    elsewhere = tmp_path / "renamed"
+    folder.rename(elsewhere)
+    with pytest.raises(DrugtailError, match=r"renamed: has no renamed\.yaml; a published"):
+        retabulate([elsewhere], CATALOGUE)
 
 
 def test_predictions_of_other_runs_are_not_read_back(tmp_path: Path) -> None:
@@ -127,7 +171,7 @@ def test_predictions_of_other_runs_are_not_read_back(tmp_path: Path) -> None:
     table["gcn/decay_1e1/1"] = table["gcn/decay_1e1/0"]
     table.to_parquet(folder / "predictions.parquet")
     with pytest.raises(DrugtailError, match=r"do not belong together: run .*/gcn/decay_1e1/1, cla"):
-        read_back(folder, tmp_path / "metrics")
+        read_back([folder], tmp_path / "metrics")
 
 
 @pytest.mark.parametrize(

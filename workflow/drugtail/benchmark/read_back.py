@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from drugtail.benchmark.publish import METRICS
+from drugtail.benchmark.plan import Plan
+from drugtail.benchmark.publish import KINDS, METRICS
+from drugtail.config.catalogue import Catalogue, read_benchmark
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
 from drugtail.evaluation.settings import with_tuned_names
+from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
-from drugtail.runtime.parquet import read_parquet
+from drugtail.runtime.logging import counted
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 # Metrics of a run here are never taken for those of a published benchmark.
 MARKER = "imported.json"
 RUN = ["dataset", "split", "encoder", "method", "seed"]
 
 
-def read_back(published: Path, output: Path) -> int:
-    """Copy the metrics of a published benchmark to where `drugtail tabulate` reads them.
+def read_back(published: Sequence[Path], output: Path) -> int:
+    """Copy the metrics of published benchmarks to where `drugtail tabulate` reads them.
 
     Recalls are computed again from the predicted classes and compared with those published; the
     status of every run is compared with the manifest's.
@@ -30,7 +36,8 @@ def read_back(published: Path, output: Path) -> int:
     Parameters
     ----------
     published
-        Folder that `drugtail publish` wrote.
+        Folders that `drugtail publish` wrote. Runs of several are put together, as of parts of a
+        study on other data sets.
     output
         Folder for the metrics. One that was read back earlier is replaced, no other.
 
@@ -42,14 +49,28 @@ def read_back(published: Path, output: Path) -> int:
     Raises
     ------
     DrugtailError
-        If a file is missing, two of them do not belong together (the message names both), or
-        `output` holds something else, such as the metrics of a run.
+        If a file is missing, two of them do not belong together (the message names both), a run
+        stands in two folders, or `output` holds something else, such as the metrics of a run.
     """
     if output.exists() and not (output / MARKER).is_file():
         raise DrugtailError(
             f"{output}: is there already and was not read back from a published benchmark; name "
             "another folder with --output"
         )
+    numbers = [_check(folder) for folder in published]
+    tables = {file: [folder / "metrics" / file for folder in published] for file in METRICS}
+    _refuse_twice(published, tables["runs.parquet"])
+    with atomic_directory(output, marker=MARKER) as folder:
+        write_json(folder / MARKER, {"published": list(map(str, published)), "runs": sum(numbers)})
+        for file, paths in tables.items():
+            frames = [frame for path in paths if len(frame := read_parquet(path))]
+            joined = pd.concat(frames, ignore_index=True) if frames else read_parquet(paths[0])
+            write_parquet(folder / file, joined, _joined([read_parquet_metadata(p) for p in paths]))
+    return sum(numbers)
+
+
+def _check(published: Path) -> int:
+    """Number of runs of a published benchmark; an error if its files do not belong together."""
     manifest = read_json(published / "manifest.json")
     runs = read_parquet(published / "metrics" / "runs.parquet")
     runs = runs[~is_derived(runs["method"])]
@@ -61,11 +82,86 @@ def read_back(published: Path, output: Path) -> int:
         )
     if (published / PREDICTIONS).is_file():
         _compare_recalls(published)
-    with atomic_directory(output, marker=MARKER) as folder:
-        write_json(folder / MARKER, {"published": str(published), "runs": len(runs)})
-        for file in METRICS:
-            shutil.copy(published / "metrics" / file, folder)
     return len(runs)
+
+
+def _refuse_twice(published: Sequence[Path], runs: Sequence[Path]) -> None:
+    """Refuse a run that stands in two folders: it would count twice."""
+    keys = [
+        with_tuned_names(read_parquet(path))[RUN].assign(folder=str(folder))
+        for folder, path in zip(published, runs, strict=True)
+    ]
+    both = pd.concat(keys, ignore_index=True)
+    again = both[both.duplicated(RUN, keep=False)]
+    if len(again):
+        first = again.iloc[0]
+        places = again[(again[RUN] == first[RUN]).all(axis=1)]["folder"].unique()
+        run = "/".join(str(first[key]) for key in RUN)
+        raise DrugtailError(f"run {run} stands in {' and '.join(places)}; name one of them")
+
+
+def _joined(headers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put headers together: lists and dictionaries are joined, else the first one holds."""
+    found: dict[str, Any] = {}
+    for header in headers:
+        for key, value in header.items():
+            if isinstance(value, dict):
+                found[key] = {**found.get(key, {}), **value}
+            elif isinstance(value, list):
+                found[key] = list(dict.fromkeys([*found.get(key, []), *value]))
+            else:
+                found.setdefault(key, value)
+    return found
+
+
+def retabulate(
+    published: Sequence[Path], catalogue: Catalogue, output: Path | None = None
+) -> dict[str, bool]:
+    """Make the tables of published benchmarks again from what is published of their runs.
+
+    Parameters
+    ----------
+    published
+        Folders that `drugtail publish` wrote. Of several, the tables of the first one are made of
+        the runs of all, so that ranks and questions go over their data sets.
+    catalogue
+        Where the definitions of tables, methods and data sets are.
+    output
+        Folder for the tables; None makes them to be compared alone.
+
+    Returns
+    -------
+    dict
+        Name of a table -> whether its files are those of the first folder, byte for byte.
+
+    Raises
+    ------
+    DrugtailError
+        As `read_back`, and if the configuration in a folder is not found.
+    """
+    first = published[0]
+    config = first / f"{first.resolve().name}.yaml"
+    if not config.is_file():
+        raise DrugtailError(
+            f"{first}: has no {config.name}; a published benchmark lies in a folder of the name of "
+            "its configuration"
+        )
+    benchmark = read_benchmark(config)
+    plan = Plan(benchmark, catalogue)
+    same = {}
+    with TemporaryDirectory(prefix="drugtail-") as temporary:
+        metrics = Path(temporary) / "metrics"
+        print(f"{counted(read_back(published, metrics), 'run')}, recalls computed again")
+        folder = output or Path(temporary)
+        for table in plan.tables.values():
+            tabulate(metrics, table, folder / table.name, reference=benchmark.reference)
+            files = [f"{table.name}.{kind}" for kind in KINDS]
+            same[table.name] = all(_equal(folder / one, first / "tables" / one) for one in files)
+    return same
+
+
+def _equal(made: Path, kept: Path) -> bool:
+    return kept.is_file() and kept.read_bytes() == made.read_bytes()
 
 
 def _compare_recalls(published: Path) -> None:

@@ -211,17 +211,47 @@ def publish(
 
 
 def import_(
-    published: Annotated[Path, typer.Argument(help="Folder that `drugtail publish` wrote.")],
+    published: Annotated[list[Path], typer.Argument(help="Folders that `drugtail publish` wrote.")],
     output: Annotated[
         Path | None, typer.Option(help="Folder for the metrics; default: results/imported/FOLDER.")
     ] = None,
 ) -> None:
-    """Read a published benchmark back for `drugtail tabulate`, its files checked."""
+    """Read published benchmarks back for `drugtail tabulate`, their files checked.
+
+    Runs of several are put together.
+    """
     from drugtail.benchmark.read_back import read_back
     from drugtail.runtime.names import SHARED
 
-    target = output or SHARED / "imported" / published.resolve().name
+    target = output or SHARED / "imported" / published[0].resolve().name
     print(f"{target}: {read_back(published, target)} runs")
+
+
+def retabulate(
+    published: Annotated[list[Path], typer.Argument(help="Folders that `drugtail publish` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the tables; without it they are compared alone.")
+    ] = None,
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Make the tables of a published benchmark again from its published runs, and compare them.
+
+    Of several folders, the tables of the first are made of the runs of all. The exit status is 1 if
+    a table of a single folder is not as published.
+    """
+    from drugtail.benchmark.read_back import retabulate as run
+    from drugtail.config.catalogue import Catalogue
+
+    same = run(published, Catalogue(config_dir), output)
+    if len(published) > 1:
+        return
+    for name, equal in same.items():
+        print(f"{name}: {'as published' if equal else 'differs from what is published'}")
+    if not all(same.values()):
+        raise DrugtailError(
+            f"{published[0]}: {', '.join(n for n, equal in same.items() if not equal)}: other "
+            "than published; another version of the code may have made them (manifest.json)"
+        )
 
 
 def track(
