@@ -578,6 +578,11 @@ def test_tracking_has_a_parent_children_curves_metrics_and_tags(finished: Projec
         table["test_balanced_accuracy_tail"]
     )
     assert {a.path for a in client.list_artifacts(child.info.run_id)} >= {"manifest.json"}
+    means = metrics(finished).groupby("method").mean(numeric_only=True).loc["class_distance"]
+    for name in ("", "_head", "_middle", "_tail"):
+        metric = f"test_balanced_accuracy{name}"
+        at_parent = parents[0].data.metrics[f"tiny/random/gcn/class_distance/{metric}"]
+        assert at_parent == pytest.approx(means[metric])
 
 
 def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable: Project) -> None:

@@ -18,6 +18,7 @@ from drugtail.evaluation.recall_by_separability import (
     recall_by_separability,
 )
 from drugtail.report.plot import plot
+from drugtail.report.table_kinds.separability import _printed
 from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.parquet import write_parquet
@@ -55,6 +56,19 @@ def test_a_class_without_test_molecules_or_silhouette_is_left_out() -> None:
     six = recall_by_separability(frame).set_index("dataset").loc["six"]
     assert six["classes"] == 4
     assert six["tail"] == 3
+
+
+def test_classes_of_one_size_have_no_correlation_with_it_and_no_tail() -> None:
+    frame = on_test()
+    six = recall_by_separability(frame.assign(n_train=20)).set_index("dataset").loc["six"]
+    assert six["silhouette_rho"] == pytest.approx(1)
+    assert six["slope"] == pytest.approx(0.2)
+    assert six.filter(like="size_rho").isna().all()
+    assert np.isnan(six["silhouette_given_size_rho"])
+    assert np.isnan(six["tail"])
+    # Two of them have fewer, the others are called head, middle or tail by chance.
+    fewer = frame.assign(n_train=np.where(frame["label"] > 3, 5, 20))
+    assert np.isnan(recall_by_separability(fewer).set_index("dataset").loc["six", "tail"])
 
 
 def some_classes(rng: np.random.Generator, number: int, slope: float) -> pd.DataFrame:
@@ -126,6 +140,7 @@ def test_rows_over_data_sets_follow_those_of_each() -> None:
     assert found["dataset"].iloc[-1] == "all"
     assert found.iloc[-1]["split"] == "cv"
     assert found.iloc[-1]["slope"] == pytest.approx(0.2, abs=0.005)
+    assert not {"nan", "None"} & set(_printed(found).iloc[-1])
 
 
 def test_the_table_and_the_figure_say_it(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def recall_by_separability(tested: pd.DataFrame) -> pd.DataFrame:
         ``largest`` class size, per name x of `CORRELATIONS` ``{x}_rho``, ``{x}_low`` and
         ``{x}_high`` (Spearman's, with the 95 % interval of a bootstrap over classes), ``slope``:
         how much recall goes with a silhouette that is 0.1 higher, at equal size (`class_slope`),
-        and ``easy_tail`` of ``tail`` classes: those whose recall is above the mean of all.
+        and ``easy_tail`` of ``tail`` classes: those whose recall is above the mean of all. What
+        needs size is missing where the largest class is not twice as large as the smallest, and
+        the tail where `has_tail` is false.
         Where two data sets or more have a slope, a row ``all`` follows with their mean by
         `drugtail.evaluation.across.hierarchical`.
     """
@@ -103,7 +105,7 @@ def class_slope(classes: pd.DataFrame) -> Effect | None:
     """
     size = np.log2(classes["n_train"].to_numpy(dtype=float))
     columns = [np.ones(len(classes)), classes["silhouette"].to_numpy(dtype=float) / STEP]
-    columns += [size] if np.ptp(size) > 1 else []
+    columns += [size] if sizes_vary(classes) else []
     x = np.column_stack(columns)
     free = len(x) - x.shape[1]
     if free < FEWEST_FREE or np.linalg.matrix_rank(x) < x.shape[1]:
@@ -135,11 +137,25 @@ def _of_classes(group: pd.DataFrame) -> dict[str, float]:
         "largest": float(group["n_train"].max()),
     }
     for name, measures in CORRELATIONS.items():
+        if "n_train" in measures and not sizes_vary(group):
+            continue
         values = rank_correlation(*(_row(group[measure]) for measure in measures))
         found |= dict(zip((f"{name}_{kind}" for kind in KINDS), values, strict=True))
-    tail = group.loc[group["group"] == "tail", "recall"]
-    found |= {"tail": len(tail), "easy_tail": int((tail > group["recall"].mean()).sum())}
+    if has_tail(group):
+        tail = group.loc[group["group"] == "tail", "recall"]
+        found |= {"tail": len(tail), "easy_tail": int((tail > group["recall"].mean()).sum())}
     return found
+
+
+def sizes_vary(classes: pd.DataFrame) -> bool:
+    """Whether the largest class is at least twice as large as the smallest."""
+    return bool(classes["n_train"].max() >= 2 * classes["n_train"].min())
+
+
+def has_tail(classes: pd.DataFrame) -> bool:
+    """Whether the classes called tail are smaller than the largest; few-shot splits make ties."""
+    tail = classes.loc[classes["group"] == "tail", "n_train"]
+    return bool(len(tail) and tail.max() < classes["n_train"].max())
 
 
 def _row(values: pd.Series) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, RunTa
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from drugtail.config.table import GROUP_SUFFIXES
 from drugtail.evaluation.collect import Block, parse_block
+from drugtail.evaluation.statistics import by_split
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -29,6 +32,7 @@ KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
 CURVES = ("loss", "classification_loss", "contrastive_loss", "learning_rate", "valid_loss",
           "valid_balanced_accuracy", "valid_accuracy", "molecules_per_second")  # fmt: skip
 ANSWER_SECONDS = 10
+MEANS = [f"test_balanced_accuracy{group}" for group in ("", *GROUP_SUFFIXES)]
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
 FILES = (
@@ -62,7 +66,8 @@ def track_blocks(
     There is one parent run per benchmark and one child per run (block and seed) with parameters,
     per-epoch curves at the times they were measured, every metric, tags (method, whether its
     settings are default or tuned, data set, split, its hash, git commit, code digest, device,
-    status) and the block's small files as artifacts.
+    status) and the block's small files as artifacts. The parent has the mean balanced accuracy of
+    each method over the splits of a kind, for all classes and for head, middle and tail.
 
     Parameters
     ----------
@@ -167,7 +172,37 @@ def _import_blocks(
                 client.delete_run(old.info.run_id)
             _import_run(client, experiment_id, parent, block, int(seed), state, key, content)
             added, renewed = added + (old is None), renewed + (old is not None)
+    _log_means(client, parent, folders)
     return Imported(added, renewed, kept)
+
+
+def _log_means(client: MlflowClient, parent: str, folders: Sequence[Path]) -> None:
+    """Log at the parent run what its children have on average, as `MEANS` of each method.
+
+    A mean over the splits of a kind is called ``{dataset}/{kind}/{encoder}/{method}/{metric}``.
+    """
+    found = []
+    for folder in folders:
+        if (folder / "metrics.parquet").is_file():
+            block = parse_block(folder)
+            # MLflow takes no + in a name.
+            method = block.run_key[-1].replace("+", " ")
+            found.append(read_parquet(folder / "metrics.parquet").assign(method=method))
+    if not found:
+        return
+    known = client.get_run(parent).data.metrics
+    means = by_split(pd.concat(found, ignore_index=True), MEANS)
+    keys = ["dataset", "kind", "encoder", "method"]
+    averaged = means.groupby(keys, sort=False)[MEANS].mean()
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    changed = []
+    for key, row in zip(averaged.index, averaged.to_dict("records"), strict=True):
+        for metric, value in row.items():
+            name = "/".join([*key, str(metric)])
+            if pd.notna(value) and known.get(name) != float(value):
+                changed.append(Metric(name, float(value), now, 0))
+    for first in range(0, len(changed), MOST_METRICS):
+        client.log_batch(parent, metrics=changed[first : first + MOST_METRICS])
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from drugtail.evaluation.class_recalls import class_recalls
-from drugtail.evaluation.recall_by_separability import SILHOUETTES
+from drugtail.evaluation.recall_by_separability import SILHOUETTES, has_tail
 from drugtail.evaluation.statistics import kind_of
 from drugtail.report.drawing import GROUP_COLOURS, RECALLS, empty, name_groups
 from drugtail.report.plots import FIGURES
@@ -66,11 +66,8 @@ def _shown(tested: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _points(axis: Axes, found: pd.DataFrame, column: str, values: pd.Series[float]) -> None:
-    """Classes as points in the colours of their groups, small where there are many."""
-    for group, colour in GROUP_COLOURS.items():
-        chosen = found["group"] == group
-        axis.scatter(
-            found.loc[chosen, column], values[chosen], color=colour, alpha=0.8,
-            s=22 if len(found) < 100 else 9, linewidths=0,
-        )  # fmt: skip
+    """Classes as points in the colours of their groups, grey without a tail; small if many."""
+    colours = found["group"].map(GROUP_COLOURS) if has_tail(found) else "0.4"
+    size = 22 if len(found) < 100 else 9
+    axis.scatter(found[column], values, color=colours, alpha=0.8, s=size, linewidths=0)
     axis.set_ylim(*RECALLS)

@@ -38,8 +38,8 @@ NOTE = (
     "brackets the 95 % interval of a bootstrap over classes; held fixed: partial ones. Points: "
     "coefficient of a least-squares line over classes, size (its logarithm) in it, with its 95 % "
     f"interval; rows {OVER_ALL!r}: mean over data sets of a hierarchical model with its credible "
-    f"interval. {UNDEFINED}: too few classes, or values that do not vary. Easy tail classes: "
-    "those whose recall is above the mean over all classes."
+    f"interval. {UNDEFINED}: too few classes, or values that do not vary (sizes: by a factor of "
+    "two). Easy tail classes: those whose recall is above the mean over all classes."
 )
 
 
@@ -64,7 +64,7 @@ def _printed(found: pd.DataFrame) -> pd.DataFrame:
     names += ["Encoder"] if found["encoder"].nunique() > 1 else []
     names += ["Classes", "Trained on", *TITLES.values(), SLOPE, "Easy tail classes"]
     rows = [_cells(row) for row in found.to_dict("records")]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=names).fillna("")
 
 
 def _cells(row: dict[Any, Any]) -> dict[str, str]:
@@ -83,12 +83,15 @@ def _cells(row: dict[Any, Any]) -> dict[str, str]:
         title: _interval(row, f"{name}_rho", f"{name}_low", f"{name}_high", digits=2)
         for name, title in TITLES.items()
     }
+    easy = UNDEFINED
+    if not np.isnan(row["tail"]):
+        easy = f"{row['easy_tail']:.0f} of {row['tail']:.0f}"
     return {
         **cells,
         "Classes": f"{row['classes']:.0f}",
         "Trained on": " to ".join(ends),
         **correlations,
-        "Easy tail classes": f"{row['easy_tail']:.0f} of {row['tail']:.0f}",
+        "Easy tail classes": easy,
     }
 
 
