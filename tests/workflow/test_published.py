@@ -30,7 +30,7 @@ def table_rows(text: str) -> list[str]:
 
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
-    assert names == {"methods", "splits", "regularisation"}
+    assert names == {"methods", "rare_classes", "fewshot", "splits", "regularisation"}
 
 
 def test_the_readme_quotes_the_study() -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from drugtail.evaluation.class_recalls import class_recalls
-from drugtail.evaluation.recall_by_separability import SILHOUETTES, has_tail
+from drugtail.evaluation.recall_by_separability import SILHOUETTES, has_tail, sizes_vary
 from drugtail.evaluation.statistics import kind_of
 from drugtail.report.drawing import GROUP_COLOURS, RECALLS, empty, name_groups
 from drugtail.report.plots import FIGURES
@@ -36,9 +37,10 @@ def separability(classes: pd.DataFrame) -> Figure:
     )
     for (by_size, by_silhouette), (name, found) in zip(axes, shown.items(), strict=True):
         size = np.log2(found["n_train"])
-        slope = np.polyfit(size, found["recall"], 1)[0] if np.ptp(size) > 0 else 0.0
+        slope = np.polyfit(size, found["recall"], 1)[0] if sizes_vary(found) else 0.0
         _points(by_size, found, "n_train", found["recall"])
-        by_size.set_xscale("log")
+        by_size.set_ylim(*RECALLS)
+        _scale_sizes(by_size, found)
         by_size.set(xlabel="training molecules of the class", ylabel="test recall", title=name)
         _points(by_silhouette, found, "silhouette", found["recall"] - slope * (size - size.mean()))
         by_silhouette.set(xlabel="silhouette, before training", ylabel="recall at mean size")
@@ -70,4 +72,15 @@ def _points(axis: Axes, found: pd.DataFrame, column: str, values: pd.Series[floa
     colours = found["group"].map(GROUP_COLOURS) if has_tail(found) else "0.4"
     size = 22 if len(found) < 100 else 9
     axis.scatter(found[column], values, color=colours, alpha=0.8, s=size, linewidths=0)
-    axis.set_ylim(*RECALLS)
+
+
+def _scale_sizes(axis: Axes, found: pd.DataFrame) -> None:
+    """A logarithmic axis of class sizes with plain numbers; one from 0 if they hardly vary."""
+    if not sizes_vary(found):
+        axis.set_xlim(0, 1.1 * found["n_train"].max())
+        return
+    axis.set_xscale("log")
+    subs = (1,) if found["n_train"].max() > 100 * found["n_train"].min() else (1, 2, 5)
+    axis.xaxis.set_major_locator(LogLocator(subs=subs))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
