@@ -117,7 +117,8 @@ def listed_jobs(output: str) -> dict[str, int]:
 
 def make_project(folder: Path) -> Project:
     """Copy the project and add the tiny data set."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    # Compiled modules come along, which saves seconds; not what is just being written.
+    ignored = shutil.ignore_patterns("*.pyc.*", "*.egg-info")
     for name in COPIED:
         source = PROJECT / name
         if source.is_symlink():

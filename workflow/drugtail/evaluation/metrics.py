@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.metrics import cohen_kappa_score, confusion_matrix, matthews_corrcoef
 
 from drugtail.data.groups import GROUPS
 from drugtail.runtime.errors import DrugtailError, fault_in
@@ -77,6 +76,9 @@ def class_metrics(
         ``n``, ``recall``, ``precision``, ``f1``, ``balanced_f1``, ``auroc`` and ``auprc`` (one
         against the rest), each [C].
     """
+    # Here and below, since what only knows the names of metrics need not wait for scikit-learn.
+    from sklearn.metrics import confusion_matrix
+
     classes = logits.shape[1]
     confusion = confusion_matrix(labels, logits.argmax(1), labels=range(classes)).astype(float)
     true, predicted, hits = confusion.sum(1), confusion.sum(0), confusion.diagonal()
@@ -329,12 +331,16 @@ def _calibration_error(part: Evaluated) -> float:
 @METRICS.register("mcc", Metric(groups=False))
 def _mcc(part: Evaluated) -> float:
     """Matthews' correlation coefficient."""
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(part.labels, part.predicted))
 
 
 @METRICS.register("cohen_kappa", Metric(groups=False))
 def _cohen_kappa(part: Evaluated) -> float:
     """Cohen's kappa."""
+    from sklearn.metrics import cohen_kappa_score
+
     return float(cohen_kappa_score(part.labels, part.predicted))
 
 
