@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
 
+from drugtail.report.figures.recall_by_class_size import recall_by_class_size
 from drugtail.report.plot import plot
 from drugtail.runtime.parquet import write_parquet
 
@@ -12,8 +15,8 @@ from drugtail.runtime.parquet import write_parquet
 def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
     rows = [
         {"dataset": "a", "split": "random-0", "encoder": encoder, "method": "plain", "seed": seed,
-         "subset": "test", "label": label, "label_name": str(label), "n_train": 100 // (label + 1),
-         "group": "head", "recall": recall}
+         "subset": "test", "label": label, "label_name": str(label), "n": 9,
+         "n_train": 100 // (label + 1), "group": "head", "recall": recall}
         for encoder, recall in (("gcn", 0.9), ("wide", 0.1)) for seed in range(3)
         for label in range(4)
     ]  # fmt: skip
@@ -39,7 +42,7 @@ def test_recall_of_two_encoders_is_drawn_apart(tmp_path: Path) -> None:
 def test_a_legend_of_many_lines_leaves_a_single_panel_its_width(tmp_path: Path) -> None:
     rows = [
         {"dataset": "a", "split": "random-0", "encoder": "gcn", "method": f"a_method_of_name_{i}",
-         "seed": seed, "subset": "test", "label": label, "label_name": str(label),
+         "seed": seed, "subset": "test", "label": label, "label_name": str(label), "n": 9,
          "n_train": 100 // (label + 1), "group": "head", "recall": 0.5 + i / 100}
         for i in range(10) for seed in range(2) for label in range(4)
     ]  # fmt: skip
@@ -62,7 +65,7 @@ def test_recall_of_many_methods_is_a_map_with_a_row_each_the_best_first(tmp_path
         {
             "dataset": "d", "split": "random-0", "encoder": "gcn", "method": f"m{i}", "seed": seed,
             "subset": "test", "label": c, "label_name": f"class {c}", "n_train": n, "group": group,
-            "recall": (i + 10 * c + 2 * seed - 1) / 100,
+            "n": 9, "recall": (i + 10 * c + 2 * seed - 1) / 100,
         }
         for i in range(11)
         for seed in range(2)
@@ -111,3 +114,19 @@ def test_methods_are_ranked_over_data_sets_or_splits_of_the_only_one(tmp_path: P
     one = [scored("a", split, m, v) for split in range(5) for m, v in (("x", 0.9), ("y", 0.7))]
     assert "mean rank over 5 splits" in ranked(tmp_path, one)
     assert "Fewer than 3 data sets or splits" in ranked(tmp_path, one[:4])
+
+
+def test_bars_are_those_of_as_many_parents_as_all_folds_test(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "a", "split": f"cv-0-{fold}", "encoder": "gcn", "method": "plain", "seed": seed,
+         "subset": "test", "label": label, "label_name": str(label), "n": 20, "parents": 10,
+         "n_train": 100 // (label + 1), "group": "head", "recall": 0.3 + 0.2 * fold}
+        for fold in range(2) for seed in range(2) for label in range(4)
+    ]  # fmt: skip
+    figure = recall_by_class_size(pd.DataFrame(rows))
+    (axis,) = figure.axes
+    assert axis.get_title() == "a cv, 2 splits"
+    (bars,) = axis.containers[0].lines[2]
+    low, high = proportion_confint(8, 20, method="wilson")
+    for bar in bars.get_segments():
+        assert bar[:, 1].tolist() == pytest.approx([low, high])

@@ -42,9 +42,10 @@ FIGURES: Registry[Callable[..., Figure]] = Registry("figure", "drugtail.report.f
 PLOTS = {
     "class_sizes": Plot("Training molecules per class.", ("splits",)),
     "recall_by_class_size": Plot(
-        "Test recall of each class against its training size, mean over seeds: as lines with "
-        "standard deviations, each method shifted sideways a little, or, of many methods, as a map "
-        "with training molecules in brackets.",
+        "Test recall of each class against its training size, over the splits of a kind: as lines "
+        "with Wilson's 95 % intervals for as many distinct parents as are tested, each method "
+        "shifted sideways a little, or, of many methods, as a map with training molecules in "
+        "brackets.",
         ("classes",),
     ),
     "class_history": Plot(

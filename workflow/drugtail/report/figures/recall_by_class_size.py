@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.report.drawing import MOST_COLUMNS, panels, short
 from drugtail.report.plots import FIGURES
 from drugtail.runtime.errors import DrugtailError
@@ -21,10 +22,10 @@ LEGEND_LINE = 0.2
 
 @FIGURES.register("recall_by_class_size")
 def recall_by_class_size(classes: pd.DataFrame) -> Figure:
-    """Draw test recall of every class against its training size, mean over seeds.
+    """Draw test recall of every class against its training size, over the splits of a kind.
 
-    One panel per data set and split. Up to `MOST_LINES` methods are lines, with bars of a standard
-    deviation; more are the rows of a map, the best mean recall first.
+    One panel per data set and kind of split. Up to `MOST_LINES` methods are lines, with Wilson's 95
+    % intervals as bars; more are the rows of a map, the best mean recall first.
     """
     if classes.empty:
         raise DrugtailError("there is no finished run; there is nothing to draw")
@@ -33,9 +34,8 @@ def recall_by_class_size(classes: pd.DataFrame) -> Figure:
         # One encoder's recall is no other seed of another's.
         classes = classes.assign(method=classes["method"] + " (" + classes["encoder"] + ")")
     methods = list(classes["method"].unique())
-    found = [(" ".join(map(str, name)), rows)
-              for name, rows in classes.groupby(["dataset", "split"], sort=False)]  # fmt: skip
-
+    by_split = class_recalls(classes).groupby(["dataset", "split"], sort=False)
+    found = [(f"{dataset} {split}", rows) for (dataset, split), rows in by_split]
     if len(methods) > MOST_LINES:
         return _recall_map(found)
     return _recall_lines(found, methods)
@@ -46,15 +46,12 @@ def _recall_lines(shown: Sequence[tuple[str, pd.DataFrame]], methods: Sequence[s
     colours = plt.get_cmap("tab10")
     for axis, (name, rows) in zip(axes, shown, strict=True):
         for number, method in enumerate(methods):
-            chosen = rows[rows["method"] == method]
-            stats = chosen.groupby("label").agg(
-                n=("n_train", "first"), mean=("recall", "mean"), std=("recall", "std")
-            )
-            stats = stats.sort_values("n")
+            chosen = rows[rows["method"] == method].dropna(subset="recall").sort_values("n_train")
             # A small shift keeps the bars of several methods apart.
-            x = stats["n"] * 1.03 ** (number - len(methods) / 2)
+            x = chosen["n_train"] * 1.03 ** (number - len(methods) / 2)
+            ends = [chosen["recall"] - chosen["low"], chosen["high"] - chosen["recall"]]
             axis.errorbar(
-                x, stats["mean"], stats["std"], label=method, color=colours(number),
+                x, chosen["recall"], np.clip(ends, 0, None), label=method, color=colours(number),
                 marker="o", markersize=3, linewidth=0.9, elinewidth=0.6, alpha=0.85,
             )  # fmt: skip
         axis.set_xscale("log")
@@ -97,7 +94,7 @@ def _recall_map(shown: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         groups = classes["group"].to_numpy()
         for edge in np.flatnonzero(groups[1:] != groups[:-1]):
             axis.axvline(edge + 0.5, color="white", linewidth=2.5)
-        sized = [f"{label} ({n:,})" for label, n in
+        sized = [f"{label} ({n:,.0f})" for label, n in
                  zip(short(classes["label_name"]), classes["n_train"], strict=True)]  # fmt: skip
         axis.set_xticks(range(len(sized)), sized, rotation=60, ha="right", fontsize=6)
         scored = [f"{method}  {100 * mean:.1f}" for method, mean in best.items()]
