@@ -57,7 +57,8 @@ def test_a_registry_of_a_package_imports_what_is_asked_for_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        "['butina', 'cv', 'official', 'official_purged', 'random', 'scaffold', 'standard', 'time'] "
+        "['butina', 'cv', 'fewshot', 'official', 'official_purged', 'random', 'scaffold', "
+        "'standard', 'time'] "
         "set() Random {'random'}",
         "split strategy 'scaffold' is registered already, by the package; choose another name",
     ]
