@@ -112,9 +112,9 @@ def test_what_is_published_is_small() -> None:
 def test_what_is_published_can_be_read_back_and_gives_its_tables_again(
     folder: Path, tmp_path: Path
 ) -> None:
-    same = retabulate([folder], CATALOGUE, tmp_path)
-    assert same
-    assert all(same.values()), same
+    other = retabulate([folder], CATALOGUE, tmp_path)
+    assert other
+    assert not any(other.values()), other
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {path.name for path in (folder / "tables").iterdir()}
 
@@ -122,8 +122,7 @@ def test_what_is_published_can_be_read_back_and_gives_its_tables_again(
 def part_of(published: Path, folder: Path, datasets: list[str]) -> Path:
     """Some data sets of a published benchmark, published alone."""
     shutil.copytree(published, folder)
-    (folder / "predictions.parquet").unlink()
-    for path in folder.glob("metrics/*.parquet"):
+    for path in [folder / "predictions.parquet", *folder.glob("metrics/*.parquet")]:
         frame = read_parquet(path)
         chosen = frame[frame["dataset"].isin(datasets)]
         write_parquet(path, chosen, read_parquet_metadata(path))
@@ -140,10 +139,12 @@ def test_parts_on_other_data_sets_make_the_tables_of_all(tmp_path: Path) -> None
     assert others
     one = part_of(whole, tmp_path / "one/regularisation", [first])
     two = part_of(whole, tmp_path / "two", others)
-    assert not all(retabulate([one], CATALOGUE).values())
-    assert all(retabulate([one, two], CATALOGUE).values())
+    assert any(retabulate([one], CATALOGUE).values())
+    assert not any(retabulate([one, two], CATALOGUE, tmp_path / "tables").values())
+    with pytest.raises(DrugtailError, match="name a folder for the new ones: --output"):
+        retabulate([one, two], CATALOGUE)
     with pytest.raises(DrugtailError, match=r"run .* stands in .*/one/regularisation and .*/two"):
-        retabulate([one, part_of(whole, tmp_path / "again/two", [first])], CATALOGUE)
+        retabulate([one, part_of(whole, tmp_path / "again/two", [first])], CATALOGUE, tmp_path)
 
 
 def test_the_command_says_which_tables_differ(tmp_path: Path) -> None:
@@ -156,11 +157,15 @@ def test_the_command_says_which_tables_differ(tmp_path: Path) -> None:
         cwd=PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"{path.stem}: differs from what is published" in done.stdout
-    assert f"drugtail: error: {folder}: {path.stem}: other than published" in done.stderr
+    assert f"{path.stem}: {path.name} differ\n" in done.stdout
+    assert f"drugtail: error: {folder}/tables: {path.name}: missing, changed since" in done.stderr
     elsewhere = tmp_path / "renamed"
     folder.rename(elsewhere)
-    with pytest.raises(DrugtailError, match=r"renamed: has no renamed\.yaml; a published"):
+    assert retabulate([elsewhere], CATALOGUE) == {path.stem: [path.name]}
+    with pytest.raises(DrugtailError, match="splits: is no folder that `drugtail publish` wrote"):
+        retabulate([folder], CATALOGUE)
+    (elsewhere / "predictions.parquet").unlink()
+    with pytest.raises(DrugtailError, match=r"predictions\.parquet"):
         retabulate([elsewhere], CATALOGUE)
 
 

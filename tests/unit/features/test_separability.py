@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_samples
 
+from drugtail.data.split import split_dataset
 from drugtail.features import separability
 from drugtail.features.separability import class_silhouettes, measure_separability
 from drugtail.runtime.errors import DrugtailError
@@ -77,8 +78,6 @@ def test_a_class_of_one_parent_has_no_silhouette_and_counts_as_another_class() -
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     """Alcohols and amines, two of them salts of one parent, and their split."""
-    from drugtail.data.split import split_dataset
-
     chains = ["C" * n for n in range(2, 22)]
     smiles = [f"{c}O" for c in chains] + [f"{c}N" for c in chains]
     parents = [*smiles[:38], smiles[38], smiles[38]]
@@ -134,4 +133,12 @@ def test_a_split_of_other_molecules_is_refused(files: tuple[Path, Path], tmp_pat
     write_parquet(molecules, frame.head(30), read_parquet_metadata(molecules))
     with pytest.raises(DrugtailError, match=r"random-0\.parquet: its molecules are not those of"):
         measure_separability(molecules, split, tmp_path / "found.parquet")
+    # As pandas writes it, which leaves the header out.
+    frame.to_parquet(molecules)
+    for command in (
+        lambda: measure_separability(molecules, split, tmp_path / "found.parquet"),
+        lambda: split_dataset(molecules, "random", 0, tmp_path / "again"),
+    ):
+        with pytest.raises(DrugtailError, match="does not say which data set and classes it is"):
+            command()
     assert not (tmp_path / "found.parquet").exists()

@@ -80,8 +80,7 @@ def _check(published: Path) -> int:
             f"{int((runs['status'] == 'finished').sum())} finished runs, manifest.json says "
             f"{manifest['runs']}; publish the benchmark again"
         )
-    if (published / PREDICTIONS).is_file():
-        _compare_recalls(published)
+    _compare_recalls(published)
     return len(runs)
 
 
@@ -116,7 +115,7 @@ def _joined(headers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def retabulate(
     published: Sequence[Path], catalogue: Catalogue, output: Path | None = None
-) -> dict[str, bool]:
+) -> dict[str, list[str]]:
     """Make the tables of published benchmarks again from what is published of their runs.
 
     Parameters
@@ -132,23 +131,28 @@ def retabulate(
     Returns
     -------
     dict
-        Name of a table -> whether its files are those of the first folder, byte for byte.
+        Name of a table -> its files that are not those of the first folder, byte for byte.
 
     Raises
     ------
     DrugtailError
-        As `read_back`, and if the configuration in a folder is not found.
+        As `read_back`, if a folder is none that was published, or several have no `output`.
     """
-    first = published[0]
-    config = first / f"{first.resolve().name}.yaml"
-    if not config.is_file():
+    if len(published) > 1 and output is None:
         raise DrugtailError(
-            f"{first}: has no {config.name}; a published benchmark lies in a folder of the name of "
-            "its configuration"
+            "of several folders there are no published tables to compare with; name a folder for "
+            "the new ones: --output"
         )
-    benchmark = read_benchmark(config)
+    first = published[0]
+    configs = sorted(first.glob("*.yaml"))
+    if len(configs) != 1 or not (first / "manifest.json").is_file():
+        raise DrugtailError(
+            f"{first}: is no folder that `drugtail publish` wrote; it has a manifest.json and the "
+            "configuration of the benchmark (YAML)"
+        )
+    benchmark = read_benchmark(configs[0])
     plan = Plan(benchmark, catalogue)
-    same = {}
+    other = {}
     with TemporaryDirectory(prefix="drugtail-") as temporary:
         metrics = Path(temporary) / "metrics"
         print(f"{counted(read_back(published, metrics), 'run')}, recalls computed again")
@@ -156,8 +160,9 @@ def retabulate(
         for table in plan.tables.values():
             tabulate(metrics, table, folder / table.name, reference=benchmark.reference)
             files = [f"{table.name}.{kind}" for kind in KINDS]
-            same[table.name] = all(_equal(folder / one, first / "tables" / one) for one in files)
-    return same
+            kept = first / "tables"
+            other[table.name] = [one for one in files if not _equal(folder / one, kept / one)]
+    return other
 
 
 def _equal(made: Path, kept: Path) -> bool:

@@ -236,21 +236,23 @@ def retabulate(
 ) -> None:
     """Make the tables of a published benchmark again from its published runs, and compare them.
 
-    Of several folders, the tables of the first are made of the runs of all. The exit status is 1 if
-    a table of a single folder is not as published.
+    Of several folders, the tables of the first are made of the runs of all, into --output. The exit
+    status is 1 if a table of a single folder is not as published.
     """
     from drugtail.benchmark.read_back import retabulate as run
     from drugtail.config.catalogue import Catalogue
 
-    same = run(published, Catalogue(config_dir), output)
+    other = run(published, Catalogue(config_dir), output)
     if len(published) > 1:
+        print(f"{output}: {', '.join(other)}")
         return
-    for name, equal in same.items():
-        print(f"{name}: {'as published' if equal else 'differs from what is published'}")
-    if not all(same.values()):
+    for name, files in other.items():
+        print(f"{name}: {', '.join(files) + ' differ' if files else 'as published'}")
+    if any(other.values()):
+        named = ", ".join(file for files in other.values() for file in files)
         raise DrugtailError(
-            f"{published[0]}: {', '.join(n for n, equal in same.items() if not equal)}: other "
-            "than published; another version of the code may have made them (manifest.json)"
+            f"{published[0]}/tables: {named}: missing, changed since, or made by another version "
+            "of the code; compare them with what --output FOLDER writes"
         )
 
 

@@ -12,13 +12,13 @@ from drugtail.config.split_name import SplitName
 from drugtail.data.clusters import nearest_similarity
 from drugtail.data.grouping import group_molecules
 from drugtail.data.groups import class_groups
-from drugtail.data.split_digest import split_digest
+from drugtail.data.split_digest import read_facts, split_digest
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.files import write_json
 from drugtail.runtime.logging import counted, say
-from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.parquet import read_parquet, write_parquet
 from drugtail.runtime.seeds import derive_seed
 
 # Tested parents whose nearest neighbour is looked for; the others differ from them by chance.
@@ -65,7 +65,7 @@ def split_dataset(
         is none.
     """
     frame = read_parquet(molecules)
-    dataset = read_parquet_metadata(molecules)
+    dataset = read_facts(molecules)
     names = dataset["class_names"]
     if len(names) < 2:
         raise DrugtailError(f"{molecules}: has one class; there is nothing to tell apart")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,23 @@ from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 def split_digest(table: pd.DataFrame) -> str:
     """Return the SHA-256 of a split's columns ``id`` and ``subset``, written as CSV."""
     return text_digest(table[["id", "subset"]].to_csv(index=False))
+
+
+def read_facts(molecules: Path) -> dict[str, Any]:
+    """Return what the header of ``molecules.parquet`` says of the data set.
+
+    Raises
+    ------
+    DrugtailError
+        If it says nothing, as of a file that something else has written.
+    """
+    facts = read_parquet_metadata(molecules)
+    if not {"dataset", "class_names"} <= set(facts):
+        raise DrugtailError(
+            f"{molecules}: does not say which data set and classes it is of, as what `drugtail "
+            "prepare` wrote does; prepare the data set again"
+        )
+    return facts
 
 
 def read_split(split: Path, ids: pd.Series, molecules: Path) -> pd.Series:
@@ -38,7 +56,7 @@ def read_split(split: Path, ids: pd.Series, molecules: Path) -> pd.Series:
     if digest != said:
         raise DrugtailError(
             f"{split}: its content has SHA-256 {digest[:16]}…, its header says "
-            f"{str(said)[:16]}…: it was edited; delete it and split anew"
+            f"{f'{said[:16]}…' if said else 'none'}: it was edited; delete it and split anew"
         )
     if not ids.equals(table["id"]):
         raise DrugtailError(

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from drugtail.data.clusters import BITS, RADIUS
-from drugtail.data.split_digest import read_split
+from drugtail.data.split_digest import read_facts, read_split
 from drugtail.features.similarity import Tanimoto
 from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 from drugtail.runtime.seeds import derive_seed
@@ -58,10 +58,11 @@ def measure_separability(molecules: Path, split: Path, output: Path) -> None:
     Raises
     ------
     DrugtailError
-        If the split was edited, or is of other molecules.
+        If the split was edited, is of other molecules, or these are not what `drugtail prepare`
+        writes.
     """
     frame = read_parquet(molecules, ["id", "label", "parent"])
-    header = read_parquet_metadata(molecules)
+    header = read_facts(molecules)
     subsets, of_split = read_split(split, frame["id"], molecules), read_parquet_metadata(split)
     known = frame.loc[subsets == "train", ["label", "parent"]].drop_duplicates()
     classes = len(header["class_names"])

@@ -16,8 +16,9 @@ class FewShot(CrossValidation):
     """Fold of a cross-validation that trains on at most 20 molecules of a class; names as of cv.
 
     Classes are then of one size, but for those that have fewer, so that how easy a class is can be
-    told apart from how large it is. Molecules of a class that are trained on have different groups;
-    validation and test are those of a whole fold, the other training molecules are unused.
+    told apart from how large it is. Head, middle and tail mean nothing among classes of one size.
+    Molecules of a class that are trained on have different groups; validation and test are those of
+    a whole fold, the other training molecules are unused.
     """
 
     def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
@@ -30,6 +31,7 @@ class FewShot(CrossValidation):
         subsets[np.isin(molecules.index, unused)] = UNUSED
         self.facts["shots"] = SHOTS
         self.remarks.append(
-            f"{len(unused):,} training molecules are unused: at most {SHOTS} of a class are taken"
+            f"{len(unused):,} training molecules are unused: at most {SHOTS} of a class are taken; "
+            "among classes of one size head, middle and tail are told by the order of their names"
         )
         return subsets
