@@ -397,7 +397,7 @@ def test_changing_a_loss_trains_again(changeable: Project) -> None:
 
 def test_changing_a_plot_only_plots_again(changeable: Project) -> None:
     changeable.edit("workflow/drugtail/report/plot.py", '"font.size": 9', '"font.size": 10')
-    assert changeable.jobs_to_run() == {"plot_figure": 5, "build_page": 1}
+    assert changeable.jobs_to_run() == {"plot_figure": 4, "build_page": 1}
 
 
 def test_a_comment_runs_nothing_again(changeable: Project) -> None:
