@@ -40,11 +40,14 @@ def settings_reference() -> str:
         "",
         *(f"- [{heading}](#{_anchor(heading)})" for heading in FILES),
     ]
+    described: set[type[Settings]] = set()
     for heading, models in FILES.items():
         lines += ["", f"## {heading}"]
         titles = _titles(models)
-        for model in titles:
+        # What two kinds of files have is described with the first.
+        for model in (one for one in titles if one not in described):
             lines += ["", *_section(model, titles)]
+        described |= titles.keys()
     return "\n".join(lines) + "\n"
 
 
