@@ -106,7 +106,7 @@ def test_training_parents_alone_are_measured_each_once(
     header = read_parquet_metadata(tmp_path / "found.parquet")
     assert header["split_sha256"] == read_parquet_metadata(split)["sha256"]
 
-    # What is tested has no part in it.
+    # Test molecules have no part in it.
     other = frame.copy()
     tested = (cut["subset"] == "test").to_numpy()
     other.loc[tested, "parent"] = "c1ccccc1"

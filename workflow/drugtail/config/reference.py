@@ -44,7 +44,7 @@ def settings_reference() -> str:
     for heading, models in FILES.items():
         lines += ["", f"## {heading}"]
         titles = _titles(models)
-        # What two kinds of files have is described with the first.
+        # A model that two kinds of files have is described with the first.
         for model in (one for one in titles if one not in described):
             lines += ["", *_section(model, titles)]
         described |= titles.keys()

@@ -17,7 +17,7 @@ RESAMPLES = 10_000
 BETWEEN = 0.05
 # Values of the mean and of that standard deviation, and nodes for the precision on one data set.
 MEANS, DEVIATIONS, NODES = 401, 40, 15
-# Of more, Student's t is a normal distribution, and the weights of the nodes overflow.
+# Above it Student's t is a normal distribution, and the weights of the nodes overflow.
 MOST_FREE = 200
 
 

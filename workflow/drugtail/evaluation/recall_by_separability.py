@@ -1,4 +1,4 @@
-"""Is a class recognised because it is large, or because it lies apart from the others?"""
+"""Recall of classes against their size, and against how far they lie apart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = [
     *(f"{name}_{kind}" for name in CORRELATIONS for kind in KINDS),
     "slope", "slope_low", "slope_high", "tail", "easy_tail",
 ]  # fmt: skip
-# Of a silhouette: what a slope is told for.
+# Slopes are told for such a step of the silhouette.
 STEP = 0.1
 # Degrees of freedom below which a slope is not told.
 FEWEST_FREE = 3

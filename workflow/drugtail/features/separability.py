@@ -1,4 +1,4 @@
-"""How far apart classes lie on fingerprints, measured before anything is trained."""
+"""Silhouettes of classes on fingerprints, measured before anything is trained."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def class_silhouettes(
         far = 1.0 - (similar @ member) / np.maximum(number, 1)
         far[:, counts == 0] = np.inf
         mean[first + rows] = _silhouette(far, own)
-        # Of several that are alike, 0 stands for the molecule itself: no similarity is below it.
+        # The 0 that stands for the molecule itself changes no maximum.
         closest = np.full((len(similar), classes), np.inf)
         closest[:, there] = 1.0 - np.maximum.reduceat(similar, starts, axis=1)
         nearest[first + rows] = _silhouette(closest, own)

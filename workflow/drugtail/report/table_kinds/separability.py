@@ -1,4 +1,4 @@
-"""How the recall of classes goes with their size and with their separability."""
+"""Recall of classes against their size and their separability."""
 
 from __future__ import annotations
 
