@@ -64,11 +64,7 @@ def recall_by_separability(tested: pd.DataFrame) -> pd.DataFrame:
     """
     if tested.empty:
         return pd.DataFrame(columns=COLUMNS)
-    frame = tested.assign(kind=tested["split"].map(kind_of))
-    classes = class_recalls(tested)
-    measured = frame.groupby(["dataset", "kind", "label"])[SILHOUETTES].mean().reset_index()
-    known = classes.merge(measured, on=["dataset", "kind", "label"])
-    known = known.dropna(subset=["recall", "silhouette"])
+    known = measured_classes(tested)
     rows = []
     for (kind, encoder, method), of_method in known.groupby(
         ["kind", "encoder", "method"], sort=False
@@ -85,6 +81,15 @@ def recall_by_separability(tested: pd.DataFrame) -> pd.DataFrame:
             ends = {"slope_low": found.low, "slope_high": found.high}
             rows.append(name | {"slope": found.mean, **ends})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def measured_classes(tested: pd.DataFrame) -> pd.DataFrame:
+    """Return what `class_recalls` gives, with `SILHOUETTES` (means over splits), where both are."""
+    frame = tested.assign(kind=tested["split"].map(kind_of))
+    keys = ["dataset", "kind", "label"]
+    measured = frame.groupby(keys)[SILHOUETTES].mean().reset_index()
+    known = class_recalls(tested).merge(measured, on=keys)
+    return known.dropna(subset=["recall", "silhouette"])
 
 
 def class_slope(classes: pd.DataFrame) -> Effect | None:

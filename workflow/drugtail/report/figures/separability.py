@@ -9,9 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from drugtail.evaluation.class_recalls import class_recalls
-from drugtail.evaluation.recall_by_separability import SILHOUETTES, has_tail, sizes_vary
-from drugtail.evaluation.statistics import kind_of
+from drugtail.evaluation.recall_by_separability import (
+    SILHOUETTES,
+    has_tail,
+    measured_classes,
+    sizes_vary,
+)
 from drugtail.report.drawing import GROUP_COLOURS, RECALLS, empty, name_groups
 from drugtail.report.plots import FIGURES
 from drugtail.runtime.errors import DrugtailError
@@ -54,13 +57,9 @@ def _shown(tested: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {}
     first = tested[tested["method"] == tested["method"].iloc[0]]
     first = first[first["encoder"] == first["encoder"].iloc[0]]
-    measured = first.assign(kind=first["split"].map(kind_of))
-    silhouettes = measured.groupby(["dataset", "kind", "label"])["silhouette"].mean().reset_index()
-    known = class_recalls(first).merge(silhouettes, on=["dataset", "kind", "label"])
-    known = known.dropna(subset=["recall", "silhouette"])
     return {
         f"{dataset} {split} {method}": found
-        for (dataset, split, method), found in known.groupby(
+        for (dataset, split, method), found in measured_classes(first).groupby(
             ["dataset", "split", "method"], sort=False
         )
         if len(found) >= FEWEST
