@@ -145,6 +145,14 @@ def test_parts_on_other_data_sets_make_the_tables_of_all(tmp_path: Path) -> None
         retabulate([one, two], CATALOGUE)
     with pytest.raises(DrugtailError, match=r"run .* stands in .*/one/regularisation and .*/two"):
         retabulate([one, part_of(whole, tmp_path / "again/two", [first])], CATALOGUE, tmp_path)
+    # What the headers of both say of one data set is kept, too.
+    for folder, name in ((one, "acids"), (two, "bases")):
+        path = folder / "metrics/runs.parquet"
+        header = {**read_parquet_metadata(path), "left_out": {"any": {"valid": [name]}}}
+        write_parquet(path, read_parquet(path), header)
+    read_back([one, two], tmp_path / "both")
+    header = read_parquet_metadata(tmp_path / "both/runs.parquet")
+    assert header["left_out"] == {"any": {"valid": ["acids", "bases"]}}
 
 
 def test_the_command_says_which_tables_differ(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_the_interval_over_data_sets_holds_the_mean_slope(between: float) -> Non
             effects.append(one)
         found = hierarchical(effects, between=BETWEEN)
         held.append(found.low < 0 < found.high)
-    # Of none at all it errs to the safe side: the prior expects data sets to differ.
+    # The prior expects data sets to differ: where none do, it errs to the safe side.
     assert 0.92 <= np.mean(held) <= (1 if between == 0 else 0.99)
 
 

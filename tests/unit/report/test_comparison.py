@@ -33,7 +33,7 @@ def test_the_table_of_a_comparison_names_interval_corrected_p_and_verdict(tmp_pa
 def test_where_nothing_could_be_significant_the_table_says_so(tmp_path: Path) -> None:
     runs = paired_runs()
     text = compared(tmp_path, runs, test="signed_rank")
-    # Of five splits 2^-4, for the smallest of eight.
+    # Five splits can give 2^-4, times eight for the smallest of as many p values.
     assert "can give no p below 0.062, and none below 0.500 for the smallest of 8" in text
     assert "nothing here could be significant" not in compared(tmp_path, runs)
     one = compared(tmp_path, runs[runs["split"] == "random-0"])

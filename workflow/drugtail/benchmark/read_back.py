@@ -105,7 +105,7 @@ def _joined(headers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for header in headers:
         for key, value in header.items():
             if isinstance(value, dict):
-                found[key] = {**found.get(key, {}), **value}
+                found[key] = _joined([found.get(key, {}), value])
             elif isinstance(value, list):
                 found[key] = list(dict.fromkeys([*found.get(key, []), *value]))
             else:

@@ -53,7 +53,7 @@ def mean_ranks(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.D
 
 
 class Effect(NamedTuple):
-    """A difference between two methods on one data set.
+    """A difference between two methods on one data set, or another figure with an error.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Effect(NamedTuple):
 
 
 class Hierarchical(NamedTuple):
-    """A difference between two methods, over data sets.
+    """A difference between two methods, or another such figure, over data sets.
 
     Attributes
     ----------

@@ -32,6 +32,6 @@ class FewShot(CrossValidation):
         self.facts["shots"] = SHOTS
         self.remarks.append(
             f"{len(unused):,} training molecules are unused: at most {SHOTS} of a class are taken; "
-            "among classes of one size head, middle and tail are told by the order of their names"
+            "among classes of one size head, middle and tail mean nothing"
         )
         return subsets
