@@ -108,10 +108,13 @@ def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
     path = changeable.block("class_distance").relative_to(changeable.folder / "results/runs")
     block = manifest["blocks"][str(path)]
     assert block["status"]["0"]["status"] == "finished"
-    # What all blocks of a method or an encoder share is said once.
+    # What blocks of a method, an encoder or a split share is said once.
     assert manifest["recipes"]["class_distance"]["contrastive"]["beta"] == 0.25
+    assert manifest["training"]["class_distance"]["epochs"] == 4
     assert manifest["encoders"]["gcn"]["width"] == 128
-    assert not {"recipe", "encoder"} & set(block)
+    assert manifest["commands"]["tiny/random-0/gcn"].count("/{block} ") >= 1
+    assert set(manifest["inputs"]["tiny/random-0/gcn"]) == {"molecules", "split", "features"}
+    assert not {"recipe", "training", "encoder", "command", "inputs"} & set(block)
     (folder / "README.md").write_text("What we think of it.\n")
     (folder / table).write_text("spoiled")
     changeable.run(*command)

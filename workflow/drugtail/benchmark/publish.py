@@ -16,6 +16,7 @@ import pandas as pd
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.progress import is_finished
+from drugtail.benchmark.published_metrics import write_metrics
 from drugtail.benchmark.verify import check_block
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.derived_rows import is_derived
@@ -25,12 +26,11 @@ from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
 from drugtail.runtime.names import TUNED
-from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
 FIGURES = ("recall_by_class_size", "critical_difference", "separability")
-METRICS = ("runs.parquet", "class_metrics.parquet")
 # Git is no data store.
 LARGEST_FILE = 1_000_000
 
@@ -80,7 +80,7 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
                 _copy_small(path, kind / path.name)
             else:
                 shutil.copy(path, kind)
-        write_metrics(collected.parent, folder / "metrics")
+        write_metrics(collected.parent, folder / "metrics", plan.tables.values())
         predictions = [results / "runs" / b.path / "predictions.parquet" for b in finished]
         write_parquet(folder / PREDICTIONS, predicted_classes(predictions), compact=True)
         shutil.copy(config, folder)
@@ -128,18 +128,6 @@ def _copy_small(figure: Path, target: Path) -> None:
         image.convert("RGB").quantize(256).save(target, optimize=True)
 
 
-def write_metrics(collected: Path, output: Path) -> None:
-    """Copy what tables are made of into a folder, in little room: classes on test molecules."""
-    output.mkdir()
-    for file in METRICS:
-        frame = read_parquet(collected / file)
-        if file == "class_metrics.parquet" and len(frame):
-            frame = frame[frame["subset"] == "test"]
-        # Their headers say what is below tables.
-        header = read_parquet_metadata(collected / file)
-        write_parquet(output / file, frame, header, compact=True)
-
-
 def _check_sizes(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
@@ -175,18 +163,25 @@ def _manifest(
     if not finished:
         raise DrugtailError(f"{config}: has no finished block")
     blocks = {block.path: _of_block(block, results / "runs" / block.path) for block in finished}
-    # What is the same everywhere, or for a method or an encoder, is said once.
+    # What is the same everywhere, or wherever a name is, is said once.
     shared = {
         key: common[0]
-        for key in ("git_commit", "code_digest", "device", "host", "packages", "training")
+        for key in ("git_commit", "code_digest", "device", "host", "packages")
         if len(common := _distinct([block[key] for block in blocks.values()])) == 1
     }
     for values in blocks.values():
         for key in shared:
             del values[key]
+    methods = {block.path: block.method for block in finished}
+    encoders = {block.path: block.encoder for block in finished}
+    folders = {b.path: f"{b.dataset}/{b.split}/{b.encoder}" for b in finished}
     named = {
-        "recipes": _said_once(blocks, "recipe", {b.path: b.method for b in finished}),
-        "encoders": _said_once(blocks, "encoder", {b.path: b.encoder for b in finished}),
+        "recipes": _said_once(blocks, "recipe", methods),
+        "training": _said_once(blocks, "training", methods),
+        "encoders": _said_once(blocks, "encoder", encoders),
+        "inputs": _said_once(blocks, "inputs", folders),
+        # Of these {block} stands for the path of a block.
+        "commands": _said_once(blocks, "command", folders),
     }
     return {
         "command": f"snakemake --configfile {config}",
@@ -202,14 +197,13 @@ def _manifest(
 def _said_once(
     blocks: dict[str, dict[str, Any]], key: str, names: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Take a setting out of the blocks in which it is that of their name; return it by name."""
+    """Return a setting by the name that blocks have it from; those that differ keep their own."""
     found: dict[str, list[Any]] = {}
     for path, name in names.items():
         found.setdefault(name, []).append(blocks[path][key])
-    # Tuned blocks of one method differ.
-    once = {name: values[0] for name, values in found.items() if len(_distinct(values)) == 1}
+    once = {name: max(values, key=values.count) for name, values in found.items()}
     for path, name in names.items():
-        if name in once:
+        if blocks[path][key] == once[name]:
             del blocks[path][key]
     return once
 
@@ -218,7 +212,7 @@ def _of_block(block: PlannedBlock, folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / "manifest.json")
     settings = manifest["settings"]
     entry = {
-        "command": manifest["command"],
+        "command": manifest["command"].replace(block.path, "{block}"),
         "recipe": settings["recipe"],
         "encoder": settings["encoder"],
         "training": settings["training"],

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from drugtail.benchmark.plan import Plan
-from drugtail.benchmark.publish import KINDS, METRICS
+from drugtail.benchmark.publish import KINDS
+from drugtail.benchmark.published_metrics import CLASSES, RUNS, read_metrics
 from drugtail.config.catalogue import Catalogue, read_benchmark
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
@@ -20,7 +21,7 @@ from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import atomic_directory, read_json, write_json
 from drugtail.runtime.logging import counted
-from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
+from drugtail.runtime.parquet import read_parquet, write_parquet
 
 # Metrics of a run here are never taken for those of a published benchmark.
 MARKER = "imported.json"
@@ -58,14 +59,15 @@ def read_back(published: Sequence[Path], output: Path) -> int:
             "another folder with --output"
         )
     numbers = [_check(folder) for folder in published]
-    tables = {file: [folder / "metrics" / file for folder in published] for file in METRICS}
-    _refuse_twice(published, tables["runs.parquet"])
+    tables = {file: [folder / "metrics" / file for folder in published] for file in (RUNS, CLASSES)}
+    _refuse_twice(published, tables[RUNS])
     with atomic_directory(output, marker=MARKER) as folder:
         write_json(folder / MARKER, {"published": list(map(str, published)), "runs": sum(numbers)})
         for file, paths in tables.items():
-            frames = [frame for path in paths if len(frame := read_parquet(path))]
-            joined = pd.concat(frames, ignore_index=True) if frames else read_parquet(paths[0])
-            write_parquet(folder / file, joined, _joined([read_parquet_metadata(p) for p in paths]))
+            read = [read_metrics(path) for path in paths]
+            frames = [frame for frame, _ in read if len(frame)] or [read[0][0]]
+            header = _joined([one for _, one in read])
+            write_parquet(folder / file, pd.concat(frames, ignore_index=True), header)
     return sum(numbers)
 
 

@@ -106,6 +106,12 @@ class Table(Settings):
         description="Show the change against the benchmark's reference, paired by split and seed.",
     )
 
+    @property
+    def subsets(self) -> set[str]:
+        """All subsets that something in it is about."""
+        columns = {column.subset for column in self.columns if column.subset is not None}
+        return {self.subset, *columns, *(question.subset for question in self.questions)}
+
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Table:
         if self.kind not in KINDS:

@@ -9,6 +9,8 @@ import pandas as pd
 from drugtail.config.table import Table
 from drugtail.runtime.files import atomic_path, write_text
 
+# Of numbers in CSV: beyond these, machines differ by rounding.
+DIGITS = "%.8g"
 TEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
     "†": "$\\dagger$", "±": "$\\pm$", "−": "$-$", "→": "$\\to$", "—": "---",
@@ -28,12 +30,12 @@ def write_table(
     table
         Its definition: title and name.
     values, printed
-        Its values, and the same as text.
+        Its values, and the same as text; CSV has eight significant digits.
     notes
         Sentences below it.
     """
     with atomic_path(output.with_name(output.name + ".csv")) as temporary:
-        values.to_csv(temporary, index=False)
+        values.to_csv(temporary, index=False, float_format=DIGITS)
     write_text(output.with_name(output.name + ".md"), _markdown(printed, table.title, notes))
     write_text(output.with_name(output.name + ".tex"), _latex(printed, table, notes))
 
