@@ -13,7 +13,8 @@ import pytest
 from scipy import stats
 
 from drugtail.config.table import Table, TableColumn
-from drugtail.report.table_kinds.metrics import paired_difference, summarise
+from drugtail.report.means import summarise
+from drugtail.report.table_kinds.metrics import paired_difference
 from drugtail.report.tables import tabulate
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.parquet import write_parquet

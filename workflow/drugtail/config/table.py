@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,7 +22,7 @@ METRIC_NAMES = (
 # Columns that say something of a run's training.
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
-KINDS = ("metrics", "comparison", "questions", "classes", "ranks", "separability")
+KINDS = ("metrics", "across", "comparison", "questions", "classes", "ranks", "separability")
 # Those that have columns of their own.
 OWN_COLUMNS = ("questions", "classes", "separability")
 
@@ -58,10 +58,31 @@ class Question(Settings):
     subset: Subset = Field("test", description="Which predictions it is about.")
 
 
+# A figure, and what stands behind its ±.
+Spread = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Quoted(Settings):
+    """Figures that others published of one metric on one data set, to stand beside ours."""
+
+    source: str = Field(description="Heading: who published them.")
+    dataset: str = Field(description="Name of the data set.")
+    split: str = Field(description="Kind of split beside which they stand: cv, random-none, ….")
+    metric: str = Field(description="Name of the metric, one of the table's.")
+    values: dict[str, float | Spread | None] = Field(
+        description="Method -> what was printed, in the unit of the column: a figure, or a figure "
+        "and what stands behind its ±; null where it is not known."
+    )
+    differs: str = Field(
+        "", description="What is not the same there, in a sentence; a note below the table."
+    )
+
+
 class Table(Settings):
     """A table. Its kind says what stands in it.
 
     ``metrics``: methods down, metrics across, one block of rows per data set and kind of split.
+    ``across``: methods down, data sets across, with figures of others beside ours (`quoted`).
     ``comparison``: one method against every other one on each data set, paired by split, with
     intervals, corrected tests and verdicts. ``questions``: planned comparisons, which are
     corrected among themselves. ``classes``: recall of each class with an interval and
@@ -74,7 +95,7 @@ class Table(Settings):
     title: str = Field(description="Caption.")
     kind: str = Field(
         "metrics",
-        description="What stands in it: `metrics`, `comparison`, `classes`, `ranks`, "
+        description="What stands in it: `metrics`, `across`, `comparison`, `classes`, `ranks`, "
         "`separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
         "registers.",
     )
@@ -101,6 +122,7 @@ class Table(Settings):
         description="Of a `comparison`: the statistical test, `corrected_t`, `signed_rank` or one "
         "that a file in the benchmark's `plugins` registers.",
     )
+    quoted: list[Quoted] = Field([], description="Of `across`: figures of others.")
     difference: bool = Field(
         False,
         description="Show the change against the benchmark's reference, paired by split and seed.",
@@ -118,9 +140,14 @@ class Table(Settings):
             return self
         if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
-                "columns: a table of kind metrics, comparison or ranks needs them, questions, "
-                "classes and separability have their own"
+                "columns: a table of kind metrics, across, comparison or ranks needs them, "
+                "questions, classes and separability have their own"
             )
+        if self.quoted and self.kind != "across":
+            raise ValueError("quoted: a table of kind across may have it, no other")
+        for quoted in self.quoted:
+            if quoted.metric not in [column.metric for column in self.columns]:
+                raise ValueError(f"quoted: metric {quoted.metric!r} is not that of a column")
         if (self.kind == "questions") != bool(self.questions):
             raise ValueError("questions: a table of kind questions needs them, no other has them")
         if self.kind == "comparison" and self.method is None:
