@@ -22,7 +22,9 @@ METRIC_NAMES = (
 # Columns that say something of a run's training.
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
-KINDS = ("metrics", "across", "comparison", "questions", "classes", "ranks", "separability")
+KINDS = (
+    "metrics", "across", "comparison", "pairs", "questions", "classes", "ranks", "separability",
+)  # fmt: skip
 # Those that have columns of their own.
 OWN_COLUMNS = ("questions", "classes", "separability")
 
@@ -84,19 +86,20 @@ class Table(Settings):
     ``metrics``: methods down, metrics across, one block of rows per data set and kind of split.
     ``across``: methods down, data sets across, with figures of others beside ours (`quoted`).
     ``comparison``: one method against every other one on each data set, paired by split, with
-    intervals, corrected tests and verdicts. ``questions``: planned comparisons, which are
-    corrected among themselves. ``classes``: recall of each class with an interval and
-    its number of tested parents. ``ranks``: mean ranks over data sets, and each method's difference
-    to the benchmark's reference. ``separability``: how the recall of classes goes with
-    their size, and with how far apart they lie on fingerprints.
+    intervals, corrected tests and verdicts. ``pairs``: Tukey's and Nemenyi's p values between all
+    methods, for description. ``questions``: planned comparisons, which are corrected among
+    themselves. ``classes``: recall of each class with an interval and its number of tested parents.
+    ``ranks``: mean ranks and strengths over data sets, and each method's difference to the
+    benchmark's reference. ``separability``: how the recall of classes goes with their size, and
+    with how far apart they lie on fingerprints.
     """
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     title: str = Field(description="Caption.")
     kind: str = Field(
         "metrics",
-        description="What stands in it: `metrics`, `across`, `comparison`, `classes`, `ranks`, "
-        "`separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
+        description="What stands in it: `metrics`, `across`, `comparison`, `pairs`, `classes`, "
+        "`ranks`, `separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
         "registers.",
     )
     subset: Subset = Field("test", description="Which predictions it is about.")
@@ -140,8 +143,8 @@ class Table(Settings):
             return self
         if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
-                "columns: a table of kind metrics, across, comparison or ranks needs them, "
-                "questions, classes and separability have their own"
+                "columns: a table of kind metrics, across, comparison, pairs or ranks needs "
+                "them, questions, classes and separability have their own"
             )
         if self.quoted and self.kind != "across":
             raise ValueError("quoted: a table of kind across may have it, no other")

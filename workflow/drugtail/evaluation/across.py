@@ -12,7 +12,6 @@ from scipy.special import roots_genlaguerre
 
 from drugtail.evaluation.statistics import LEVEL, MARGIN, paired_splits, standard_error
 
-RESAMPLES = 10_000
 # Scale of the half-normal prior of the standard deviation between data sets: five points.
 BETWEEN = 0.05
 # Values of the mean and of that standard deviation, and nodes for the precision on one data set.
@@ -34,21 +33,19 @@ def mean_ranks(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row per method, by rank: ``method``, ``rank`` (mean), ``low`` and ``high``, the 95 %
-        percentile interval of a bootstrap over data sets. Of fewer than three data sets, which
-        cannot vary enough, there is no interval.
+        One row per method, by rank: ``method``, ``rank`` (mean), ``low`` and ``high``, its 95 %
+        interval over data sets (Student's t, within the possible ranks). A bootstrap over six data
+        sets would hold the true rank in 85 of 100 cases. Two data sets give no interval.
     """
     ranks = values.rank(axis=1, ascending=smaller_is_better).to_numpy()
     number = len(ranks)
     found = pd.DataFrame({"method": values.columns, "rank": ranks.mean(axis=0)})
-    if number < 3:
-        ends = np.full((2, len(found)), np.nan)
-    else:
-        drawn = np.random.default_rng(0).multinomial(
-            number, np.full(number, 1 / number), size=RESAMPLES
-        )
-        ends = np.quantile(drawn @ ranks / number, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    found["low"], found["high"] = ends
+    half = np.full(len(found), np.nan)
+    if number > 2:
+        error = ranks.std(axis=0, ddof=1) / np.sqrt(number)
+        half = float(stats.t.ppf((1 + LEVEL) / 2, number - 1)) * error
+    found["low"] = (found["rank"] - half).clip(lower=1)
+    found["high"] = (found["rank"] + half).clip(upper=len(found))
     return found.sort_values("rank", kind="stable", ignore_index=True)
 
 
