@@ -8,22 +8,28 @@ ON_CLUSTER = $(if $(PROFILE),--profile "workflow/profiles/$(firstword $(PROFILE)
   --workflow-profile "workflow/profiles/$(lastword $(PROFILE))")
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
+# What NAME may be: benchmarks, not the data sets beside them.
+BENCHMARKS = $(patsubst config/benchmarks/%.yaml,%,$(shell grep -l '^methods:' -r config/benchmarks --include=*.yaml | sort))
+
 # Snakemake keeps caches in the home folder, which not every node of a cluster has.
 ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: run benchmark slurm cuda quick test bench faults check format clean help
+.PHONY: run benchmark paper-tables slurm cuda quick test bench faults check format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
 
 benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder is tried before any address, PROFILE=slurm runs on a cluster
 	@test -f "config/benchmarks/$(NAME).yaml" || { echo "Name a benchmark: make benchmark NAME=real. There are:" \
-	  $(patsubst config/benchmarks/%.yaml,%,$(wildcard config/benchmarks/*.yaml)) >&2; exit 1; }
+	  $(BENCHMARKS) >&2; exit 1; }
 	@for name in $(PROFILE); do test -d "workflow/profiles/$$name" || \
 	  { echo "There is no profile $$name. There are: $(notdir $(wildcard workflow/profiles/*))" >&2; exit 1; }; done
 	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
+
+paper-tables: $(VENV)/installed  ## Make the tables of the paper again from the published runs, in results/paper
+	$(BIN)/drugtail retabulate results/published/paper --output results/paper
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
 	$(PIP) -r envs/requirements-slurm.txt
