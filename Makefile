@@ -16,7 +16,7 @@ ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: run benchmark paper-tables slurm cuda quick test bench faults check format clean help
+.PHONY: run benchmark paper-tables slurm cuda quick test bench faults check docs format clean help
 
 run: $(VENV)/installed  ## Run the demo benchmark on the embedded data
 	$(SNAKEMAKE)
@@ -59,6 +59,10 @@ check: $(VENV)/installed-dev  ## Check formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check --compact-diff Snakefile workflow
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-dev  ## Build the documentation in results/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open results/site/index.html"
 
 format: $(VENV)/installed-dev  ## Format the code
 	$(BIN)/ruff format .

@@ -1,8 +1,12 @@
-"""docs/training.md shows what there is."""
+"""Documentation shows what there is, and its links lead somewhere."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +24,9 @@ from drugtail.models.network import Network
 CATALOGUE = Catalogue(PROJECT / "config")
 PAGE = (PROJECT / "docs/training.md").read_text(encoding="utf-8")
 SHOWN = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[0])
+
+
+OUTSIDE = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 
 
 def plan(**changes: Any) -> Plan:
@@ -63,3 +70,43 @@ def test_a_prior_correction_is_added_to_a_control_as_shown() -> None:
     recipe: Any = plan(methods=["cross_entropy", shown], training={"epochs": 20}).recipes
     assert recipe["permuted_corrected"].class_weights.control == "permuted"
     assert recipe["permuted_corrected"].posthoc.tau == 1.0
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 100
+
+
+@pytest.mark.parametrize("page", OUTSIDE, ids=lambda page: page.name)
+def test_links_of_pages_outside_the_site_lead_somewhere(page: Path) -> None:
+    """`make docs` looks at those inside."""
+    links = re.findall(r"\]\(([^)\s:#]+)(?:#([^)\s]*))?\)", page.read_text(encoding="utf-8"))
+    assert links
+    for path, heading in links:
+        target = page.parent / path
+        assert target.exists(), path
+        if heading:
+            titles = re.findall(r"(?m)^#+ (.*)$", target.read_text(encoding="utf-8"))
+            assert heading in {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+def test_every_link_of_the_site_leads_somewhere_and_a_broken_one_is_an_error(
+    tmp_path: Path,
+) -> None:
+    for name in ("docs", "config", "results/published", "workflow", "tests/contract"):
+        shutil.copytree(
+            PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(PROJECT / "mkdocs.yml", tmp_path)
+
+    def build() -> subprocess.CompletedProcess[str]:
+        command = [Path(sys.executable).with_name("mkdocs"), "build"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = build()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/site/repository/config/methods/own.html").is_file()
+    page = tmp_path / "docs/faq.md"
+    page.write_text(page.read_text() + "\n[gone](../config/gone.yaml)\n")
+    done = build()
+    assert done.returncode != 0
+    assert "../config/gone.yaml" in done.stderr

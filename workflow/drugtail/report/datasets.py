@@ -22,7 +22,7 @@ INTRODUCTION = f"""\
 
 Made by `make benchmark NAME=catalogue` and then
 `.venv/bin/{COMMAND}`
-from the registers in [config/datasets](../config/datasets) and from what preparing them gave.
+from the registers in `config/datasets` and from what preparing them gave.
 
 *Repeats* is the share of molecules whose parent compound (the molecule without counter-ions,
 charges and stereochemistry) has stood in a row before; of pairs, both are compared. Drawn splits
