@@ -89,7 +89,7 @@ class TestPublished:
         benchmark = read_benchmark(folder / f"{folder.name}.yaml")
         drawn = {path.stem for path in (folder / "figures").glob("*")}
         # A benchmark may draw none.
-        published = {"recall_by_class_size", "critical_difference", "separability"}
+        published = {"trade_off", "recall_by_class_size", "critical_difference", "separability"}
         assert drawn == published & set(benchmark.figures)
 
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:

@@ -130,3 +130,32 @@ def test_bars_are_those_of_as_many_parents_as_all_folds_test(tmp_path: Path) -> 
     low, high = proportion_confint(8, 20, method="wilson")
     for bar in bars.get_segments():
         assert bar[:, 1].tolist() == pytest.approx([low, high])
+
+
+def test_the_plane_of_head_and_tail_names_rows_that_no_other_exceeds_in_both(
+    tmp_path: Path,
+) -> None:
+    gains = {
+        "cross_entropy": (0, 0), "both": (2, 5), "head": (4, -3), "tail": (-6, 9), "worse": (1, 4),
+        "both+prior_0.5": (-7, 8),
+    }  # fmt: skip
+    rows = [
+        {"dataset": "d", "split": f"cv-0-{fold}", "encoder": "gcn", "method": method, "seed": 0,
+         "status": "finished", "test_balanced_accuracy_head": 0.8 + (head + 0.1 * fold) / 100,
+         "test_balanced_accuracy_tail": 0.4 + tail / 100}
+        for fold in range(5) for method, (head, tail) in gains.items()
+    ]  # fmt: skip
+    write_parquet(tmp_path / "runs.parquet", pd.DataFrame(rows))
+    plot("trade_off", {"runs": [tmp_path / "runs.parquet"]}, tmp_path / "plane")
+    said = re.findall(r"<!-- (.*?) -->", (tmp_path / "plane.svg").read_text())
+    assert [text for text in said if re.match(r"\d+  ", text)] == ["1  both", "2  tail", "3  head"]
+    assert {"d (cv, 5 splits)", "cross_entropy", "with the prior corrected"} <= set(said)
+
+
+def test_a_single_method_has_no_plane(tmp_path: Path) -> None:
+    row = {"dataset": "d", "split": "cv-0-0", "encoder": "gcn", "method": "m", "seed": 0,
+           "status": "finished", "test_balanced_accuracy_head": 0.8,
+           "test_balanced_accuracy_tail": 0.4}  # fmt: skip
+    write_parquet(tmp_path / "runs.parquet", pd.DataFrame([row]))
+    plot("trade_off", {"runs": [tmp_path / "runs.parquet"]}, tmp_path / "plane")
+    assert "A single method" in (tmp_path / "plane.svg").read_text()

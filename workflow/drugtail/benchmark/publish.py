@@ -30,7 +30,7 @@ from drugtail.runtime.parquet import read_parquet, write_parquet
 
 # Forms of a table, and the figures that are published, as PNG.
 KINDS = ("csv", "md", "tex")
-FIGURES = ("recall_by_class_size", "critical_difference", "separability")
+FIGURES = ("trade_off", "recall_by_class_size", "critical_difference", "separability")
 # Git is no data store.
 LARGEST_FILE = 1_000_000
 

@@ -59,6 +59,12 @@ PLOTS = {
         "of their own each; at most 150 molecules of a class, tail classes named.",
         ("embeddings",),
     ),
+    "trade_off": Plot(
+        "Change of tail recall against change of head recall, each method less cross_entropy (the "
+        "cross) on the same splits. Rows are named that no other row exceeds in both, with 95 % "
+        "intervals.",
+        ("runs",),
+    ),
     "critical_difference": Plot(
         "Mean ranks by balanced accuracy on test molecules, of the 15 best rows at most: over data "
         "sets, or over the splits of fewer than three, which share molecules (then a description). "
