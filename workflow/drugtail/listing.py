@@ -1,4 +1,4 @@
-"""What there is to choose from, in rows: methods, data sets, splits, encoders, tables, metrics."""
+"""Rows of all there is to choose from: methods, data sets, splits, encoders, tables, metrics."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def registered(kind: str) -> list[dict[str, Any]]:
 
 
 def _declared(kind: str, one: Any, name: str) -> dict[str, Any]:
-    """What a registered thing says of itself beside its docstring."""
+    """Return the settings that something was registered with, beside its docstring."""
     if kind == "splits":
         named = {"named": f"{name}-S, S a split seed"} if one.seeded else {}
         if name == "official_purged":
@@ -257,7 +257,7 @@ def _remade(recipe: Recipe) -> str:
 
 
 def needs(recipe: Recipe) -> list[str]:
-    """What a method asks for beyond one plain training, in words; empty if nothing.
+    """Return the needs of a method beyond one plain training, in words; empty if none.
 
     Numbers of epochs are those of a full-length training.
     """

@@ -1,4 +1,4 @@
-"""What lives in a Python file of the user's, outside the package.
+"""Additions in a Python file of the user's, outside the package.
 
 The file registers components of a method, functions together with the class of their settings;
 recipes that are read with it accept these settings like those of the package. And it registers what
@@ -62,7 +62,7 @@ Model = TypeVar("Model", bound=Settings)
 
 @dataclass(frozen=True)
 class Plugin:
-    """What a file adds.
+    """Additions of one file.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the plugins of a benchmark add to it, axis by axis."""
+"""Additions of a benchmark's plugins, axis by axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark asks for from a cluster, before anything is submitted."""
+"""Resources that a benchmark asks a cluster for, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES_OF_BLOCK = 20
 
 @dataclass(frozen=True)
 class Grouping:
-    """How a profile puts blocks together: `blocks` to a job of the queue, `cpus` at a time."""
+    """Grouping of blocks by a profile: `blocks` to a job of the queue, `cpus` at a time."""
 
     blocks: int = 1
     cpus: int = 1

@@ -1,4 +1,4 @@
-"""Which blocks the ensembles of a benchmark average."""
+"""Blocks that the ensembles of a benchmark average."""
 
 from __future__ import annotations
 

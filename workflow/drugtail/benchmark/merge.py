@@ -24,7 +24,7 @@ SHOWN = 3
 
 @dataclass
 class Merged:
-    """What became of a benchmark's blocks.
+    """Outcome of merging a benchmark's blocks.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which encoders go with which data sets and methods."""
+"""Pairs of encoders with data sets and methods."""
 
 from __future__ import annotations
 

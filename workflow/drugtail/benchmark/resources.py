@@ -1,4 +1,4 @@
-"""What a job of training needs before it has run: time, memory, disk.
+"""Time, memory and disk that a training job needs, estimated before it has run.
 
 All of it is a guess from sizes that the configuration knows, and meant to be asked for from a
 cluster: generous, since a job that asks for too little is killed. Where blocks were measured,

@@ -1,4 +1,4 @@
-"""Where a plan finds what a benchmark names."""
+"""Files and registries that a benchmark's names are found in."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def split(
     fold: Annotated[int, typer.Option(min=0, help="Fold of a cross-validation.")] = 0,
     group: Annotated[
         str | None,
-        typer.Option(help="What stays together: parent, scaffold, none or a column."),
+        typer.Option(help="Grouping that stays together: parent, scaffold, none or a column."),
     ] = None,
     plugin: PluginFiles = None,
 ) -> None:

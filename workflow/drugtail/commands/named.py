@@ -20,7 +20,7 @@ CONFIG = Path("config")
 
 
 class Asked(NamedTuple):
-    """What is to be trained or tuned."""
+    """A method to train or tune, with its settings."""
 
     recipe: Recipe
     encoder: Encoder

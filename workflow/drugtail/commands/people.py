@@ -1,4 +1,4 @@
-"""What people ask: plans, checks, lists."""
+"""Plans, checks and lists for people."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ def list_(
     config_dir: ConfigFolder = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Of methods: the text of config/methods/README.md.")
+        bool,
+        typer.Option(
+            "--markdown", help="Print the text of config/methods/README.md (methods only)."
+        ),
     ] = False,
     plugin: PluginFiles = None,
 ) -> None:

@@ -55,7 +55,7 @@ def collect(
     blocks: Annotated[list[Path], typer.Argument(help="Folders of blocks.")],
     separability: Annotated[
         list[Path] | None,
-        typer.Option(help="What `drugtail separability` wrote of a split; may be repeated."),
+        typer.Option(help="File that `drugtail separability` wrote for a split; may be repeated."),
     ] = None,
     plugin: PluginFiles = None,
 ) -> None:

@@ -176,12 +176,17 @@ def predict(
     nearest: Annotated[
         bool, typer.Option(help="Search the most similar training molecule of each.")
     ] = True,
-    prefix: Annotated[str, typer.Option(help="Of the columns that are added.")] = "drugtail_",
+    prefix: Annotated[
+        str, typer.Option(help="Prefix of the columns that are added.")
+    ] = "drugtail_",
     dataset: Annotated[
-        str | None, typer.Option(help="Of a benchmark with several data sets: which.")
+        str | None, typer.Option(help="Data set, if the benchmark has several.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Of a benchmark: trained on which split; default: the first.")
+        str | None,
+        typer.Option(
+            help="Split of a benchmark that the model was trained on; default: the first."
+        ),
     ] = None,
     plugin: PluginFiles = None,
     vectors: VectorFiles = None,

@@ -133,7 +133,7 @@ def _keys_at(model: type[Settings], location: list[str]) -> list[str]:
 
 
 def _follow(model: type[Settings], location: list[str]) -> tuple[Any, list[str]]:
-    """What is at a place inside `model`, and the place as keys of the file.
+    """Return the value at a place inside `model`, and the place as keys of the file.
 
     pydantic's places also name which member of a union was read, for which a file has no key.
     """

@@ -129,11 +129,11 @@ class Tracking(Settings):
 
 
 class Benchmark(Settings):
-    """What to run: data sets x splits x encoders x methods x blocks of seeds."""
+    """A benchmark: data sets x splits x encoders x methods x blocks of seeds."""
 
     name: str = Field(pattern=NAME, description="Names the tables, figures and the experiment.")
     title: str = Field(description="Heading of the page.")
-    notes: list[str] = Field([], description="What readers must know, for example reductions.")
+    notes: list[str] = Field([], description="Notes for readers, for example reductions.")
     results: Annotated[str, AfterValidator(_folder)] = Field(
         "results", description="Folder for everything produced."
     )
@@ -189,7 +189,9 @@ class Benchmark(Settings):
     reference: str = Field(
         "cross_entropy", description="Method that the trade-off table compares with."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks train.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device that networks train on."
+    )
     keep_models: bool = Field(
         True,
         description="Keep what every block has learned, for `drugtail predict`; false saves space, "

@@ -1,4 +1,4 @@
-"""Which modules of the package the result of a training depends on."""
+"""Modules of the package that the result of a training depends on."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class RawFile(Layout):
     mirror_sha256: str | None = Field(
         None, description="SHA-256 of a mirror's copy that is unpacked or has other line ends."
     )
-    sources: list[Source] = Field(min_length=1, description="Where to get it, in order.")
+    sources: list[Source] = Field(min_length=1, description="Addresses or paths, tried in order.")
     columns: list[str] = Field(description="Columns that must be there.")
     rows: int | None = Field(None, description="Number of rows it must have.")
     subset: Literal["train", "valid", "test", "unassigned"] | None = Field(
@@ -98,7 +98,7 @@ class SecondInput(Settings):
 
 
 class Columns(Settings):
-    """Which column holds what, in the table of a data set."""
+    """Columns of the table of a data set, by their meaning."""
 
     smiles: str | None = Field(None, description="SMILES (or InChI) of the molecule.")
     reaction: str | None = Field(
@@ -257,17 +257,17 @@ class Dataset(Settings):
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
     title: str = Field(description="A line for tables and figures.")
-    task: str = Field(description="What is classified into what.")
+    task: str = Field(description="Input and classes, for example molecule -> class.")
     synthetic: bool = Field(False, description="Generated, not measured; said wherever it shows.")
     licence: str = Field(description="Licence of the data as publicly stated.")
-    citation: str = Field(description="What to cite.")
-    note: str | None = Field(None, description="What a user should know.")
+    citation: str = Field(description="Publication to cite.")
+    note: str | None = Field(None, description="Peculiarities that a user should know.")
     meaning: str | None = Field(None, description="Meaning of a result on it, in a line.")
     files: list[RawFile] = Field(
         [], description="Published files: the table, in one or several, and what else is named."
     )
     generator: Generated | None = Field(None, description="Makes the data, instead of `files`.")
-    columns: Columns = Field(description="Which column holds what.")
+    columns: Columns = Field(description="Columns by their meaning.")
     tasks: dict[str, Task] | None = Field(
         None,
         description="Label columns of which each is a data set NAME.COLUMN of its own; other "

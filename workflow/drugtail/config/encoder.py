@@ -16,7 +16,7 @@ FORMS: tuple[Form, ...] = ("graph", "bits", "vector", "graph_and_vector")
 
 
 class Encoder(Settings):
-    """What reads features: a network's encoder, or none, where an estimator reads them.
+    """Reader of features: a network's encoder, or none, where an estimator reads them.
 
     Attributes
     ----------
@@ -37,14 +37,14 @@ class Encoder(Settings):
     network: ClassVar[bool] = False
 
     name: str = Field(pattern=NAME, description="Name; equals the file name.")
-    kind: str = Field(description="Which encoder.")
+    kind: str = Field(description="Name of the encoder.")
     featurizer: str = Field(
         "atoms", description="Features it reads; several are joined by +, as in morgan+maccs."
     )
 
 
 class EncoderSettings(Encoder):
-    """What the settings of every network's encoder have.
+    """Settings that every network's encoder has.
 
     The settings class of an encoder derives from this and adds ``kind``, a literal that is the
     name under which the encoder is registered, and settings of its own.

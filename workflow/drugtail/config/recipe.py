@@ -32,7 +32,7 @@ Family = Literal[
 
 
 class Reference(Settings):
-    """Where a method was published."""
+    """Publication of a method."""
 
     authors: str = Field(description="Authors as they are usually cited.")
     year: int = Field(description="Year of publication.")
@@ -44,7 +44,7 @@ class Reference(Settings):
 
 
 class Space(Settings):
-    """What tuning may choose a setting from: a range of numbers, or choices."""
+    """Values that tuning may choose for a setting: a range of numbers, or choices."""
 
     low: int | float | None = Field(None, description="Least number of a range.")
     high: int | float | None = Field(None, description="Largest number of a range.")
@@ -99,13 +99,13 @@ class Recipe(Settings):
         "methods of your own that are of none."
     )
     idea: str = Field(description="One sentence on the idea.")
-    reference: Reference | None = Field(None, description="Where it was published.")
+    reference: Reference | None = Field(None, description="Publication.")
     reconstruction: str = Field(
         "",
         description="Says what was taken from a publication that does not say all, and what is "
         "ours. Tables say it below, lists beside the idea.",
     )
-    sampler: Sampler = Field(InstanceSampler(), description="How an epoch is drawn.")
+    sampler: Sampler = Field(InstanceSampler(), description="Sampler of an epoch.")
     class_weights: ClassWeights = Field(UniformWeights(), description="Weights in the loss.")
     loss: Loss = Field(CrossEntropy(), description="Classification loss.")
     contrastive: Contrastive | None = Field(
@@ -116,9 +116,7 @@ class Recipe(Settings):
     last_layer: LastLayer = Field(LinearLayer(), description="From features to logits.")
     experts: Experts | None = Field(None, description="Several heads instead of one.")
     posthoc: Posthoc | None = Field(None, description="Change of the logits at prediction.")
-    second_stage: SecondStage | None = Field(
-        None, description="What the last epochs do, after a training as above."
-    )
+    second_stage: SecondStage | None = Field(None, description="Second stage, in the last epochs.")
     sharpness: SharpnessAware | None = Field(
         None, description="Steps that look for flat minima; each computes the loss twice."
     )
@@ -135,7 +133,7 @@ class Recipe(Settings):
     )
     tuning: dict[str, Space] = Field(
         {},
-        description="What `drugtail tune` may change: setting of this file, for example "
+        description="Search space of `drugtail tune`: setting of this file, for example "
         "`loss.tau`, or of `training` -> values. Every network's learning rate is tuned besides, "
         "from 0.0003 to 0.003. Results by default do not depend on it.",
     )
@@ -267,21 +265,21 @@ class Recipe(Settings):
 
     @property
     def is_network(self) -> bool:
-        """Whether a network is trained; else an estimator is fitted, or members are averaged."""
+        """Return whether a network is trained, not an estimator fitted or members averaged."""
         return self.classifier is None and self.ensemble is None
 
     @property
     def partners(self) -> Sampler | None:
-        """How a second batch is drawn beside the first one; None if there is none."""
+        """Sampler of the second batch beside the first one; None if there is none."""
         return getattr(self.mixing, "sampler", None)
 
     @property
     def needs_geometry(self) -> bool:
-        """Whether the method looks at the embeddings of the whole training set."""
+        """Return whether the method looks at the embeddings of the whole training set."""
         return self.subclusters is not None
 
     @property
     def space(self) -> dict[str, Space]:
-        """What is tuned: `tuning`, and for networks what all of them share."""
+        """Settings to tune: `tuning`, and for networks those that all of them share."""
         shared = NETWORK_TUNING if self.is_network else {}
         return {**shared, **self.tuning}

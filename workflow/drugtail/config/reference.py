@@ -92,7 +92,7 @@ def _section(model: type[Settings], titles: dict[type[Settings], str]) -> Iterat
 
 
 def _limits(field: FieldInfo) -> Iterator[str]:
-    """Of a number, such as ``≥ 1``; of a list, how many entries it has at least."""
+    """Return the limits of a number, such as ``≥ 1``, or the least length of a list."""
     for limit in field.metadata:
         for name, sign in LIMITS.items():
             value = getattr(limit, name, None)

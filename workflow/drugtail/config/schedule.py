@@ -1,4 +1,4 @@
-"""When the stages of a training begin, in epochs, and whether they fit into it."""
+"""Epochs at which the stages of a training begin, and whether they fit into it."""
 
 from __future__ import annotations
 

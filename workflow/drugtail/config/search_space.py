@@ -76,13 +76,13 @@ def with_settings(
 
 
 def is_whole(space: Space, default: Any) -> bool:
-    """Whether a range is one of whole numbers: both ends are, and the setting is not a fraction."""
+    """Return whether a range is one of whole numbers: both ends are, the setting is no fraction."""
     ends = all(isinstance(end, int) for end in space.ends)
     return space.choices is None and ends and not isinstance(default, float)
 
 
 def contains(space: Space, value: Any) -> bool:
-    """Whether a value lies in a space."""
+    """Return whether a value lies in a space."""
     if space.choices is not None:
         return value in space.choices
     assert space.low is not None

@@ -10,7 +10,7 @@ SPLIT = re.compile(
     r"(?:-(?P<grouping>[A-Za-z_][A-Za-z0-9_.]*))?"
 )
 GROUPINGS = ("parent", "scaffold", "none")
-"""What keeps molecules together in a split, besides columns of a data set."""
+"""Groupings that keep molecules together in a split, besides columns of a data set."""
 # Written like a grouping, since it is the published split but for what it leaves out.
 PURGED = ("official", "purged")
 ALL_FOLDS = re.compile(r"([A-Za-z][A-Za-z0-9_]*)-([0-9]+)x([0-9]+)((?:-.*)?)")

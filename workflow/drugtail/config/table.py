@@ -42,7 +42,7 @@ class TableColumn(Settings):
     )
     title: str = Field(description="Heading.")
     subset: Subset | None = Field(
-        None, description="Which predictions it is about, if not those of the table."
+        None, description="Predictions it is about, if not those of the table."
     )
     scale: float = Field(100.0, description="Factor for print; 100 prints percent.")
     digits: int = Field(1, ge=0, description="Digits after the point.")
@@ -57,7 +57,7 @@ class Question(Settings):
     )
     against: str = Field(description="Row that it is compared with.")
     metric: str = Field("balanced_accuracy", description="Name of a metric.")
-    subset: Subset = Field("test", description="Which predictions it is about.")
+    subset: Subset = Field("test", description="Predictions it is about.")
 
 
 # A figure, and what stands behind its ±.
@@ -76,7 +76,7 @@ class Quoted(Settings):
         "and what stands behind its ±; null where it is not known."
     )
     differs: str = Field(
-        "", description="What is not the same there, in a sentence; a note below the table."
+        "", description="Sentence on what differs from ours; a note below the table."
     )
 
 
@@ -98,17 +98,17 @@ class Table(Settings):
     title: str = Field(description="Caption.")
     kind: str = Field(
         "metrics",
-        description="What stands in it: `metrics`, `across`, `comparison`, `pairs`, `classes`, "
+        description="Contents: `metrics`, `across`, `comparison`, `pairs`, `classes`, "
         "`ranks`, `separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
         "registers.",
     )
-    subset: Subset = Field("test", description="Which predictions it is about.")
+    subset: Subset = Field("test", description="Predictions it is about.")
     columns: list[TableColumn] = Field(
         [],
         description="Metrics, in order; `questions`, `classes` and `separability` have their own.",
     )
     questions: list[Question] = Field(
-        [], description="Of `questions`: what is asked; a benchmark's own are written there."
+        [], description="Questions of a table of kind `questions`; a benchmark has its own."
     )
     order: str | None = Field(
         None,
@@ -117,15 +117,15 @@ class Table(Settings):
     )
     method: str | None = Field(
         None,
-        description="Of a `comparison`: the method that is compared with all others. Of `classes`: "
-        "the only method shown, instead of all.",
+        description="Method that a `comparison` compares with all others, or the only one that "
+        "`classes` shows.",
     )
     test: str = Field(
         "corrected_t",
-        description="Of a `comparison`: the statistical test, `corrected_t`, `signed_rank` or one "
-        "that a file in the benchmark's `plugins` registers.",
+        description="Statistical test of a `comparison`: `corrected_t`, `signed_rank` or one that "
+        "a file in the benchmark's `plugins` registers.",
     )
-    quoted: list[Quoted] = Field([], description="Of `across`: figures of others.")
+    quoted: list[Quoted] = Field([], description="Figures of others, in a table of kind `across`.")
     difference: bool = Field(
         False,
         description="Show the change against the benchmark's reference, paired by split and seed.",

@@ -13,7 +13,7 @@ OptimizerName = Literal["adamw", "adam"]
 
 
 class Training(Settings):
-    """How a network is trained; the same for every method of a benchmark."""
+    """Settings of the training of networks; the same for every method of a benchmark."""
 
     epochs: int = Field(300, ge=1, le=100_000, description="Passes over the training set.")
     batch_size: int = Field(

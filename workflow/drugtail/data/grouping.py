@@ -1,4 +1,4 @@
-"""What keeps molecules on one side of a split, and dividing such groups among subsets."""
+"""Groups of molecules that stay on one side of a split, and their division among subsets."""
 
 from __future__ import annotations
 

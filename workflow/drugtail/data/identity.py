@@ -1,4 +1,4 @@
-"""What a molecule is: one reader of SMILES and InChI, with three identities and a declared outcome.
+"""One reader of SMILES and InChI, with three identities of a molecule and a declared outcome.
 
 Every command that reads molecules reads them here. The three identities are the canonical SMILES,
 the parent (the same for all salts, charge states, stereoisomers and isotopologues of a compound)
@@ -50,7 +50,7 @@ NOTES = {
 
 
 class Identity(NamedTuple):
-    """What a text is as a molecule.
+    """A text, read as a molecule.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a table would be taken for, and a register to start from."""
+"""Inspection of a table: what it would be taken for, and a register to start from."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ONE_HOT = OneHotLabels(kind="one_hot")
 
 @dataclass
 class Inspection:
-    """What a table would be taken for.
+    """Findings about a table.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ def _read(path: Path, given: Layout) -> Inspection:
 
 
 def _is_molecule(*texts: str) -> bool:
-    """Whether a header cell is a molecule of some size; words such as CN or class are none."""
+    """Return whether a header cell is a molecule of some size; words such as CN are none."""
     return any(len(text) > 5 and not text.isalpha() and not identify(text).reason for text in texts)
 
 
@@ -288,7 +288,7 @@ def _cut_numbers(found: Inspection, cut: dict[str, float]) -> None:
 
 
 def _holds_numbers(found: Inspection, column: str) -> bool:
-    """Whether a column holds measurements."""
+    """Return whether a column holds measurements."""
     cells = values_of(found, column)
     return len(cells) > 0 and any(as_numbers(cells, mark).notna().all() for mark in ".,")
 

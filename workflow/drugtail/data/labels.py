@@ -189,7 +189,7 @@ def _spelled(labels: pd.Series, dataset: Dataset, rows: Rows) -> pd.Series:
 
 
 def spelling_key(label: str) -> str:
-    """What is left of a label without case, blanks and the writing of a number."""
+    """Return a label without case, blanks and the writing of a number."""
     plain = "".join(label.casefold().split())
     return repr(float(plain)) if NUMBER.match(plain) else plain
 

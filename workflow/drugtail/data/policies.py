@@ -1,4 +1,4 @@
-"""What becomes of repeats, conflicts, rare classes and thinned ones, as a register declares."""
+"""Treatment of repeats, conflicts, rare classes and thinned ones, as a register declares."""
 
 from __future__ import annotations
 

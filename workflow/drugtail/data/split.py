@@ -189,7 +189,7 @@ def _check_cut(
 
 
 def _is_few(molecules: pd.DataFrame, grouping: str | None) -> bool:
-    """Whether there are too few groups for three subsets, whatever the seed."""
+    """Return whether there are too few groups for three subsets, whatever the seed."""
     return grouping not in (None, "none") and molecules["group"].nunique() < len(SUBSETS)
 
 

@@ -1,4 +1,4 @@
-"""What a split strategy is, and the registry of all there are."""
+"""Split strategies: their base class and their registry."""
 
 from __future__ import annotations
 

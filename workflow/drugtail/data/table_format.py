@@ -1,4 +1,4 @@
-"""What a kind of table file is, and the registry of all there are."""
+"""Formats of table files: their interface and their registry."""
 
 from __future__ import annotations
 

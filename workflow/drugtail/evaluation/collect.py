@@ -358,7 +358,7 @@ def check_complete(runs: Path) -> int:
 
 
 def block_states(block: Block) -> pd.DataFrame:
-    """What ``runs.parquet`` has of a block's runs but metrics and weights: keys, status, times."""
+    """Return a block's rows of ``runs.parquet``: keys, status and times, no metrics."""
     path = block.folder / "status.json"
     found = read_json(path)["seeds"] if path.is_file() else {}
     rows = []

@@ -58,7 +58,7 @@ class Compared:
 
 
 def _present(predictions: Path, classes: int) -> Masks:
-    """Which classes have molecules in each of `EVALUATED`, bool [C]."""
+    """Return which classes have molecules in each of `EVALUATED`, bool [C]."""
     frame = read_parquet(predictions, ["subset", "label", "new_parent"])
     tested = frame["subset"] == "test"
     parts = {"valid": frame["subset"] == "valid", "test": tested}

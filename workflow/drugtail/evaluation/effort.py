@@ -1,4 +1,4 @@
-"""Whether the methods of a comparison were trained for as long as each other."""
+"""Training effort of the methods of a comparison."""
 
 from __future__ import annotations
 

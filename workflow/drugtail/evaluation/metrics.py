@@ -19,7 +19,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What is known of the predictions of one run, for all classes or for a group of them.
+    """Predictions of one run, for all classes or for a group of them.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric besides its function.
+    """Properties of a metric besides its function.
 
     Attributes
     ----------
@@ -227,14 +227,14 @@ def packaged_metrics() -> list[str]:
 
 
 def in_groups(name: str) -> bool:
-    """Whether a metric is also one of head, middle and tail."""
+    """Return whether a metric is also one of head, middle and tail."""
     declared: Any = METRICS.settings(name) or Metric()
     groups: bool = declared.groups
     return groups
 
 
 def smaller_is_better(column: str) -> bool:
-    """Whether a smaller value is the better one, of a column such as test_accuracy_tail."""
+    """Return whether a smaller value is the better one, of a column such as test_accuracy_tail."""
     name = column.removeprefix("valid_").removeprefix("test_").removeprefix("new_parents_")
     for group in GROUPS:
         name = name.removesuffix(f"_{group}")

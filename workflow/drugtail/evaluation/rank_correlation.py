@@ -57,7 +57,7 @@ def rank_correlation(
 
 @lru_cache(maxsize=1)
 def _bootstrap_samples(classes: int) -> list[NDArray[np.float64]]:
-    """How often each class is drawn in each sample, in pieces [samples, C] that fit a cache."""
+    """Yield how often each class is drawn in each sample, in pieces [samples, C]."""
     drawn = np.random.default_rng(0).integers(classes, size=(RESAMPLES, classes))
     drawn += classes * np.arange(RESAMPLES)[:, None]
     times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)

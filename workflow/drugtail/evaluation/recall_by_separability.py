@@ -153,12 +153,12 @@ def _of_classes(group: pd.DataFrame) -> dict[str, float]:
 
 
 def sizes_vary(classes: pd.DataFrame) -> bool:
-    """Whether the largest class is at least twice as large as the smallest."""
+    """Return whether the largest class is at least twice as large as the smallest."""
     return bool(classes["n_train"].max() >= 2 * classes["n_train"].min())
 
 
 def has_tail(classes: pd.DataFrame) -> bool:
-    """Whether the classes called tail are smaller than the largest; few-shot splits make ties."""
+    """Return whether tail classes are smaller than the largest; few-shot splits make ties."""
     tail = classes.loc[classes["group"] == "tail", "n_train"]
     return bool(len(tail) and tail.max() < classes["n_train"].max())
 

@@ -37,7 +37,7 @@ def field_offsets() -> NDArray[np.int64]:
 
 
 def feature_matrix() -> NDArray[np.float32]:
-    """What each code adds to the 74 float features, shape [codes of all fields, 74].
+    """Return the contribution of each code to the 74 float features, [codes of all fields, 74].
 
     Columns: 43 elements, degree 0-10, implicit valence 0-6, formal charge (a number), radical
     electrons (a number), hybridisation SP/SP2/SP3/SP3D/SP3D2, aromatic, 0-4 hydrogens.

@@ -1,4 +1,4 @@
-"""What training sees of features, whatever their form: stores, and batches cut from them."""
+"""Stores of features of any form, and batches cut from them, as training sees them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Self = TypeVar("Self")
 
 
 class InputShape(NamedTuple):
-    """What an encoder gets.
+    """Input of an encoder.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Batch(Protocol):
 
     @property
     def static_shapes(self) -> bool:
-        """Whether the size was given and not taken from the molecules."""
+        """Return whether the size was given and not taken from the molecules."""
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return all tensors that have a first dimension of seeds."""
@@ -68,7 +68,7 @@ class Store(Protocol):
 
     @property
     def shape(self) -> InputShape:
-        """What an encoder gets."""
+        """Input of an encoder."""
 
     def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> Batch:
         """Cut out molecules, int64 [S, B], in the order given."""
@@ -77,4 +77,4 @@ class Store(Protocol):
         """Size that every row of `molecules`, int64 [..., B], fits into; waits for the device."""
 
     def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-        """Whether batches of size `needed` fit into those of size `held`."""
+        """Return whether batches of size `needed` fit into those of size `held`."""

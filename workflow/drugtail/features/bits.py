@@ -25,7 +25,7 @@ def unpack_fingerprints(bits: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 class Size(NamedTuple):
-    """How many bits that are set a batch has room for, of each seed."""
+    """Room of a batch for bits that are set, of each seed."""
 
     entries: int
 
@@ -122,7 +122,7 @@ class BitStore:
 
     @property
     def shape(self) -> InputShape:
-        """What an encoder gets."""
+        """Input of an encoder."""
         return InputShape("bits", self.features)
 
     def size_of(self, molecules: Tensor) -> Size:
@@ -130,7 +130,7 @@ class BitStore:
         return Size(int(self.count[molecules].sum(-1).max()))
 
     def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-        """Whether batches of size `needed` fit into those of size `held`."""
+        """Return whether batches of size `needed` fit into those of size `held`."""
         return held[0] >= needed[0]
 
     def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> BitBatch:

@@ -1,4 +1,4 @@
-"""What a featurizer is, and the registry of all there are."""
+"""Featurizers: their interface and their registry."""
 
 from __future__ import annotations
 

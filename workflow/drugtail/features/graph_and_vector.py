@@ -52,7 +52,7 @@ class GraphAndVectorBatch:
 
     @property
     def static_shapes(self) -> bool:
-        """Whether the size of the graphs was given."""
+        """Return whether the size of the graphs was given."""
         return self.graph.static_shapes
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -109,7 +109,7 @@ class GraphAndVectorStore:
         return self.graph.size_of(molecules)
 
     def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-        """Whether graphs of size `needed` fit into those of size `held`."""
+        """Return whether graphs of size `needed` fit into those of size `held`."""
         return self.graph.has_room(held, needed)
 
     def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> GraphAndVectorBatch:

@@ -35,7 +35,7 @@ LOOP = len(BONDS)
 
 
 class Size(NamedTuple):
-    """How many atoms and entries of the adjacency matrix a graph has room for."""
+    """Room for atoms and for entries of the adjacency matrix of a graph."""
 
     atoms: int
     entries: int
@@ -211,7 +211,7 @@ class GraphStore:
 
     @property
     def shape(self) -> InputShape:
-        """What an encoder gets: features of an atom, and of a bond."""
+        """Input of an encoder: features of an atom, and of a bond."""
         return InputShape("graph", FEATURES, len(BONDS))
 
     def extended(self, added: Arrays) -> GraphStore:
@@ -236,7 +236,7 @@ class GraphStore:
         return Size(int(atoms.max()) + spare, int(entries.max()))
 
     def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-        """Whether graphs of size `needed` fit into those of size `held`."""
+        """Return whether graphs of size `needed` fit into those of size `held`."""
         # An atom is always left for the entries that fill a graph up.
         return held[0] > needed[0] and held[1] >= needed[1]
 

@@ -70,7 +70,7 @@ def pack_atoms(smiles: Sequence[str]) -> Arrays:
 
 
 def _bonds(molecule: Chem.Mol) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where bonds stand in the flattened adjacency matrix, ascending, and their orders.
+    """Return positions of bonds in the flattened adjacency matrix, ascending, and their orders.
 
     The order is 0 for one of another kind. Bonds may stand there in both directions.
     """

@@ -1,4 +1,4 @@
-"""Which store keeps which form of features, and features as a table of numbers."""
+"""Stores by the form of features they keep, and features as a table of numbers."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class VectorStore:
 
     @property
     def shape(self) -> InputShape:
-        """What an encoder gets."""
+        """Input of an encoder."""
         return InputShape("vector", self.values.shape[1])
 
     def size_of(self, molecules: Tensor) -> tuple[int, ...]:
@@ -80,7 +80,7 @@ class VectorStore:
         return ()
 
     def has_room(self, held: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-        """Whether batches of size `needed` fit into those of size `held`: they do."""
+        """Return whether batches of size `needed` fit into those of size `held`: they do."""
         return True
 
     def batch(self, molecules: Tensor, size: tuple[int, ...] | None = None) -> VectorBatch:

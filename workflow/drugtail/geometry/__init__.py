@@ -1,1 +1,1 @@
-"""How classes lie in embedding space."""
+"""Positions of classes in embedding space."""

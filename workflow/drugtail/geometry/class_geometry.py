@@ -1,4 +1,4 @@
-"""How the training set lies in embedding space: sub-clusters, and distances between classes.
+"""Geometry of the training set in embedding space: sub-clusters, distances between classes.
 
 Su, Li, Wang, "Sub-Clustering for Class Distance Recalculation in Long-Tailed Drug
 Classification", arXiv:2504.04647 (2025).
@@ -27,7 +27,7 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the training set lies in embedding space at one re-clustering.
+    """Geometry of the training set in embedding space at one re-clustering.
 
     Attributes
     ----------

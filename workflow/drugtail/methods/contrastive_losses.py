@@ -191,7 +191,7 @@ def _flat(views: Tensor) -> Tensor:
 
 
 def _equal(names: Tensor) -> Tensor:
-    """Which of the 2B views share a name, [2B, 2B]."""
+    """Return which of the 2B views share a name, [2B, 2B]."""
     doubled = names.repeat(2)
     return doubled[:, None] == doubled[None, :]
 

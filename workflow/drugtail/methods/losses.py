@@ -17,7 +17,7 @@ from drugtail.runtime.registry import Registry
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network says of a batch of one seed, and what a loss may know besides.
+    """A network's output for a batch of one seed, and what a loss may know besides.
 
     Attributes
     ----------
@@ -283,7 +283,7 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def is_true_class(labels: Tensor, classes: int) -> Tensor:
-    """Where each molecule's own class stands, bool [B, C]."""
+    """Return a mask of each molecule's own class, bool [B, C]."""
     return labels[:, None] == torch.arange(classes, device=labels.device)
 
 

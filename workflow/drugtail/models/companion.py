@@ -1,4 +1,4 @@
-"""What some methods train beside the network and prediction does not need."""
+"""Parameters that some methods train beside the network and prediction does not need."""
 
 from __future__ import annotations
 

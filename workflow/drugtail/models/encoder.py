@@ -1,4 +1,4 @@
-"""What an encoder is: its registry, and modules of one seed computed one after the other."""
+"""Encoders: their registry, and modules of one seed computed one after the other."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class SparseMatrix:
 
 @dataclass(frozen=True)
 class Level:
-    """How one graph layer gets from the surroundings before it to those after it.
+    """Step of one graph layer from the surroundings before it to those after it.
 
     Every seed has as many surroundings as the seed with the most; those that fill it up belong to
     no atom.

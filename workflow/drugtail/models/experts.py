@@ -17,7 +17,7 @@ WEIGHT_TEMPERATURE = 0.2
 
 @dataclass(frozen=True)
 class Trust:
-    """How far experts are believed.
+    """Weights of experts.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ EVALUATION_BATCH = 1024
 
 @torch.no_grad()
 def predict(network: Network, store: Store, molecules: Tensor) -> Output:
-    """What every seed's network says of molecules of a store, its logits in single precision.
+    """Predict molecules of a store with every seed's network, logits in single precision.
 
     Parameters
     ----------

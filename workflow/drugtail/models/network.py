@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """What a network says of a batch.
+    """Output of a network for a batch.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which model is meant: a file, a block, or the best of a benchmark by validation."""
+"""Choice of a model: a file, a block, or the best of a benchmark by validation."""
 
 from __future__ import annotations
 

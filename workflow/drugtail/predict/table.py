@@ -208,7 +208,7 @@ class _Asked:
         return ["class", *(f"p_{name}" for name in self.names)]
 
     def answers(self, arrays: Arrays, workers: int) -> pd.DataFrame:
-        """What all seeds say of some molecules, as columns."""
+        """Return the predictions of all seeds for some molecules, as columns."""
         parts, unsure = [], []
         for model in self.models:
             said = model.ask(arrays, workers)

@@ -1,4 +1,4 @@
-"""What the figures share: colours, panels, names."""
+"""Colours, panels and names that figures share."""
 
 from __future__ import annotations
 

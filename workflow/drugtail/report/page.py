@@ -92,7 +92,7 @@ def _figure(path: Path) -> dict[str, str]:
 
 
 def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
-    """What was chosen, with numbers as short as they can be told."""
+    """Return the chosen settings as text, with numbers as short as possible."""
     chosen = [
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in best["changes"].items()

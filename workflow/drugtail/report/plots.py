@@ -1,4 +1,4 @@
-"""What a figure is, the registry of all there are, and what the package's say of themselves."""
+"""The registry of figures, with captions and inputs of the package's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INPUTS: tuple[Input, ...] = ("splits", "runs", "classes", "history", "embeddings
 
 @dataclass(frozen=True)
 class Plot:
-    """What is known of a figure before it is drawn.
+    """Properties of a figure, known before it is drawn.
 
     Attributes
     ----------

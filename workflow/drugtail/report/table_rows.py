@@ -1,4 +1,4 @@
-"""What kinds of tables share: the runs that they are of, settings in rows, the look of numbers."""
+"""Parts that kinds of tables share: their runs, settings in rows, the look of numbers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def with_settings(
 
 
 def weights_constant(finished: pd.DataFrame) -> bool:
-    """Whether the runs weigh by class distances and all weights were 1 throughout."""
+    """Return whether the runs weigh by class distances and all weights were 1 throughout."""
     return bool(
         (finished["class_weights"] == "class_distance").any()
         and (finished["weight_ratio"] < 1 + 1e-6).all()

@@ -17,7 +17,7 @@ from drugtail.runtime.registry import Registry
 
 
 class Contents(NamedTuple):
-    """What a table says: its values, the same as text, and what a reader must know."""
+    """Contents of a table: its values, the same as text, and notes for the reader."""
 
     values: pd.DataFrame
     printed: pd.DataFrame

@@ -1,1 +1,1 @@
-"""What every stage needs: files, digests, seeds, devices, provenance."""
+"""Files, digests, seeds, devices and provenance, for every stage."""

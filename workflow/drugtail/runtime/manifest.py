@@ -1,4 +1,4 @@
-"""Where a result came from: command, settings, inputs, versions, host, time and memory."""
+"""Provenance of a result: command, settings, inputs, versions, host, time and memory."""
 
 from __future__ import annotations
 

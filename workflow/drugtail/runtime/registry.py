@@ -77,7 +77,7 @@ class Registry(Generic[Implementation]):
         self._settings.pop(name, None)
 
     def settings(self, name: str) -> Any:
-        """What `name` was registered with; None if with nothing."""
+        """Return the settings that `name` was registered with, or None."""
         return self._settings.get(name)
 
     def module(self, name: str) -> str | None:
@@ -85,7 +85,7 @@ class Registry(Generic[Implementation]):
         return f"{self.package}.{name}" if name in self._modules() else None
 
     def is_packaged(self, name: str) -> bool:
-        """Whether `name` is the package's, not a plugin's."""
+        """Return whether `name` is the package's, not a plugin's."""
         found = self._found.get(name)
         return name in self._modules() or (
             found is not None and found.__module__.startswith(f"{__package__.partition('.')[0]}.")

@@ -46,7 +46,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class Imported:
-    """What `track_blocks` did: runs added, runs renewed because their files changed, runs kept."""
+    """Outcome of `track_blocks`: runs added, runs renewed since their files changed, runs kept."""
 
     added: int
     renewed: int

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """What a block is: one data set, split, encoder and method, and a run of seeds.
+    """A block: one data set, split, encoder and method, and a run of seeds.
 
     Attributes
     ----------

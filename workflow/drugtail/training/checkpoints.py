@@ -82,7 +82,7 @@ class Checkpoint:
 
     @property
     def _aside(self) -> Path:
-        """Where a damaged file is kept until the block is finished."""
+        """Path of a damaged file until the block is finished."""
         assert self.path is not None
         return self.path.with_name(f"{self.path.name}.damaged")
 

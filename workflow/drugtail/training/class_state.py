@@ -1,4 +1,4 @@
-"""What a training knows of its classes: sizes, weights, and how they lie in embedding space."""
+"""Classes in training: sizes, weights, and positions in embedding space."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ClassState:
 
     @property
     def clustered(self) -> bool:
-        """Whether the classes have been clustered."""
+        """Return whether the classes have been clustered."""
         return any(geometry is not None for geometry in self.geometry)
 
     # ----------------------------------------------------------------------------- weights
@@ -139,7 +139,7 @@ class ClassState:
             self.targets[index] = assign_points(self.targets[index], geometry.centroids)
 
     def state(self, index: int) -> dict[str, Any]:
-        """What a checkpoint must hold of one seed to continue: tensors only."""
+        """Return one seed's state for a checkpoint: tensors only."""
         geometry = self.geometry[index]
         return (
             {}

@@ -1,4 +1,4 @@
-"""What a recipe minimises: its components put together, and the state they share."""
+"""The objective of a recipe: its components put together, and the state they share."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ class Objective:
         self.classes.weighting = self._objective().class_weights
 
     def trains_classifier(self, epoch: int) -> bool:
-        """Whether the classification loss counts in this epoch (counted from 0)."""
+        """Return whether the classification loss counts in this epoch (counted from 0)."""
         return epoch >= self.classifier_start
 
     def phase(self, epoch: int) -> tuple[bool, ...]:
-        """What a step of this epoch consists of; steps of one phase run the same operations."""
+        """Return the phase of an epoch; steps of one phase run the same operations."""
         return (
             self.trains_classifier(epoch), self.classes.clustered, self.draws_to_targets,
             self.second_stage,
@@ -353,7 +353,7 @@ class Objective:
         return weight * torch.vmap(of_one_seed)(seeds, given)
 
     def _objective(self) -> Any:
-        """Where loss and class weights stand: some second stages have their own."""
+        """Recipe or second stage that loss and class weights come from."""
         stage = self.recipe.second_stage
         return stage if self.second_stage and declares(stage, "loss") else self.recipe
 

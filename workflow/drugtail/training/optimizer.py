@@ -1,4 +1,4 @@
-"""Which parameters are trained, and with which weight decay."""
+"""Parameters that are trained, and their weight decay."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Pool:
-    """What epochs are drawn from: P molecules of each of S seeds.
+    """Molecules that epochs are sampled from: P per seed, S seeds.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is to be learned: molecules, classes and subsets, as positions and labels."""
+"""The learning problem: molecules, classes and subsets, as positions and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of each seed while it trains."""
+"""Records of each seed while it trains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAPPED_PER_CLASS = 150
 
 @dataclass
 class SeedResult:
-    """What training one seed gave.
+    """Results of training one seed.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class SeedResult:
 
 @dataclass
 class SeedRecord:
-    """What is known of one seed so far; see `SeedResult`."""
+    """Record of one seed so far; see `SeedResult`."""
 
     number: int
     diverged: bool = False
@@ -104,7 +104,7 @@ class SeedRecord:
         return self.selection.best_epoch
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it: numbers, text and tensors."""
+        """Return the state for a checkpoint: numbers, text and tensors."""
         return {**vars(self), "selection": vars(self.selection)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What comes after the first training: a second stage, or a change of the last layer."""
+"""Steps after the first training: a second stage, or a change of the last layer."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def pairs_to_graft(
 def atom_activations(
     state: SeedState, molecules: Tensor
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
-    """How much each atom speaks for the class of its molecule, by every seed's network.
+    """Return the class activation of each atom for its molecule's class, per seed.
 
     x_a · ∂s_y/∂z for the features x_a of atom a, the sum z of which is the embedding: class
     activation mapping (Zhou et al., CVPR 2016; by gradients, Selvaraju et al., ICCV 2017) with

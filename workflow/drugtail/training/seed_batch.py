@@ -123,7 +123,7 @@ class SeedBatch:
 
     @property
     def views(self) -> int:
-        """How often a step sees each molecule that is drawn for it."""
+        """Number of times a step sees each molecule that is drawn for it."""
         return 1 if self.recipe.views is None else 2
 
     def new_average(self) -> WeightAverage | None:
@@ -368,7 +368,7 @@ class SeedBatch:
         }
 
     def _share_of_time(self, started: float) -> float:
-        """Of an epoch that all seeds spend together, each has its share; seconds."""
+        """Return one seed's share of the epoch's wall time, in seconds."""
         return (time.monotonic() - started) / len(self.seeds)
 
     def _mapped(
@@ -394,11 +394,11 @@ class SeedBatch:
         )
 
     def predict(self, molecules: Tensor) -> Output:
-        """What every seed's network says of the same molecules."""
+        """Predict the same molecules with every seed's network."""
         return predict(self.network, self.store, molecules.expand(len(self.seeds), -1))
 
     def predict_each(self, molecules: Tensor) -> Output:
-        """What every seed's network says of molecules of its own, int64 [S, n]."""
+        """Predict molecules of its own with every seed's network, int64 [S, n]."""
         return predict(self.judged, self.store, molecules)
 
     # --------------------------------------------------------------------- random streams

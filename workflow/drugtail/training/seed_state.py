@@ -1,4 +1,4 @@
-"""What second stages see of the seeds in training."""
+"""The seeds in training, as second stages see them."""
 
 from __future__ import annotations
 

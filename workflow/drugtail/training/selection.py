@@ -1,4 +1,4 @@
-"""Which epoch of a training is kept, and when no better one is waited for."""
+"""Choice of the epoch that is kept, and early stopping."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ Subclusters = Annotated[BalancedKMeans | KMeans | WholeClasses, Field(discrimina
 
 
 class Schedule(Settings):
-    """When the geometry of the embeddings is taken, in epochs of the full-length training."""
+    """Epochs of the full-length training at which the geometry of the embeddings is taken."""
 
     warmup_epochs: int = Field(
         10, ge=0,

@@ -10,7 +10,7 @@ from drugtail.config.base import Settings
 
 
 class ContrastiveSettings(Settings):
-    """What the settings of every contrastive term have."""
+    """Settings that every contrastive term has."""
 
     # Whether the classification loss is already in the term, or is added to it.
     whole: ClassVar[bool] = False
@@ -75,7 +75,10 @@ class ParametricContrastive(ContrastiveSettings):
     alpha: float = Field(0.01, ge=0, description="Weight of a molecule among the positives.")
     queue: int = Field(1024, ge=1, description="Molecules of earlier batches compared with.")
     momentum: float = Field(
-        0.999, ge=0, lt=1, description="Of the encoder that embeds the molecules of the queue."
+        0.999,
+        ge=0,
+        lt=1,
+        description="Momentum of the encoder that embeds the molecules of the queue.",
     )
 
 

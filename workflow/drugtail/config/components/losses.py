@@ -11,7 +11,7 @@ from drugtail.config.prior import Shares, shifted
 
 
 class LossSettings(Settings):
-    """What the settings of every classification loss have."""
+    """Settings that every classification loss has."""
 
     # Such losses need experts in the recipe, and several heads need such a loss.
     for_experts: ClassVar[bool] = False
@@ -67,7 +67,9 @@ class Focal(LossSettings):
     """Cross-entropy times (1 - p_y)^gamma (Lin et al., ICCV 2017)."""
 
     name: Literal["focal"]
-    gamma: float = Field(2.0, ge=0, description="How fast easy molecules lose weight; 0: not.")
+    gamma: float = Field(
+        2.0, ge=0, description="Rate at which easy molecules lose weight; 0: they keep it."
+    )
 
     def prior(self, shares: list[float], counts: list[int]) -> Shares:
         """See `LossSettings.prior`."""
@@ -93,7 +95,11 @@ class Ldam(LossSettings):
     needs_cosine: ClassVar[bool] = True
 
     name: Literal["ldam"]
-    margin: float = Field(0.5, ge=0, description="Of the rarest class; n_c^(-1/4) of the others.")
+    margin: float = Field(
+        0.5,
+        ge=0,
+        description="Margin of the rarest class; others have it times (n_min / n_c)^(1/4).",
+    )
 
 
 class VectorScaling(LossSettings):
@@ -207,7 +213,7 @@ class DiverseExperts(LossSettings):
     margin: float = Field(0.5, ge=0, description="As of `ldam`.")
     diversity: float = Field(0.2, ge=0, description="Weight of the divergence.")
     spread: float = Field(
-        0.05, ge=0, le=1, description="How much lower the temperature of rare classes is."
+        0.05, ge=0, le=1, description="Amount by which the temperature of rare classes is lower."
     )
 
 

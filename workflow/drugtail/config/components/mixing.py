@@ -11,7 +11,7 @@ from drugtail.config.components.samplers import ReverseSampler, Sampler
 
 
 class MixingSettings(Settings):
-    """What the settings of every way of mixing have."""
+    """Settings that every way of mixing has."""
 
     # Whether two heads learn from batches of their own: the second one is drawn by ``sampler``.
     branches: ClassVar[bool] = False
@@ -31,8 +31,13 @@ class Remix(MixingSettings):
     """Mixup that leaves the label to the rarer class (Chou et al., ECCV Workshops 2020)."""
 
     name: Literal["remix"]
-    kappa: float = Field(3.0, ge=1, description="How many times rarer a class has to be.")
-    tau: float = Field(0.5, ge=0, le=1, description="Up to which share it gets the whole label.")
+    kappa: float = Field(3.0, ge=1, description="Least ratio of class sizes.")
+    tau: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share up to which the rarer class gets the whole label.",
+    )
 
 
 class Bilateral(MixingSettings):
@@ -42,7 +47,7 @@ class Bilateral(MixingSettings):
 
     name: Literal["bilateral"]
     sampler: Sampler = Field(
-        ReverseSampler(name="reverse"), description="How the second branch's molecules are drawn."
+        ReverseSampler(name="reverse"), description="Sampler of the second branch."
     )
 
 

@@ -11,7 +11,7 @@ from drugtail.config.prior import Shares, shifted
 
 
 class PosthocSettings(Settings):
-    """What the settings of every change of a trained network have."""
+    """Settings that every change of a trained network has."""
 
     # Subset (train or valid) to whose molecules a change of the last layer is fitted, once the
     # network is chosen. None: it shifts the logits by what follows from class sizes, at every

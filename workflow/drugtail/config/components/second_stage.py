@@ -17,7 +17,7 @@ from drugtail.config.components.weights import (
 
 
 class SecondStageSettings(Settings):
-    """What the settings of every second stage have."""
+    """Settings that every second stage has."""
 
     # Whether it works on one linear last layer only.
     linear_only: ClassVar[bool] = False
@@ -94,11 +94,13 @@ class Distillation(SecondStageSettings):
     start: float = Field(
         0.5, gt=0, lt=1, description="Share of the epochs before it; they are its first stage."
     )
-    temperature: float = Field(2.0, gt=0, description="Of both networks' outputs.")
+    temperature: float = Field(2.0, gt=0, description="Temperature of both networks' outputs.")
     power: float = Field(
         0.5, gt=0, le=1, description="The teacher's probabilities are raised to it."
     )
-    weight: float = Field(0.5, ge=0, le=1, description="Of the teacher; the labels have the rest.")
+    weight: float = Field(
+        0.5, ge=0, le=1, description="Weight of the teacher; the labels have the rest."
+    )
     loss: Loss | None = Field(
         BalancedSoftmax(name="balanced_softmax"), description="Classification loss of the student."
     )
@@ -119,9 +121,12 @@ class TwoPhase(SecondStageSettings):
     size: float = Field(
         1.0, gt=0, description="To which every class is thinned or grown, in mean class sizes."
     )
-    temperature: float = Field(2.0, gt=0, description="Of both phases' outputs.")
+    temperature: float = Field(2.0, gt=0, description="Temperature of both phases' outputs.")
     weight: float = Field(
-        0.5, ge=0, le=1, description="Of phase 1's outputs, for molecules of thinned classes."
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of phase 1's outputs, for molecules of thinned classes.",
     )
 
 

@@ -11,7 +11,7 @@ from drugtail.config.encoder import Form
 
 
 class ViewsSettings(Settings):
-    """What the settings of all views have."""
+    """Settings that all views have."""
 
     # Forms of features that there are views of.
     reads: ClassVar[tuple[Form, ...]] = ("graph",)

@@ -11,7 +11,7 @@ from drugtail.config.prior import Shares, shares_of
 
 
 class WeightsSettings(Settings):
-    """What the settings of all class weights have."""
+    """Settings that all class weights have."""
 
     # Whether they follow from how classes lie in embedding space: then the recipe needs
     # sub-clusters and a schedule.
@@ -81,7 +81,7 @@ class ClassDistanceWeights(WeightsSettings):
 
     name: Literal["class_distance"]
     distances: Literal["both", "class", "subcluster"] = Field(
-        "both", description="Which of the two distances count."
+        "both", description="Distances that count."
     )
     control: Literal["permuted", "inverted", "size_matched"] | None = Field(
         None,

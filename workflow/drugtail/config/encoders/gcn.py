@@ -16,6 +16,6 @@ class GraphEncoder(EncoderSettings):
     batched: ClassVar[bool] = True
     atoms: ClassVar[bool] = True
 
-    kind: Literal["gcn"] = Field(description="Which encoder.")
+    kind: Literal["gcn"] = Field(description="Name of the encoder.")
     layers: int = Field(3, ge=1, le=100, description="Graph convolutions.")
     width: int = Field(128, ge=1, le=16_384, description="Width of each layer.")

@@ -16,7 +16,7 @@ class MLPEncoder(EncoderSettings):
     reads: ClassVar[tuple[Form, ...]] = ("bits", "vector")
     batched: ClassVar[bool] = True
 
-    kind: Literal["mlp"] = Field(description="Which encoder.")
+    kind: Literal["mlp"] = Field(description="Name of the encoder.")
     featurizer: str = Field("morgan", description="Features it reads.")
     layers: int = Field(2, ge=1, le=100, description="Fully connected layers.")
     width: int = Field(256, ge=1, le=16_384, description="Width of each layer.")

@@ -14,7 +14,7 @@ K, BITS = 3, 2048
 
 @FEATURIZERS.register("kmers")
 class Kmers(FingerprintFeaturizer):
-    """Which runs of three amino acids a sequence has, folded to 2,048 bits.
+    """Runs of three amino acids of a sequence, folded to 2,048 bits.
 
     Letters that are no standard amino acid count as one more.
     """

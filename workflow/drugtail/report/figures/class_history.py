@@ -1,4 +1,4 @@
-"""What each re-clustering measured."""
+"""Measurements at each re-clustering."""
 
 from __future__ import annotations
 

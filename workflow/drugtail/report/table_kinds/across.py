@@ -27,7 +27,7 @@ QUOTED_NOTE = (
 
 
 class Place(NamedTuple):
-    """What a column is about."""
+    """Subject of a column."""
 
     dataset: str
     # As `named_splits` says it; of what only others have, the kind of split.
@@ -83,7 +83,7 @@ def _column(table: Table, quoted: Quoted) -> TableColumn:
 
 
 def _figure(quoted: Quoted, method: str) -> tuple[float, float]:
-    """What is quoted of a method, and its spread; NaN for what is not known."""
+    """Return the quoted figure of a method, and its spread; NaN if unknown."""
     found = quoted.values.get(method)
     if isinstance(found, list):
         value, spread = found
@@ -103,7 +103,7 @@ def _kind(split: str) -> str:
 
 
 def _places(summary: pd.DataFrame, table: Table) -> list[Place]:
-    """What columns are about, ours first and then what only others have."""
+    """Return the subjects of columns, ours first and then those that only others have."""
     ours = dict.fromkeys(zip(summary["dataset"], summary["split"], strict=True))
     places = [Place(*one, column) for one in ours for column in table.columns]
     for quoted in table.quoted:
@@ -155,7 +155,7 @@ def _quoted_cell(quoted: Quoted, method: str, column: TableColumn) -> str:
 
 
 def _differing(table: Table) -> list[str]:
-    """What is not the same with those who are quoted, each said once."""
+    """Return notes on how those who are quoted differ, each once."""
     told = [f"{q.source} on {q.dataset}: {q.differs}" for q in table.quoted if q.differs]
     return list(dict.fromkeys(told))
 
