@@ -79,7 +79,7 @@ def test_checks_plan_and_contract_are_content(followed: tuple[Project, dict[str,
 def test_the_method_and_its_variant_stand_in_the_table(
     followed: tuple[Project, dict[str, str]],
 ) -> None:
-    table = (followed[0].folder / "results/tables/mine/head_tail.md").read_text()
+    table = (followed[0].folder / "results/tables/my_loss/head_tail.md").read_text()
     assert table in said(followed, "snakemake")
     rows = [re.split(r" *\| *", line)[3:5] for line in table.splitlines() if "| tiny" in line]
     assert rows == [["cross_entropy", "2"], ["poly1", "2"], ["poly1_strong", "2"]]
@@ -122,11 +122,11 @@ def test_a_change_of_the_file_trains_its_methods_again_and_no_other(
     (run,) = [line for line in commands() if "snakemake" in line]
     assert listed_jobs(project.run("bash", "-c", f"{run} --dry-run").stdout) == {}
     project.edit("my/poly1.py", "settings.epsilon * (1", "2 * settings.epsilon * (1")
-    before = (project.folder / "results/metrics/mine/runs.parquet").stat().st_mtime
+    before = (project.folder / "results/metrics/my_loss/runs.parquet").stat().st_mtime
     log = project.run("bash", "-c", run.replace("snakemake", "snakemake tables")).stdout
     trained = re.findall(r"Training (\S+) on", log)
     assert sorted(set(trained)) == ["poly1", "poly1_strong"]
-    assert (project.folder / "results/metrics/mine/runs.parquet").stat().st_mtime > before
+    assert (project.folder / "results/metrics/my_loss/runs.parquet").stat().st_mtime > before
 
 
 def test_a_fault_in_the_file_stops_the_workflow_before_anything_runs(
