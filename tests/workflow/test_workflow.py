@@ -736,6 +736,17 @@ def test_the_catalogues_entry_builds_the_same_jobs(finished: Project) -> None:
     assert "track_runs" in log
 
 
+def test_snakemakes_report_has_tables_figures_and_captions(
+    finished: Project, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    finished.run("snakemake", "--configfile", "config/tiny.yaml", "--report", str(report))
+    text = report.read_text()
+    assert "Training molecules per class." in text
+    for category in ("Tables", "Figures", "Page"):
+        assert f'"{category}"' in text
+
+
 def test_the_reference_of_settings_is_up_to_date(finished: Project) -> None:
     made = finished.run("drugtail", "list", "reference").stdout
     assert made == (finished.folder / "config/README.md").read_text(), (

@@ -56,7 +56,14 @@ rule tabulate_results:
         classes=f"{METRICS}/class_metrics.parquet",
         history=f"{METRICS}/class_history.parquet",
     output:
-        multiext(f"{TABLES}/{{table}}", csv=".csv", md=".md", tex=".tex"),
+        csv=report(
+            f"{TABLES}/{{table}}.csv",
+            category="Tables",
+            labels={"table": "{table}"},
+            caption="../report/table.rst",
+        ),
+        md=f"{TABLES}/{{table}}.md",
+        tex=f"{TABLES}/{{table}}.tex",
     log:
         f"{RESULTS}/logs/{BENCHMARK.name}/tabulate/{{table}}.log",
     benchmark:
@@ -86,7 +93,13 @@ rule plot_figure:
     input:
         get_plot_inputs,
     output:
-        multiext(f"{FIGURES}/{{figure}}", svg=".svg", png=".png"),
+        svg=report(
+            f"{FIGURES}/{{figure}}.svg",
+            category="Figures",
+            labels={"figure": "{figure}"},
+            caption="../report/figure.rst",
+        ),
+        png=f"{FIGURES}/{{figure}}.png",
     log:
         f"{RESULTS}/logs/{BENCHMARK.name}/plot/{{figure}}.log",
     benchmark:
@@ -104,6 +117,7 @@ rule plot_figure:
         plugins=lambda w: get_plugin_option(
             PLAN.additions.path(plugins.FIGURES, w.figure)
         ),
+        caption=lambda w: plot_of(w.figure).caption,
         code=get_plot_code,
     message:
         "Drawing {wildcards.figure}"
@@ -121,7 +135,7 @@ rule build_page:
         splits=get_splits("json"),
         tunings=get_tunings(),
     output:
-        get_page(),
+        page=report(get_page(), category="Page", caption="../report/page.rst"),
     log:
         f"{RESULTS}/logs/{BENCHMARK.name}/page.log",
     benchmark:
@@ -148,7 +162,7 @@ rule build_page:
         code=[get_code("drugtail.report.page"), *get_plugin_digests(plugins.FIGURES)],
         template=file_digest(HOME / "workflow/drugtail/report/page.html"),
     message:
-        "Building the page {output}"
+        "Building the page {output.page}"
     shell:
         "drugtail page --runs {input.runs:q} --title {params.title:q} {params.note_options:q} "
-        "{params.options:q} {params.plugins:q} --output {output:q} 2>&1 | tee {log:q}"
+        "{params.options:q} {params.plugins:q} --output {output.page:q} 2>&1 | tee {log:q}"
