@@ -135,7 +135,7 @@ def predict(
         raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
     chosen = find_models(model, dataset, split, seed)
     tau = chosen.tau if prior is None else prior
-    asked = _Asked([Model(path, seed, plugins, vectors) for path in chosen.models], tau)
+    asked = Asked([Model(path, seed, plugins, vectors) for path in chosen.models], tau)
     if chosen.remark:
         say(chosen.remark)
         if (tau or 0) != (chosen.tau or 0):
@@ -148,10 +148,40 @@ def predict(
     if column is None:
         column = _named_column(table, molecules, first.reads)
     _check_names(table, asked, prefix, molecules)
-    parsed = _parsed(table, column, second, first, workers)
+    parsed = parse(table, column, second, first, workers)
+    answers = classify(asked, parsed, nearest=nearest, workers=workers)
+    added = answers.add_prefix(prefix)
+    with atomic_path(output) as temporary:
+        table.join(added).to_csv(temporary, index=False, float_format="%.6g")
+    _say_outcome(parsed, molecules, output)
+    if not (answers["reason"] == "").any():
+        what = "reaction" if first.reads == "reaction" else "molecule"
+        raise DrugtailError(
+            f"{molecules}: no cell of column {column!r} is a {what}, so that nothing was "
+            f"classified; {output} says why of each row; name another column with --column"
+        )
+    if nearest:
+        _warn_of_unlike(answers["similarity"], molecules, output)
+
+
+def classify(
+    asked: Asked, parsed: pd.DataFrame, *, nearest: bool = True, workers: int = 1
+) -> pd.DataFrame:
+    """Return the columns that `predict` adds, without their prefix.
+
+    Parameters
+    ----------
+    asked
+        Models that answer together.
+    parsed
+        Molecules, as `parse` returned them.
+    nearest, workers
+        See `predict`.
+    """
+    first = asked.models[0]
     good = (parsed["reason"] == "").to_numpy()
     known = TrainingMolecules(first.train_smiles, first.reads) if nearest and good.any() else None
-    pairs = parsed.loc[good, ["smiles", "second"] if second is not None else ["smiles"]]
+    pairs = parsed.loc[good, [name for name in ("smiles", "second") if name in parsed]]
     found = list(_said(asked, pairs, known, workers))
     added = parsed[["smiles"]].copy()
     if found:
@@ -159,23 +189,11 @@ def predict(
         added = added.join(rows)
     else:
         added = added.assign(**dict.fromkeys(asked.columns(), np.nan))
-    added["reason"] = parsed["reason"]
-    added = added.add_prefix(prefix)
-    with atomic_path(output) as temporary:
-        table.join(added).to_csv(temporary, index=False, float_format="%.6g")
-    _say_outcome(parsed, molecules, output)
-    if not good.any():
-        what = "reaction" if first.reads == "reaction" else "molecule"
-        raise DrugtailError(
-            f"{molecules}: no cell of column {column!r} is a {what}, so that nothing was "
-            f"classified; {output} says why of each row; name another column with --column"
-        )
-    if known is not None:
-        _warn_of_unlike(added[f"{prefix}similarity"], molecules, output)
+    return added.assign(reason=parsed["reason"])
 
 
 @dataclass
-class _Asked:
+class Asked:
     """Models whose answers are averaged, and the correction that they get."""
 
     models: list[Model]
@@ -234,7 +252,7 @@ class _Asked:
 
 
 def _said(
-    asked: _Asked, molecules: pd.DataFrame, known: TrainingMolecules | None, workers: int
+    asked: Asked, molecules: pd.DataFrame, known: TrainingMolecules | None, workers: int
 ) -> Iterator[pd.DataFrame]:
     """Yield what is said of the molecules, a piece at a time."""
     model, pace = asked.models[0], Pace(QUIET)
@@ -272,10 +290,17 @@ def _features(
     return arrays, None if compared is None else compared.arrays(texts[0])
 
 
-def _parsed(
+def parse(
     table: pd.DataFrame, column: str, second: str | None, model: Model, workers: int
 ) -> pd.DataFrame:
-    """Read the molecules (or reactions) of a table, and the second input if there is one."""
+    """Read the molecules (or reactions) of a table, and the second input if there is one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``smiles`` (or the reaction), ``reason`` (empty if it is a molecule), ``notes`` and, for
+        pairs, ``second``; with the index of `table`.
+    """
     if model.reads == "reaction":
         parsed = read_reactions(table[column], Reaction(use="reaction"), model.molecules)
     else:
@@ -309,7 +334,7 @@ def _named_column(table: pd.DataFrame, path: Path, reads: str) -> str:
     return named[0]
 
 
-def _check_names(table: pd.DataFrame, asked: _Asked, prefix: str, molecules: Path) -> None:
+def _check_names(table: pd.DataFrame, asked: Asked, prefix: str, molecules: Path) -> None:
     """Refuse a prefix with which a column that may be added is called as one that is there."""
     for name in (*asked.columns(), *OTHER_COLUMNS):
         if prefix + name in table.columns:
