@@ -30,13 +30,16 @@ def table_rows(text: str) -> list[str]:
 
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
-    assert names == {"methods", "rare_classes", "fewshot", "splits", "regularisation"}
+    assert names == {
+        "methods", "methods_npclassifier", "rare_classes", "fewshot", "splits", "regularisation",
+        "anchor_mesh", "anchor_taste", "anchor_uspto",
+    }  # fmt: skip
 
 
 def test_the_readme_quotes_the_study() -> None:
     readme = (PROJECT / "README.md").read_text()
-    published = PROJECT / "results/published/methods/tables"
-    rows = {row for path in published.glob("*.md") for row in table_rows(path.read_text())}
+    published = PROJECT.glob("results/published/methods*/tables/*.md")
+    rows = {row for path in published for row in table_rows(path.read_text())}
     quoted = re.findall(r"(?m)^<!-- from the study -->\n((?:\|.*\n)+)", readme)
     assert quoted
     for block in quoted:
@@ -81,8 +84,6 @@ class TestPublished:
         name = f"{folder.name}.yaml"
         (path,) = PROJECT.glob(f"config/benchmarks/**/{name}")
         today = yaml.safe_load(path.read_text())
-        # Their splits were named before parents were kept together by default.
-        today["splits"] = [split.removesuffix("-none") for split in today["splits"]]
         assert yaml.safe_load((folder / name).read_text()) == today
 
     def test_its_figures_are_there(self, folder: Path) -> None:
@@ -103,7 +104,8 @@ class TestPublished:
 def test_what_is_published_is_small() -> None:
     files = [path for path in (PROJECT / "results/published").rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 1_000_000
-    assert sum(path.stat().st_size for path in files) < 5_000_000
+    # The study publishes what its tables are made of, a megabyte for 59 methods on a data set.
+    assert sum(path.stat().st_size for path in files) < 8_000_000
     for folder in FOLDERS:
         assert len(list((folder / "figures").glob("*"))) <= 3
 

@@ -6,6 +6,7 @@ needs probabilities stands in the metrics per run, and what training needs stays
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from drugtail.evaluation.evaluate import KEYS
 from drugtail.evaluation.predicted import PREDICTIONS, predicted_classes
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import atomic_directory, read_json, write_json
+from drugtail.runtime.files import atomic_directory, read_json, write_text
 from drugtail.runtime.names import TUNED
 from drugtail.runtime.parquet import read_parquet, write_parquet
 
@@ -90,7 +91,7 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         manifest = _manifest(plan, finished, config, results, number)
         if missing := [block.path for block in planned if block not in finished]:
             manifest["missing"] = missing
-        write_json(folder / "manifest.json", manifest)
+        write_text(folder / "manifest.json", _as_text(manifest))
         _check_sizes(folder)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"{output}: {number} runs of {len(finished)} blocks, {size / 1e6:.2f} MB")
@@ -192,6 +193,18 @@ def _manifest(
         **named,
         "blocks": blocks,
     }
+
+
+def _as_text(manifest: dict[str, Any]) -> str:
+    """Return a manifest as JSON with a line for each block, in little room."""
+    text = json.dumps({**manifest, "blocks": {}}, indent=2, ensure_ascii=False, allow_nan=False)
+    lines = [
+        f"    {json.dumps(path)}: {json.dumps(block, ensure_ascii=False, allow_nan=False)}"
+        for path, block in manifest["blocks"].items()
+    ]
+    before, _, after = text.rpartition('"blocks": {}')
+    joined = ",\n".join(lines)
+    return f'{before}"blocks": {{\n{joined}\n  }}{after}\n'
 
 
 def _said_once(
