@@ -32,7 +32,7 @@ def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
         "methods", "methods_npclassifier", "rare_classes", "fewshot", "splits", "regularisation",
-        "anchor_mesh", "anchor_taste", "anchor_uspto",
+        "anchor_mesh", "anchor_taste",
     }  # fmt: skip
 
 
