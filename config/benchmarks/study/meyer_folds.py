@@ -1,7 +1,7 @@
 """The five folds of Meyer et al., J. Chem. Inf. Model. 2019, 59, 4438, on MeSH drug classes.
 
-Theirs are those of an earlier scikit-learn without shuffling: each class, in the order of the table,
-in five pieces. Molecules of one parent stand on both sides.
+Theirs are those of an earlier scikit-learn without shuffling: each class, in the order of the
+table, in five pieces. Molecules of one parent stand on both sides.
 """
 
 import numpy as np
