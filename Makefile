@@ -29,6 +29,7 @@ benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder 
 	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
 
 paper-tables: $(VENV)/installed  ## Make the tables of the paper again from the published runs, in results/paper
+	@test -d results/published/paper || { echo "Part C is not published yet; make benchmark NAME=study/paper trains it" >&2; exit 1; }
 	$(BIN)/drugtail retabulate results/published/paper --output results/paper
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
