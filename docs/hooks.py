@@ -14,9 +14,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-# Of a Markdown link, where it leads: a path, and a heading.
+# Target of a Markdown link: a path, and a heading.
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#:]+)(?P<heading>#[^)\s]*)?(?=\))")
-CODE = re.compile(r"(?ms)^```.*?^```")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -55,7 +54,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _targets(page: Path) -> Iterator[Path]:
     """Yield the files that a page links to."""
-    for match in LINK.finditer(CODE.sub("", page.read_text(encoding="utf-8"))):
+    for match in LINK.finditer(page.read_text(encoding="utf-8")):
         yield (page.parent / match["path"]).resolve()
 
 

@@ -148,7 +148,7 @@ def test_parts_on_other_data_sets_make_the_tables_of_all(tmp_path: Path) -> None
         retabulate([one, two], CATALOGUE)
     with pytest.raises(DrugtailError, match=r"run .* stands in .*/one/regularisation and .*/two"):
         retabulate([one, part_of(whole, tmp_path / "again/two", [first])], CATALOGUE, tmp_path)
-    # What the headers of both say of one data set is kept, too.
+    # Both headers keep their entries for one data set, too.
     for folder, name in ((one, "acids"), (two, "bases")):
         path = folder / "metrics/runs.parquet"
         header = {**read_parquet_metadata(path), "left_out": {"any": {"valid": [name]}}}

@@ -108,7 +108,7 @@ def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
     path = changeable.block("class_distance").relative_to(changeable.folder / "results/runs")
     block = manifest["blocks"][str(path)]
     assert block["status"]["0"]["status"] == "finished"
-    # What blocks of a method, an encoder or a split share is said once.
+    # Values that blocks of a method, an encoder or a split share are said once.
     assert manifest["recipes"]["class_distance"]["contrastive"]["beta"] == 0.25
     assert manifest["training"]["class_distance"]["epochs"] == 4
     assert manifest["encoders"]["gcn"]["width"] == 128

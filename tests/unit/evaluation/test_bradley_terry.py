@@ -68,7 +68,7 @@ def test_intervals_over_data_sets_hold_what_many_data_sets_would_give(number: in
     population = drawn(2000)
     strong = strengths(population.head(200))["strength"]
     rank = mean_ranks(population).set_index("method")["rank"]
-    held = {"rank": 0, "strength": 0}
+    held = {"rank": 0, "strength": 0, "bootstrap": 0}
     for _ in range(80):
         values = drawn(number)
         found = strengths(values)
@@ -76,5 +76,11 @@ def test_intervals_over_data_sets_hold_what_many_data_sets_would_give(number: in
         held["strength"] += int(within.sum())
         ranked = mean_ranks(values).set_index("method").loc[rank.index]
         held["rank"] += int((ranked["low"].le(rank) & ranked["high"].ge(rank)).sum())
+        # Percentiles of a bootstrap over so few data sets are too close to each other.
+        each = values.rank(axis=1, ascending=False)[rank.index].to_numpy()
+        samples = rng.multinomial(number, np.full(number, 1 / number), size=500) @ each / number
+        low, high = np.quantile(samples, [0.025, 0.975], axis=0)
+        held["bootstrap"] += int(((low <= rank) & (high >= rank)).sum())
     assert 0.89 <= held["rank"] / 480 <= 0.99
     assert 0.89 <= held["strength"] / 480 <= 0.99
+    assert held["bootstrap"] / 480 < 0.89

@@ -117,3 +117,11 @@ def test_only_its_own_metrics_are_quoted() -> None:
         Table.model_validate(
             {"name": "t", "title": "T", "columns": COLUMNS, "quoted": [SMITH]}
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["across", "pairs", "ranks"])
+def test_differences_are_shown_by_tables_of_metrics_alone(kind: str) -> None:
+    with pytest.raises(ValidationError, match="a table of kind metrics may show it, no other"):
+        Table.model_validate(
+            {"name": "t", "title": "T", "kind": kind, "columns": COLUMNS, "difference": True}
+        )

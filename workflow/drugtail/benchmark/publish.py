@@ -164,7 +164,7 @@ def _manifest(
     if not finished:
         raise DrugtailError(f"{config}: has no finished block")
     blocks = {block.path: _of_block(block, results / "runs" / block.path) for block in finished}
-    # What is the same everywhere, or wherever a name is, is said once.
+    # Values that all blocks share, or all of one name, are said once.
     shared = {
         key: common[0]
         for key in ("git_commit", "code_digest", "device", "host", "packages")
@@ -181,7 +181,7 @@ def _manifest(
         "training": _said_once(blocks, "training", methods),
         "encoders": _said_once(blocks, "encoder", encoders),
         "inputs": _said_once(blocks, "inputs", folders),
-        # Of these {block} stands for the path of a block.
+        # In these, {block} stands for the path of a block.
         "commands": _said_once(blocks, "command", folders),
     }
     return {

@@ -146,6 +146,8 @@ class Table(Settings):
                 "columns: a table of kind metrics, across, comparison, pairs or ranks needs "
                 "them, questions, classes and separability have their own"
             )
+        if self.difference and self.kind != "metrics":
+            raise ValueError("difference: a table of kind metrics may show it, no other")
         if self.quoted and self.kind != "across":
             raise ValueError("quoted: a table of kind across may have it, no other")
         for quoted in self.quoted:

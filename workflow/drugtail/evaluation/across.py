@@ -34,8 +34,8 @@ def mean_ranks(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.D
     -------
     pandas.DataFrame
         One row per method, by rank: ``method``, ``rank`` (mean), ``low`` and ``high``, its 95 %
-        interval over data sets (Student's t, within the possible ranks). A bootstrap over six data
-        sets would hold the true rank in 85 of 100 cases. Two data sets give no interval.
+        interval over data sets (Student's t, within the possible ranks), which a bootstrap over so
+        few makes too short. Two data sets give no interval.
     """
     ranks = values.rank(axis=1, ascending=smaller_is_better).to_numpy()
     number = len(ranks)

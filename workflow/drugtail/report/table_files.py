@@ -9,7 +9,7 @@ import pandas as pd
 from drugtail.config.table import Table
 from drugtail.runtime.files import atomic_path, write_text
 
-# Of numbers in CSV: beyond these, machines differ by rounding.
+# Digits of numbers in CSV; beyond these, machines differ by rounding.
 DIGITS = "%.8g"
 TEX = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
