@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -130,6 +131,8 @@ def test_bars_are_those_of_as_many_parents_as_all_folds_test(tmp_path: Path) -> 
     low, high = proportion_confint(8, 20, method="wilson")
     for bar in bars.get_segments():
         assert bar[:, 1].tolist() == pytest.approx([low, high])
+    # Nobody else does: it was not drawn by `plot`.
+    plt.close(figure)
 
 
 def test_the_plane_of_head_and_tail_names_rows_that_no_other_exceeds_in_both(
