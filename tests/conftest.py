@@ -4,24 +4,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from class_smiles import smiles_of_class
 from project import Project, make_project
 
 # Several test processes share the cores: threads of their own would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# One functional group per class; a molecule is a tail, a linker and the group of its class.
-GROUPS = [
-    "C(=O)O", "N", "S(N)(=O)=O", "C#N", "[N+](=O)[O-]", "Br",
-    "I", "P(=O)(O)O", "B(O)O", "[Si](C)(C)C", "SC", "C(F)(F)F",
-]  # fmt: skip
-TAILS = ["C", "CC", "CCC", "CC(C)", "OCC", "COCC", "C1CC1", "C1CCCC1", "C1CCOCC1", "c1ccccc1"]
-LINKERS = ["C", "CC", "c1ccc(cc1)", "c1cc(sc1)", "CC(C)C", "C(=O)C", "COC", "CCCC", "C1CC(C1)"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +28,6 @@ class Files:
     def inputs(self, features: str = "atoms") -> dict[str, Path]:
         folder = getattr(self, features)
         return {"molecules": self.molecules, "split": self.split, "features": folder}
-
-
-def smiles_of_class(label: int, count: int) -> list[str]:
-    molecules = [tail + linker + GROUPS[label] for tail, linker in product(TAILS, LINKERS)]
-    return list(islice(cycle(molecules), count))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,8 +16,8 @@ PACKAGE = Path(drugtail.__file__).parent
 # Lowest first: a module imports from its own floor and from those before it.
 FLOORS = [
     "runtime", "config", "data", "features", "geometry", "models", "methods", "training",
-    "evaluation", "report", "plugins", "benchmark", "tracking", "predict", "listing", "commands",
-    "cli", "__main__",
+    "evaluation", "report", "plugins", "benchmark", "tracking", "predict", "recommendation",
+    "listing", "commands", "cli", "__main__",
 ]  # fmt: skip
 # What a workflow reads before any job: in milliseconds, so without what takes seconds to import.
 HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake"}

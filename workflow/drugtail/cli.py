@@ -66,6 +66,7 @@ def options(
 
 
 # In the order of the help.
+app.command()(people.recommend)
 app.command()(data.inspect)
 app.command()(data.fetch)
 app.command()(data.generate)

@@ -9,8 +9,62 @@ from typing import Annotated
 import typer
 
 from drugtail.commands.named import CONFIG, load_plugins
-from drugtail.commands.options import ConfigFolder, PluginFiles
+from drugtail.commands.options import (
+    ConfigFolder,
+    Encoding,
+    Header,
+    PluginFiles,
+    Separator,
+    Sheet,
+    as_layout,
+)
 from drugtail.runtime.errors import DrugtailError
+
+
+def recommend(
+    table: Annotated[Path, typer.Argument(help="CSV, TSV, SMI, SDF, XLSX, Parquet or JSON.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set; default: that of the file.")
+    ] = None,
+    smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
+    above: Annotated[
+        float | None, typer.Option(help="Numbers above it are one class, others the other.")
+    ] = None,
+    below: Annotated[
+        float | None, typer.Option(help="Numbers below it are one class, others the other.")
+    ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Also compare graph networks; ten times as long.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one for each processor.")
+    ] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    header: Header = None,
+    sheet: Sheet = None,
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Compare methods on a table of molecules with classes, and say which to take.
+
+    It says what it takes each column for, trains eight methods on five folds, and goes on where it
+    stopped when it is started again.
+    """
+    from drugtail.recommendation.recommend import recommend_for
+    from drugtail.recommendation.setup import Table
+
+    layout = as_layout(encoding, separator, header, sheet)
+    asked = Table(table, name, smiles, label, above, below, layout)
+    found = recommend_for(asked, thorough=thorough, workers=workers, config=config_dir)
+    print(
+        f"\n{found.text}\n\n"
+        f"page      {found.page}\n"
+        f"predict   drugtail predict --model {found.model} --split all --molecules NEW.csv "
+        "--output CLASSES.csv\n"
+        f"go on     edit {found.register} and {found.benchmark}, then\n"
+        f"          make benchmark NAME={found.benchmark.stem}"
+    )
 
 
 def plan(

@@ -185,7 +185,8 @@ def predict(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split of a benchmark that the model was trained on; default: the first."
+            help="Split of a benchmark that the model was trained on, or all, whose models are "
+            "averaged; default: the first."
         ),
     ] = None,
     plugin: PluginFiles = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from drugtail.config.benchmark import parse_seeds
 from drugtail.config.prior import Shares
 from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
-from drugtail.evaluation.evaluate import KEYS, further_metrics
+from drugtail.evaluation.evaluate import KEYS, further_classes, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
 from drugtail.methods.ghost import FEWEST, ghost_threshold
 from drugtail.methods.prior import corrected, is_even
@@ -279,14 +279,47 @@ def _corrected(
     metrics: Sequence[str],
 ) -> pd.DataFrame:
     """Seed and all metrics of a block's finished runs with a correction."""
+    names = [*packaged_metrics(), *metrics]
+    change = _correction(shares, tau)
+    return further_metrics(block.folder / "predictions.parquet", names, masks, change)
+
+
+def _correction(
+    shares: Mapping[int, Shares], tau: float
+) -> Callable[[int, NDArray[Any]], NDArray[Any]]:
+    """Return a function that corrects the logits of a seed."""
 
     def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
         known = shares[seed]
         assert known is not None
         return corrected(logits, known, tau)
 
-    names = [*packaged_metrics(), *metrics]
-    return further_metrics(block.folder / "predictions.parquet", names, masks, change)
+    return change
+
+
+def corrected_classes(folders: Sequence[Path], tau: float | None) -> pd.DataFrame:
+    """Return the metrics per class of blocks of one method, with a correction of the prior.
+
+    Parameters
+    ----------
+    folders
+        Folders of finished blocks.
+    tau
+        Strength of the correction; None makes none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of ``class_metrics.parquet`` of the blocks.
+    """
+    parts = []
+    for block in map(parse_block, folders):
+        if tau is None:
+            parts.append(read_parquet(block.folder / "class_metrics.parquet"))
+        else:
+            change = _correction(_learned_shares(block), tau)
+            parts.append(further_classes(block.folder / "predictions.parquet", change))
+    return _stacked(parts)
 
 
 def _has_two_classes(block: Block) -> bool:

@@ -36,36 +36,19 @@ def evaluate_block(predictions: Path, metrics: Path, class_table: Path) -> None:
         parent compounds the n molecules are), recall, precision, f1, balanced_f1, auroc, auprc.
     """
     frame, header = _predictions(predictions)
-    names = header["class_names"]
     groups = class_groups(header["train_counts"])
     key = {name: header[name] for name in KEYS[:-1]}
     runs: dict[int, dict[str, object]] = {}
     classes = []
     parents = _distinct_parents(frame)
-    for seed, subset, labels, logits in _parts(frame, len(names)):
+    for seed, subset, labels, logits in _parts(frame, len(groups)):
         per_class = class_metrics(labels, logits)
         found = run_metrics(labels, logits, groups, per_class)
         run = runs.setdefault(seed, {**key, "seed": seed})
         run |= {f"{subset}_{name}": value for name, value in found.items()}
         if subset == NEW_PARENTS:
             continue
-        classes.append(
-            pd.DataFrame(
-                {
-                    **key,
-                    "seed": seed,
-                    "subset": subset,
-                    "label": range(len(names)),
-                    "label_name": names,
-                    "group": groups,
-                    "n_train": header["train_counts"],
-                    **per_class,
-                    "parents": [
-                        parents.get((seed, subset, label), 0) for label in range(len(names))
-                    ],
-                }
-            )
-        )
+        classes.append(_class_rows(header, seed, subset, per_class, parents))
     wide = [*KEYS, *(f"{subset}_{name}" for subset in EVALUATED for name in metric_names())]
     write_parquet(metrics, pd.DataFrame(list(runs.values()), columns=wide), header)
     empty = pd.DataFrame(columns=[*KEYS, "subset", "label"])
@@ -108,6 +91,57 @@ def further_metrics(
         run |= {f"{subset}_{name}": value for name, value in found.items()}
     wide = [f"{subset}_{name}" for subset in EVALUATED for name in metric_names(names)]
     return pd.DataFrame(list(runs.values()), columns=["seed", *wide])
+
+
+def further_classes(
+    predictions: Path, change: Callable[[int, NDArray[Any]], NDArray[Any]]
+) -> pd.DataFrame:
+    """Compute metrics per class of the finished runs of a block from other logits.
+
+    Parameters
+    ----------
+    predictions
+        ``predictions.parquet``.
+    change
+        Makes other logits of a seed and its logits, [N, C].
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `evaluate_block`'s `class_table`.
+    """
+    frame, header = _predictions(predictions)
+    parents = _distinct_parents(frame)
+    rows = [
+        _class_rows(header, seed, subset, class_metrics(labels, change(seed, logits)), parents)
+        for seed, subset, labels, logits in _parts(frame, len(header["class_names"]))
+        if subset != NEW_PARENTS
+    ]
+    return pd.concat(rows) if rows else pd.DataFrame(columns=[*KEYS, "subset", "label"])
+
+
+def _class_rows(
+    header: Mapping[str, Any],
+    seed: int,
+    subset: str,
+    per_class: Mapping[str, NDArray[Any]],
+    parents: Mapping[tuple[int, str, int], int],
+) -> pd.DataFrame:
+    """Metrics of a run's classes on a subset, with names, sizes and groups."""
+    names = header["class_names"]
+    return pd.DataFrame(
+        {
+            **{name: header[name] for name in KEYS[:-1]},
+            "seed": seed,
+            "subset": subset,
+            "label": range(len(names)),
+            "label_name": names,
+            "group": class_groups(header["train_counts"]),
+            "n_train": header["train_counts"],
+            **per_class,
+            "parents": [parents.get((seed, subset, label), 0) for label in range(len(names))],
+        }
+    )
 
 
 def _predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -9,15 +9,15 @@ import pandas as pd
 
 from drugtail.benchmark.record import latest_plans
 from drugtail.config.benchmark import parse_seeds
-from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
+from drugtail.evaluation.best import TIED, by_validation
+from drugtail.evaluation.derived_rows import uncorrected_name
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import counted
 from drugtail.runtime.names import parse_block_folder
 from drugtail.runtime.parquet import read_parquet
 
-SCORE = "valid_balanced_accuracy"
-# Scores that differ by less are equal but for rounding.
-TIED = 1e-9
+# Instead of the name of a split.
+ALL = "all"
 
 
 class Chosen(NamedTuple):
@@ -50,8 +50,8 @@ def find_models(
         method with the highest mean of balanced accuracy on validation molecules is taken, over all
         splits and seeds.
     dataset, split
-        Of a benchmark, which are meant; needed where it has several data sets. The first split is
-        taken by default.
+        Of a benchmark, which are meant; a data set must be named where there are several. By
+        default the first split is taken; ``all`` takes the models of every split.
     seed
         Of a benchmark, blocks without this seed are left out; None takes all.
 
@@ -90,18 +90,10 @@ KEPT_NONE = (
 def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | None) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
-    # The threshold of such a row was chosen for the score that methods are compared by here.
-    runs = runs[~runs["method"].astype(str).str.endswith(GHOST)]
-    whole = runs.groupby(["encoder", "method", "settings"], sort=False).agg(
-        score=(SCORE, "mean"), finished=("status", lambda states: (states == "finished").all())
-    )
-    # A corrected row has no gaps of its own: where the method was not trained, there is none.
-    bases = [(e, uncorrected_name(str(m))[0], s) for e, m, s in whole.index]
-    without_gaps = [bool(whole["finished"].get(names, False)) for names in bases]
-    whole = whole[whole["finished"].to_numpy(dtype=bool) & without_gaps].reset_index()
-    if whole.empty:
+    ranked = by_validation(runs)
+    if ranked.empty:
         raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
-    equal = whole[whole["score"] >= whole["score"].max() - TIED]
+    equal = ranked[ranked["score"] >= ranked["score"].max() - TIED]
     if equal.empty:
         raise DrugtailError(f"{folder}: no method of it has a score on validation molecules")
     best = equal.iloc[0]
@@ -110,16 +102,23 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
         (runs["encoder"] == encoder) & (runs["method"] == method) & (runs["settings"] == settings)
     ]
     splits = len(chosen["split"].unique())
-    chosen = _named(chosen, "split", split, folder, needed=False)
-    first = chosen.iloc[0]
+    if split != ALL:
+        chosen = _named(chosen, "split", split, folder, needed=False)
     trained, tau = uncorrected_name(method)
-    models = _models(folder, seed, first["dataset"], first["split"], encoder, trained, settings)
+    asked = chosen["split"].unique().tolist()
+    named = str(chosen["dataset"].iloc[0])
+    models = [
+        model
+        for one in asked
+        for model in _models(folder, seed, named, one, encoder, trained, settings)
+    ]
     tied = f", the first of {len(equal)} equally good" if len(equal) > 1 else ""
+    where = asked[0] if len(asked) == 1 else f"each of {len(asked)} splits, mean of all"
     remark = (
-        f"{folder}: asks {method} on {encoder}, the best of {len(whole)} on {first['dataset']} by "
+        f"{folder}: asks {method} on {encoder}, the best of {len(ranked)} on {named} by "
         f"balanced accuracy on validation molecules "
         f"({100 * best['score']:.1f}, mean of {counted(splits, 'split')}{tied}); "
-        f"as trained on {first['split']}"
+        f"as trained on {where}"
     )
     return Chosen(models, tau, remark)
 

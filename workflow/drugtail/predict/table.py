@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,9 @@ def predict(
 
         - ``smiles``: the molecule as it was read, canonical; or the reaction.
         - ``class``: the class with the highest probability.
-        - ``p_CLASS``: its probability, mean over seeds, a column per class.
-        - ``spread``: standard deviation over seeds of the probability of ``class``; with one seed
+        - ``p_CLASS``: its probability, mean over seeds (and splits, if all are asked), a column per
+          class.
+        - ``spread``: standard deviation over these of the probability of ``class``; of one alone
           there is none.
         - ``class_ghost``: of two classes, the one by the threshold that GHOST chose on validation
           molecules (`drugtail.methods.ghost`).
@@ -180,7 +181,7 @@ def classify(
     """
     first = asked.models[0]
     good = (parsed["reason"] == "").to_numpy()
-    known = TrainingMolecules(first.train_smiles, first.reads) if nearest and good.any() else None
+    known = TrainingMolecules(asked.trained_on[0], first.reads) if nearest and good.any() else None
     pairs = parsed.loc[good, [name for name in ("smiles", "second") if name in parsed]]
     found = list(_said(asked, pairs, known, workers))
     added = parsed[["smiles"]].copy()
@@ -221,6 +222,17 @@ class Asked:
         """Names of the classes."""
         return self.models[0].class_names
 
+    @cached_property
+    def trained_on(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Training molecules of the models and their classes, each once."""
+        smiles = np.concatenate([np.array(one.train_smiles, dtype=object) for one in self.models])
+        labels = np.concatenate([one.train_labels for one in self.models])
+        once = ~pd.DataFrame({"smiles": smiles, "label": labels}).duplicated().to_numpy()
+        if len(self.models) == 1:
+            # As the model has them, repeats too.
+            once[:] = True
+        return smiles[once].tolist(), labels[once]
+
     def columns(self) -> list[str]:
         """Columns that every table of answers has."""
         return ["class", *(f"p_{name}" for name in self.names)]
@@ -256,7 +268,7 @@ def _said(
 ) -> Iterator[pd.DataFrame]:
     """Yield what is said of the molecules, a piece at a time."""
     model, pace = asked.models[0], Pace(QUIET)
-    smiles: NDArray[Any] = np.array(model.train_smiles, dtype=object)
+    smiles: NDArray[Any] = np.array(asked.trained_on[0], dtype=object)
     starts = range(0, len(molecules), PIECE)
     pieces = (molecules.iloc[start : start + PIECE] for start in starts)
     other = None
@@ -273,7 +285,7 @@ def _said(
         if known is not None:
             found = known.nearest(arrays if bits is None else bits)
             frame["nearest"] = smiles[found.position]
-            frame["nearest_class"] = np.array(asked.names)[model.train_labels[found.position]]
+            frame["nearest_class"] = np.array(asked.names)[asked.trained_on[1][found.position]]
             frame["similarity"] = found.similarity
         yield frame
         done += len(frame)

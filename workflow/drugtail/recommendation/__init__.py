@@ -1,0 +1,1 @@
+"""From a table to the method that suits it: a first benchmark, and its answer."""

@@ -1,0 +1,153 @@
+"""One call from a table of molecules to the method that suits it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from drugtail.benchmark.plan import Plan
+from drugtail.config.catalogue import Catalogue, read_benchmark, read_dataset
+from drugtail.evaluation.answer import Answer, answer
+from drugtail.evaluation.collect import corrected_classes
+from drugtail.evaluation.derived_rows import uncorrected_name
+from drugtail.recommendation.run import run_benchmark
+from drugtail.recommendation.setup import REFERENCE, Table, benchmark_of, register_of
+from drugtail.recommendation.words import in_words
+from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.files import write_text
+from drugtail.runtime.logging import say
+from drugtail.runtime.parquet import read_parquet
+
+
+class Recommended(NamedTuple):
+    """What was found, and where it lies.
+
+    Attributes
+    ----------
+    answer : Answer
+        Method, comparison, gains and costs, classes.
+    text : str
+        The same in words.
+    model : Path
+        For `drugtail.load_model` and ``drugtail predict --model``.
+    page : Path
+        The page of the comparison.
+    register, benchmark : Path
+        Files that were written, to go on from.
+    """
+
+    answer: Answer
+    text: str
+    model: Path
+    page: Path
+    register: Path
+    benchmark: Path
+
+
+def recommend(
+    table: str | Path,
+    *,
+    name: str | None = None,
+    smiles: str | None = None,
+    label: str | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    thorough: bool = False,
+    workers: int | None = None,
+    config: Path = Path("config"),
+) -> Recommended:
+    """Compare methods on a table of molecules, and say which to take.
+
+    Writes ``config/datasets/{name}.yaml`` and ``config/benchmarks/recommend_{name}.yaml`` and runs
+    that benchmark: eight methods, five folds by parent compound. Started again, it goes on from the
+    blocks that are finished.
+
+    Parameters
+    ----------
+    table
+        CSV, TSV, SMI, SDF, XLSX, Parquet or JSON.
+    name
+        Name of the data set; by default that of the file.
+    smiles, label
+        Columns of molecules and of classes, where they are not to be guessed.
+    above, below
+        Where numbers in `label` are cut into two classes.
+    thorough
+        Also compare graph networks, which takes ten times as long.
+    workers
+        Processes; by default one for each processor.
+    config
+        Folder of configuration.
+
+    Raises
+    ------
+    DrugtailError
+        If the table cannot be read, its columns cannot be told, or a step fails.
+    """
+    return recommend_for(
+        Table(Path(table), name, smiles, label, above, below),
+        thorough=thorough,
+        workers=workers,
+        config=config,
+    )
+
+
+def recommend_for(
+    table: Table, *, thorough: bool, workers: int | None, config: Path
+) -> Recommended:
+    """Do what `recommend` says, of a table with all that is declared of it."""
+    started = time.monotonic()
+    if not (config / "methods").is_dir():
+        raise DrugtailError(
+            f"{config}: has no methods; start in the project's folder, or name its configuration "
+            "with --config-dir"
+        )
+    register = register_of(table, config)
+    dataset = read_dataset(register)
+    benchmark = benchmark_of(dataset, register, config, thorough=thorough)
+    plan = Plan(read_benchmark(benchmark), Catalogue(config))
+    results = Path(plan.benchmark.results)
+    results.mkdir(parents=True, exist_ok=True)
+    try:
+        # The system lets go of it when the process ends, however that happens.
+        with FileLock(results / "recommend.lock", timeout=0):
+            run_benchmark(plan, workers or os.cpu_count() or 1)
+            found = _answer_of(plan, results)
+            text = in_words(found)
+            model = results / "metrics" / plan.benchmark.name
+            write_text(model / "answer.txt", text + "\n")
+    except Timeout:
+        raise DrugtailError(
+            f"{results}: another `drugtail recommend` is at work here; wait for its end"
+        ) from None
+    say(f"done in {time.monotonic() - started:.0f} s")
+    page = results / "page" / plan.benchmark.name / "index.html"
+    return Recommended(found, text, model, page, register, benchmark)
+
+
+def _answer_of(plan: Plan, results: Path) -> Answer:
+    (dataset,) = plan.datasets
+    metrics = results / "metrics" / plan.benchmark.name
+    runs = read_parquet(metrics / "runs.parquet")
+    return answer(runs, dataset, REFERENCE, _class_metrics(plan, results, dataset))
+
+
+def _class_metrics(plan: Plan, results: Path, dataset: str) -> Callable[[str, str], pd.DataFrame]:
+    """Return a function that gives metrics per class of a method, also of a corrected row."""
+
+    def found(method: str, encoder: str) -> pd.DataFrame:
+        trained, tau = uncorrected_name(method)
+        folders = [
+            results / "runs" / block.path
+            for block in plan.blocks()
+            if (block.dataset, block.encoder, block.method) == (dataset, encoder, trained)
+        ]
+        return corrected_classes(folders, tau)
+
+    return found
