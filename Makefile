@@ -44,8 +44,7 @@ quick: $(VENV)/installed-dev  ## Run the unit tests that train nothing, in two m
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not training" tests/unit
 
 test: $(VENV)/installed-dev  ## Run every test; those on a cluster where SLURM can be started
-	@if $(BIN)/python tests/cluster/mini_slurm.py; then $(BIN)/python -m pytest tests/cluster; fi
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=40 --ignore tests/cluster
+	$(BIN)/python tests/run_all.py
 
 bench: $(VENV)/installed-dev  ## Measure what things cost here, an hour; let nothing else run beside it
 	$(BIN)/python tests/benchmarks/bench.py

@@ -1,0 +1,49 @@
+"""Run every test, as `make test` does: those on a cluster beside the others.
+
+A cluster's tests mostly wait, for its queue and its limits; the others use the processors
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PYTEST = (sys.executable, "-m", "pytest")
+OTHERS = ("-n", "2", "--dist", "worksteal", "--durations=40", "--ignore", str(TESTS / "cluster"))
+
+
+def main() -> int:
+    """Return 0 if every test passes; what the cluster's said is printed when all are at an end."""
+    possible = subprocess.run([sys.executable, TESTS / "cluster/mini_slurm.py"], check=False)
+    with tempfile.TemporaryFile("w+") as said:
+        cluster = None
+        if possible.returncode == 0:
+            words = (*PYTEST, "--durations=5", str(TESTS / "cluster"))
+            cluster = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT)
+        last, failed = run(*PYTEST, *OTHERS)
+        if cluster is not None:
+            failed |= cluster.wait() != 0
+            said.seek(0)
+            print(f"On a cluster:\n{said.read()}\nWithout it:\n{last}", flush=True)
+    return int(failed)
+
+
+def run(*command: str) -> tuple[str, bool]:
+    """Run a command, printing what it says; return its last line and whether it failed."""
+    last = ""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line.rstrip() or last
+    return last, process.returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
