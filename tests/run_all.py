@@ -1,4 +1,4 @@
-"""Run every test, as `make test` does: those on a cluster beside the others.
+"""Run every test that can be run here, as `make test` does: those on a cluster beside the others.
 
 A cluster's tests mostly wait, for its queue and its limits; the others use the processors
 meanwhile.
@@ -6,6 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest")
 OTHERS = ("-n", "2", "--dist", "worksteal", "--durations=40", "--ignore", str(TESTS / "cluster"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> int:
@@ -24,7 +26,11 @@ def main() -> int:
         if possible.returncode == 0:
             words = (*PYTEST, "--durations=5", str(TESTS / "cluster"))
             cluster = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT)
-        last, failed = run(*PYTEST, *OTHERS)
+        without = []
+        if not any(map(shutil.which, BROWSERS)):
+            without = ["--ignore", str(TESTS / "browser")]
+            print("The tests in a browser are left out: Chromium is not installed", flush=True)
+        last, failed = run(*PYTEST, *OTHERS, *without)
         if cluster is not None:
             failed |= cluster.wait() != 0
             said.seek(0)

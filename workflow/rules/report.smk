@@ -129,6 +129,7 @@ rule plot_figure:
 rule build_page:
     input:
         runs=f"{METRICS}/runs.parquet",
+        classes=f"{METRICS}/class_metrics.parquet",
         tables=[f"{TABLES}/{name}.md" for name in PLAN.tables],
         figures=[f"{FIGURES}/{name}.svg" for name in BENCHMARK.figures],
         datasets=get_dataset_summaries(),
@@ -148,6 +149,7 @@ rule build_page:
     params:
         # Functions, since Snakemake takes braces in a plain text for wildcards.
         title=lambda w: BENCHMARK.title,
+        reference=BENCHMARK.reference,
         notes=lambda w: PLAN.notes(),
         options=lambda w, input: [
             word
@@ -164,5 +166,6 @@ rule build_page:
     message:
         "Building the page {output.page}"
     shell:
-        "drugtail page --runs {input.runs:q} --title {params.title:q} {params.note_options:q} "
+        "drugtail page --runs {input.runs:q} --classes {input.classes:q} "
+        "--reference {params.reference:q} --title {params.title:q} {params.note_options:q} "
         "{params.options:q} {params.plugins:q} --output {output.page:q} 2>&1 | tee {log:q}"

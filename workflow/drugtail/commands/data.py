@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -54,11 +55,16 @@ def inspect(
         # A register elsewhere is named by its path.
         known = write.resolve().parent == (CONFIG / "datasets").resolve()
         first = dataset.each_task()[0].name if known else write
-        print(
-            f"\n{write}: written; look at it. Then, for a first comparison:\n"
-            "  .venv/bin/snakemake --configfile config/config.yaml --config "
-            f"name={dataset.name} title={dataset.name} 'datasets=[{first}]' 'notes=[]'"
-        )
+        if known and not dataset.tasks:
+            command = (
+                f".venv/bin/drugtail recommend {shlex.quote(str(table))} --name {dataset.name}"
+            )
+        else:
+            command = (
+                ".venv/bin/snakemake --configfile config/config.yaml --config "
+                f"name={dataset.name} title={dataset.name} 'datasets=[{first}]' 'notes=[]'"
+            )
+        print(f"\n{write}: written; look at it. Then, for a first comparison:\n  {command}")
 
 
 def fetch(

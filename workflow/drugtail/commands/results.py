@@ -134,8 +134,10 @@ def plot(
 
 def page(
     runs: Annotated[Path, typer.Option(help="runs.parquet")],
+    classes: Annotated[Path, typer.Option(help="class_metrics.parquet")],
     title: Annotated[str, typer.Option(help="Heading.")],
     output: Annotated[Path, typer.Option(help="HTML file.")],
+    reference: Annotated[str, typer.Option(help="Method to count gains from.")] = "cross_entropy",
     note: Annotated[list[str] | None, typer.Option(help="Paragraph; may be repeated.")] = None,
     table: Annotated[
         list[Path] | None, typer.Option(help="Markdown table; may be repeated.")
@@ -160,6 +162,8 @@ def page(
         title=title,
         notes=note or [],
         runs=runs,
+        classes=classes,
+        reference=reference,
         tables=table or [],
         figures=figure or [],
         datasets=dataset or [],

@@ -14,6 +14,7 @@ import pandas as pd
 
 from drugtail.evaluation.best import by_validation
 from drugtail.evaluation.class_recalls import class_recalls
+from drugtail.evaluation.head_and_tail import changes
 from drugtail.evaluation.statistics import LEVEL, by_split, compare_pairs, holm, mean_interval
 from drugtail.runtime.errors import DrugtailError
 
@@ -28,6 +29,9 @@ PARTS = {
 TOO_WIDE = 0.5
 RESCUED, LOST, UNJUDGED, SIMILAR = "rescued", "lost", "too few to judge", ""
 ROW = ["method", "encoder"]
+CLASSES = [
+    "label_name", "group", "n_train", "parents", "plain", "recall", "low", "high", "verdict",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Answer:
         ``validation``, ``seconds`` (mean of a run), for each of `PARTS` its mean, ``…_low`` and
         ``…_high`` (95 % interval over splits), and of the overall one against the chosen method
         ``difference``, ``low``, ``high``, ``p_holm``, ``verdict`` (on the row's method).
+    plane : pandas.DataFrame
+        A row per method but the reference: ``method``, ``encoder`` and the columns of
+        `drugtail.evaluation.head_and_tail.changes`, in points against the reference.
     gains : pandas.DataFrame
         A row per part that every split has: ``metric``, ``difference`` (chosen less reference),
         ``low``, ``high``, ``p``, ``p_holm`` (corrected for these rows) and ``verdict``. Empty where
@@ -56,7 +63,8 @@ class Answer:
     classes : pandas.DataFrame
         A row per class, the largest first: ``label_name``, ``group``, ``n_train``, ``parents``
         (tested), ``plain`` (recall of the reference), ``recall``, ``low``, ``high`` (Wilson's 95 %
-        interval) and ``verdict``: `RESCUED`, `LOST`, `UNJUDGED` or `SIMILAR`.
+        interval) and ``verdict``: `RESCUED`, `LOST`, `UNJUDGED` or `SIMILAR`. Empty where no
+        metrics of classes were given.
     """
 
     dataset: str
@@ -66,6 +74,7 @@ class Answer:
     reference: str
     reference_encoder: str
     board: pd.DataFrame
+    plane: pd.DataFrame
     gains: pd.DataFrame
     classes: pd.DataFrame
 
@@ -82,20 +91,21 @@ def answer(
     runs: pd.DataFrame,
     dataset: str,
     reference: str,
-    class_metrics: Callable[[str, str], pd.DataFrame],
+    class_metrics: Callable[[str, str], pd.DataFrame] | None = None,
 ) -> Answer:
     """Answer for one data set of a benchmark.
 
     Parameters
     ----------
     runs
-        ``runs.parquet``.
+        ``runs.parquet``; on this data set all of one kind of split.
     dataset
         Its name.
     reference
         The plain method to compare with; where it ran on several encoders, on the best of them.
     class_metrics
-        Gives the rows of class metrics of a method and an encoder on this data set.
+        Gives the rows of class metrics of a method and an encoder on this data set; without it
+        nothing is said of classes.
 
     Raises
     ------
@@ -125,8 +135,13 @@ def answer(
         reference=str(other["method"]),
         reference_encoder=str(other["encoder"]),
         board=_board(named, ranked, labels, chosen, columns),
+        plane=_plane(named, ranked, labels, against),
         gains=_gains(named, chosen, against, columns),
-        classes=_classes(class_metrics(*best[ROW]), class_metrics(*other[ROW])),
+        classes=(
+            pd.DataFrame(columns=CLASSES)
+            if class_metrics is None
+            else _classes(class_metrics(*best[ROW]), class_metrics(*other[ROW]))
+        ),
     )
 
 
@@ -166,6 +181,16 @@ def _board(
             found[key] = ("" if key == "verdict" else np.nan) if known is None else known[key]
         rows.append(found)
     return pd.DataFrame(rows)
+
+
+def _plane(
+    named: pd.DataFrame, ranked: pd.DataFrame, labels: Sequence[str], against: str
+) -> pd.DataFrame:
+    """Changes of head and tail recall, with the names of method and encoder apart."""
+    found = changes(named[named["status"] == "finished"], against)
+    names = ranked[ROW].assign(label=labels)
+    joined = found.rename(columns={"method": "label"}).merge(names, on="label")
+    return joined.drop(columns=["dataset", "split", "label"])
 
 
 def _gains(named: pd.DataFrame, chosen: str, against: str, columns: Sequence[str]) -> pd.DataFrame:

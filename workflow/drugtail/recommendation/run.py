@@ -395,6 +395,8 @@ def _report(plan: Plan, pool: ProcessPoolExecutor, path: Path, results: Path) ->
         title=benchmark.title,
         notes=plan.notes(),
         runs=metrics / "runs.parquet",
+        classes=metrics / "class_metrics.parquet",
+        reference=benchmark.reference,
         tables=[results / "tables" / benchmark.name / f"{name}.md" for name in plan.tables],
         figures=[results / "figures" / benchmark.name / f"{one}.svg" for one in benchmark.figures],
         datasets=[SHARED / "data" / name / "dataset.json" for name in plan.datasets],

@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from drugtail.evaluation.derived_rows import is_derived
-from drugtail.evaluation.statistics import compare_methods
+from drugtail.evaluation.head_and_tail import changes, undominated
 from drugtail.report.drawing import empty
 from drugtail.report.plots import FIGURES
 
-HEAD, TAIL = "test_balanced_accuracy_head", "test_balanced_accuracy_tail"
 REFERENCE = "cross_entropy"
 # Rows that are named.
 MOST = 9
@@ -33,7 +32,7 @@ def trade_off(runs: pd.DataFrame) -> Figure:
     if len(methods) < 2:
         return empty("A single method: nothing to compare it with.")
     reference = REFERENCE if REFERENCE in methods else methods[0]
-    found = _changes(finished, reference)
+    found = changes(finished, reference)
     panels = list(found.groupby(["dataset", "split"], sort=False))
     figure, axes = plt.subplots(
         len(panels), 1, figsize=(7.5, 4.2 * len(panels)), squeeze=False, layout="constrained"
@@ -44,33 +43,20 @@ def trade_off(runs: pd.DataFrame) -> Figure:
     return figure
 
 
-def _changes(finished: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """One row per data set, kind of split and method: means and ends of both changes, in points."""
-    # Where several encoders ran, a method is compared with the reference on the same one.
-    found = compare_methods(finished, reference, [HEAD, TAIL])
-    rows = ["dataset", "split", "against"]
-    # The reference less a method: the sign is turned.
-    turned = found.assign(
-        mean=-100 * found["difference"], low=-100 * found["high"], high=-100 * found["low"]
-    )
-    wide = turned.pivot(index=rows, columns="metric", values=["mean", "low", "high"])
-    return wide.dropna(subset=[("mean", HEAD), ("mean", TAIL)]).reset_index()
-
-
 def _draw(axis: Axes, panel: pd.DataFrame, title: str, reference: str) -> None:
-    names = panel["against"].to_numpy()
-    x, y = panel["mean"][HEAD].to_numpy(float), panel["mean"][TAIL].to_numpy(float)
-    corrected = np.asarray(is_derived(panel["against"]), dtype=bool)
+    names = panel["method"].to_numpy()
+    x, y = panel["head"].to_numpy(float), panel["tail"].to_numpy(float)
+    corrected = np.asarray(is_derived(panel["method"]), dtype=bool)
     for chosen, colour, label in (
         (~corrected, PLAIN, "methods"), (corrected, CORRECTED, "with the prior corrected"),
     ):  # fmt: skip
         if chosen.any():
             axis.scatter(x[chosen], y[chosen], s=16, color=colour, label=label, zorder=2)
-    for number, row in enumerate(_undominated(x, y), start=1):
+    for number, row in enumerate(undominated(x, y)[:MOST], start=1):
         ends = [
-            [[max(0.0, middle - panel["low"][metric].iloc[row])],
-             [max(0.0, panel["high"][metric].iloc[row] - middle)]]
-            for middle, metric in ((x[row], HEAD), (y[row], TAIL))
+            [[max(0.0, middle - panel[f"{part}_low"].iloc[row])],
+             [max(0.0, panel[f"{part}_high"].iloc[row] - middle)]]
+            for middle, part in ((x[row], "head"), (y[row], "tail"))
         ]  # fmt: skip
         known = not np.isnan(ends).any()
         axis.errorbar(
@@ -86,10 +72,3 @@ def _draw(axis: Axes, panel: pd.DataFrame, title: str, reference: str) -> None:
     axis.set_xlabel("change of head recall, points")
     axis.set_ylabel("change of tail recall, points")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-
-
-def _undominated(x: np.ndarray, y: np.ndarray) -> list[int]:
-    """Rows that no other row exceeds in both, the largest sums first, at most `MOST`."""
-    exceeded = ((x[None, :] > x[:, None]) & (y[None, :] > y[:, None])).any(axis=1)
-    rows = np.flatnonzero(~exceeded)
-    return list(rows[np.argsort(-(x + y)[rows], kind="stable")][:MOST])

@@ -1,0 +1,129 @@
+"""Charts of a page that answer to the pointer: Vega-Lite specifications, made by Altair.
+
+The page brings Vega along and needs nothing from outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from drugtail.evaluation.answer import Answer
+from drugtail.evaluation.derived_rows import is_derived
+from drugtail.evaluation.head_and_tail import undominated
+
+PLAIN, CORRECTED, FIRST, SECOND = "#3a7ca5", "#e07a2d", "#3a7ca5", "#e07a2d"
+# Height of a class in pixels, and methods whose names are written beside their dots.
+LINE, MOST_NAMED = 22, 6
+
+
+def plane(answer: Answer) -> dict[str, Any] | None:
+    """Return the chart of head cost against tail gain; None where there is no tail.
+
+    The reference stands at the origin. Intervals are those of the dot that is pointed at, and of
+    the dots that no other exceeds in both.
+    """
+    found = answer.plane
+    if found.empty:
+        return None
+    names = found["method"] + " on " + found["encoder"]
+    kind = is_derived(found["method"]).map({True: "prior corrected", False: "as trained"})
+    best = undominated(found["head"].to_numpy(float), found["tail"].to_numpy(float))
+    named = pd.Series(range(len(found))).isin(best[:MOST_NAMED]).to_numpy()
+    data = found.round(2).assign(name=names, rows=kind, named=named)
+    data = data.drop(columns=["method", "encoder"])
+    pointed = alt.selection_point(fields=["name"], on="pointerover", empty=False, name="pointed")
+    x, y = (
+        alt.X("head:Q").title("head recall, points"),
+        alt.Y("tail:Q").title("tail recall, points"),
+    )
+    colour = (
+        alt.Color("rows:N")
+        .title(None)
+        .scale(domain=["as trained", "prior corrected"], range=[PLAIN, CORRECTED])
+    )
+    tooltip = [
+        alt.Tooltip("name:N", title="method"),
+        *(alt.Tooltip(f"{one}:Q", title=one.replace("_", " "), format="+.1f")
+          for one in ("head", "head_low", "head_high", "tail", "tail_low", "tail_high")),
+    ]  # fmt: skip
+    shown = alt.when(pointed | "datum.named").then(alt.value(0.8)).otherwise(alt.value(0))
+    base = alt.Chart(data).encode(color=colour)
+    zero = pd.DataFrame({"zero": [0]})
+    layers = [
+        alt.Chart(zero).mark_rule(color="#888", strokeDash=[3, 3]).encode(x="zero:Q"),
+        alt.Chart(zero).mark_rule(color="#888", strokeDash=[3, 3]).encode(y="zero:Q"),
+        base.mark_rule().encode(x="head_low:Q", x2="head_high:Q", y=y, opacity=shown),
+        base.mark_rule().encode(x=x, y="tail_low:Q", y2="tail_high:Q", opacity=shown),
+        base.mark_circle(size=70, opacity=0.9)
+        .encode(x=x, y=y, tooltip=tooltip)
+        .add_params(pointed),
+        base.transform_filter("datum.named")
+        .mark_text(align="left", dx=7, dy=-7)
+        .encode(x=x, y=y, text="name:N"),
+    ]
+    chart = alt.layer(*layers).properties(width="container", height=380)
+    return _specification(chart)
+
+
+def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
+    """Return the chart of the recall of each class by two methods, which the reader may change.
+
+    Parameters
+    ----------
+    recalls
+        ``name`` (method and encoder), ``label_name``, ``n_train``, ``parents``, ``recall``, ``low``
+        and ``high`` (Wilson's 95 % interval), as shares.
+    first, second
+        Names to begin with.
+    """
+    shares = ["recall", "low", "high"]
+    data = recalls[["name", "label_name", "parents", *shares]].copy()
+    data[shares] = (100 * data[shares]).round(1)
+    order = recalls.groupby("label_name", sort=False)["n_train"].max()
+    names = list(dict.fromkeys(recalls["name"]))
+    one, two = (
+        alt.param(name=key, value=value, bind=alt.binding_select(options=names, name=f"{key} "))
+        for key, value in (("first", first), ("second", second))
+    )
+    classes = (
+        alt.Y("label_name:N")
+        .title(None)
+        .sort(order.sort_values(ascending=False, kind="stable").index.tolist())
+    )
+    base = (
+        alt.Chart(data)
+        .transform_filter("datum.name == first || datum.name == second")
+        .transform_calculate(side="datum.name == first ? 'first' : 'second'")
+        .encode(
+            y=classes.axis(labelLimit=220),
+            yOffset=alt.YOffset("side:N"),
+            color=alt.Color("side:N").title(None).scale(
+                domain=["first", "second"], range=[FIRST, SECOND]
+            ),
+            tooltip=[
+                alt.Tooltip("label_name:N", title="class"), alt.Tooltip("name:N", title="method"),
+                alt.Tooltip("recall:Q"), alt.Tooltip("low:Q"), alt.Tooltip("high:Q"),
+                alt.Tooltip("parents:Q", title="parents tested"),
+            ],
+        )
+    )  # fmt: skip
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X("recall:Q").title("recall, %").scale(scale)
+    chart = (
+        alt.layer(
+            base.mark_rule(opacity=0.6).encode(x=alt.X("low:Q").scale(scale), x2="high:Q"),
+            base.mark_circle(size=60, opacity=1).encode(x=x),
+        )
+        .add_params(one, two)
+        .properties(width="container", height={"step": LINE / 2})
+    )
+    return _specification(chart)
+
+
+def _specification(chart: Any) -> dict[str, Any]:
+    styled = chart.configure(background="transparent", font="system-ui, sans-serif")
+    found: dict[str, Any] = styled.configure_axis(grid=False).to_dict()
+    return found

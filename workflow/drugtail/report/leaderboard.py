@@ -1,0 +1,112 @@
+"""The first screen of a page: the answer for each data set, and every method in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from drugtail.evaluation.answer import OVERALL, Answer, answer
+from drugtail.evaluation.statistics import UNDECIDED, kind_of
+from drugtail.runtime.errors import DrugtailError
+
+COLUMNS = {
+    "validation": "Validation",
+    OVERALL: "All classes",
+    f"{OVERALL}_head": "Head",
+    f"{OVERALL}_middle": "Middle",
+    f"{OVERALL}_tail": "Tail",
+}
+
+
+class Cell(NamedTuple):
+    """Text of a cell, and the number that a column is sorted by."""
+
+    text: str
+    order: float | str
+
+
+class Board(NamedTuple):
+    """What the first screen says of a data set on a kind of split."""
+
+    answer: Answer
+    kind: str
+    title: str
+    sentence: str
+    head: list[str]
+    rows: list[list[Cell]]
+
+
+def boards(runs: pd.DataFrame, reference: str) -> Iterator[Board]:
+    """Yield the answer for each data set and kind of split that has one.
+
+    Parameters
+    ----------
+    runs
+        ``runs.parquet``.
+    reference
+        The method that gains are counted from; where it did not run, the first method is.
+    """
+    for (dataset, kind), group in runs.groupby(
+        ["dataset", runs["split"].map(kind_of).rename("kind")], sort=False
+    ):
+        methods = group["method"].unique().tolist()
+        plain = reference if reference in methods else methods[0]
+        try:
+            found = answer(group, str(dataset), plain)
+        except DrugtailError:
+            # With gaps everywhere nothing can be chosen; the page says that there are gaps.
+            continue
+        title = f"{dataset}, {kind}" if found.splits > 1 else f"{dataset}, {group['split'].iloc[0]}"
+        columns = [name for name in COLUMNS if name in found.board]
+        head = ["Method", "Encoder", *(COLUMNS[name] for name in columns), "Against the first",
+                "Seconds"]  # fmt: skip
+        rows = [_row(row, columns) for row in found.board.to_dict("records")]
+        yield Board(found, str(kind), title, _sentence(found), head, rows)
+
+
+def _sentence(found: Answer) -> str:
+    first = found.board.to_dict("records")[0]
+    others = len(found.board) - 1
+    undecided = len(found.names(UNDECIDED))
+    text = (
+        f"{found.method} on {found.encoder} is best on validation molecules; on test molecules its "
+        f"balanced accuracy is {_share(first, OVERALL)}"
+    )
+    if found.splits < 2:
+        return f"{text} percent. A single split says nothing of others: no method can be told from another."
+    text += f" percent (mean of {found.splits} splits; ± half its 95 % interval, for other splits)."
+    if undecided:
+        text += f" Of {others} other rows {undecided} are not told apart from it."
+    gains = found.gains[found.gains["metric"] == OVERALL].to_dict("records")
+    if gains and not np.isnan(gains[0]["difference"]):
+        one = gains[0]
+        text += (
+            f" Against {found.reference} on {found.reference_encoder}: "
+            f"{100 * one['difference']:+.1f} points [{100 * one['low']:+.1f}, "
+            f"{100 * one['high']:+.1f}], p {one['p_holm']:.3f}: {one['verdict']}."
+        )
+    return text
+
+
+def _row(row: Mapping[Any, Any], columns: list[str]) -> list[Cell]:
+    cells = [Cell(row["method"], row["method"]), Cell(row["encoder"], row["encoder"])]
+    cells += [Cell(_share(row, name), row[name]) for name in columns]
+    against = "" if np.isnan(row["difference"]) else f"{100 * row['difference']:+.1f}"
+    if against and not np.isnan(row["low"]):
+        against += f" [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}] {row['verdict']}"
+    return [
+        *cells,
+        Cell(against, row["difference"]),
+        Cell(f"{row['seconds']:.1f}", row["seconds"]),
+    ]
+
+
+def _share(row: Mapping[Any, Any], column: str) -> str:
+    value, low, high = (row.get(f"{column}{end}", np.nan) for end in ("", "_low", "_high"))
+    if np.isnan(value):
+        return "n/a"
+    half = "" if np.isnan(low) else f" ± {50 * (high - low):.1f}"
+    return f"{100 * value:.1f}{half}"
