@@ -76,7 +76,7 @@ def _sentence(found: Answer) -> str:
         f"balanced accuracy is {_share(first, OVERALL)}"
     )
     if found.splits < 2:
-        return f"{text} percent. A single split says nothing of others: no method can be told from another."
+        return f"{text} percent. A single split tells no method from another."
     text += f" percent (mean of {found.splits} splits; ± half its 95 % interval, for other splits)."
     if undecided:
         text += f" Of {others} other rows {undecided} are not told apart from it."
