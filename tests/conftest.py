@@ -30,11 +30,19 @@ class Files:
         return {"molecules": self.molecules, "split": self.split, "features": folder}
 
 
+TESTS = Path(__file__).parent
+# Long tests without anything that they make once for the file: any process may take the next one.
+# Of all other files one process takes all tests, so that what they share is made once.
+SPREAD = ("test_workflow.py", "test_faults.py", "test_merge.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that train: those that ask for the inputs of training."""
+    """Mark tests that train (they ask for the inputs of training), and group those of a file."""
     for item in items:
         if "make_files" in getattr(item, "fixturenames", ()):
             item.add_marker("training")
+        if item.path.name not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,13 @@ TEXT = section(
 )
 CHANGES = {"datasets: [demo]": "datasets: [tiny]", "epochs: 8": "epochs: 4, batch_size: 16"}
 WORDS = ("--cores", "2", "--configfile", "my/report.yaml")
+# The first file that each one takes part in.
+MADE_BY = {
+    "my/top2.py": "results/metrics/report/runs.parquet",
+    "my/sign_test.py": "results/tables/report/signs.csv",
+    "my/mean_rank.py": "results/tables/report/ranks.csv",
+    "my/head_tail.py": "results/figures/report/head_tail.svg",
+}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +108,10 @@ def test_a_kind_of_table_and_a_figure_of_ones_own_are_on_the_page(
     assert "Mean ranks" in page
 
 
+def test_a_second_start_has_nothing_to_do(followed: tuple[Project, str]) -> None:
+    assert listed_jobs(followed[0].run("snakemake", "--dry-run", *WORDS).stdout) == {}
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "jobs"),
     [
@@ -114,7 +125,6 @@ def test_a_change_makes_what_it_made_again_and_trains_nothing(
     changeable: Project, file: str, old: str, new: str, jobs: set[str]
 ) -> None:
     dry = ("snakemake", "--dry-run", *WORDS)
-    assert listed_jobs(changeable.run(*dry).stdout) == {}
     changeable.edit(file, old, new)
     found = set(listed_jobs(changeable.run(*dry).stdout))
     assert jobs <= found
@@ -162,9 +172,20 @@ def test_what_is_wrong_ends_with_the_reason(
     changeable: Project, file: str, old: str, new: str, says: str
 ) -> None:
     changeable.edit(file, old, new)
-    done = changeable.run("snakemake", "page", *WORDS, check=False)
+    # What is wrong before anything runs is said by the check, too, which takes a second.
+    done = changeable.run("drugtail", "check", "my/report.yaml", check=False)
+    if done.returncode == 0:
+        done = changeable.run("snakemake", MADE_BY[file], *WORDS, check=False)
     assert done.returncode != 0
     assert says in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_workflow_says_what_is_wrong_before_anything_runs(changeable: Project) -> None:
+    changeable.edit("my/report.yaml", ", my/head_tail.py]", "]")
+    done = changeable.run("snakemake", "page", *WORDS, check=False)
+    assert done.returncode != 0
+    assert "there is no figure 'head_tail'" in done.stdout
     assert "Traceback" not in done.stdout
 
 
