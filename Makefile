@@ -41,7 +41,7 @@ cuda: $(VENV)/bin/python  ## Install PyTorch for CUDA with its libraries, in Lin
 	  { echo "$(VENV) has a PyTorch without CUDA. Remove it and repeat: $(BIN)/pip uninstall torch" >&2; exit 1; }
 
 quick: $(VENV)/installed-dev  ## Run the unit tests that train nothing, in two minutes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not training" tests/unit
+	$(BIN)/python -m pytest -n 2 -m "not training" tests/unit
 
 test: $(VENV)/installed-dev  ## Run every test; those on a cluster where SLURM can be started
 	$(BIN)/python tests/run_all.py

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from class_smiles import smiles_of_class
 from project import Project, make_project
+from xdist.scheduler import LoadScopeScheduling
 
 # Several test processes share the cores: threads of their own would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,19 +31,29 @@ class Files:
         return {"molecules": self.molecules, "split": self.split, "features": folder}
 
 
-TESTS = Path(__file__).parent
 # Long tests without anything that they make once for the file: any process may take the next one.
 # Of all other files one process takes all tests, so that what they share is made once.
 SPREAD = ("test_workflow.py", "test_faults.py", "test_merge.py")
 
 
+class ByFile(LoadScopeScheduling):
+    """Gives whole files to the processes, and single tests of those in `SPREAD`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.endswith(SPREAD) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Tell xdist how tests are given out."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that train (they ask for the inputs of training), and group those of a file."""
+    """Mark tests that train: those that ask for the inputs of training."""
     for item in items:
         if "make_files" in getattr(item, "fixturenames", ()):
             item.add_marker("training")
-        if item.path.name not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
 
 
 @pytest.fixture(scope="session")

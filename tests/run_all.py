@@ -14,7 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest")
-OTHERS = ("-n", "2", "--dist", "loadgroup", "--durations=40", "--ignore", str(TESTS / "cluster"))
+OTHERS = ("-n", "2", "--durations=40", "--ignore", str(TESTS / "cluster"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
