@@ -120,7 +120,7 @@ def answer(
     if plain.empty:
         raise DrugtailError(f"{dataset}: {reference} is not finished on every split and seed")
     best, other = ranked.iloc[0], plain.iloc[0]
-    columns = [name for name in PARTS if runs[name].notna().any()]
+    columns = [name for name in PARTS if name in runs and runs[name].notna().any()]
     keys = pd.MultiIndex.from_frame(ranked[ROW])
     kept = runs[pd.MultiIndex.from_frame(runs[ROW]).isin(keys)]
     # A method on an encoder is one thing to compare, whatever encoders others ran on.

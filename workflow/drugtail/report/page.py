@@ -138,8 +138,8 @@ def _screen(board: Board, classes: pd.DataFrame) -> Screen:
 
 
 def _embedded(specification: dict[str, Any]) -> str:
-    """JSON that can stand in a script of HTML."""
-    return json.dumps(specification, separators=(",", ":")).replace("</", "<\\/")
+    """JSON that can stand in a script of HTML, whatever classes are called."""
+    return json.dumps(specification, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _scripts(charts: bool) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _scripts(charts: bool) -> dict[str, str]:
 
 def _inside(code: str) -> str:
     """Code that does not end the script of HTML that it stands in."""
-    return code.replace("</script", "<\\/script")
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _table(path: Path) -> dict[str, Any]:

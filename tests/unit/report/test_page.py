@@ -1,0 +1,108 @@
+"""The page of a benchmark: what it says first, and how its tables are cut."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from collected_runs import class_metrics, paired_runs
+
+from drugtail.report.leaderboard import boards
+from drugtail.report.page import build_page
+
+TABLE = """\
+Recall in percent.
+
+| Data set | Split | Method | Recall |
+| --- | --- | --- | --- |
+| a | cv | plain \\| simple | 9.5 ± 1.0 |
+| a | cv | ours | 10.5 ± 2.0 |
+
+Notes.
+"""
+
+
+def runs() -> pd.DataFrame:
+    frame = paired_runs().assign(settings="default", seconds=1.0)
+    frame["valid_balanced_accuracy"] = frame["test_balanced_accuracy"]
+    return frame
+
+
+def page_of(folder: Path, frame: pd.DataFrame) -> str:
+    for name, rows in (("runs", frame), ("classes", class_metrics())):
+        rows.to_parquet(folder / f"{name}.parquet")
+    (folder / "recalls.md").write_text(TABLE)
+    build_page(
+        title="A & B", notes=["Mind <this>."], runs=folder / "runs.parquet",
+        classes=folder / "classes.parquet", reference="plain", tables=[folder / "recalls.md"],
+        figures=[], datasets=[], splits=[], tunings=[], output=folder / "index.html",
+    )  # fmt: skip
+    return (folder / "index.html").read_text()
+
+
+def test_it_answers_for_each_data_set_and_kind_of_split() -> None:
+    frame = runs()
+    other = frame[frame["dataset"] == "a"].assign(split=frame["split"] + "-scaffold")
+    found = list(boards(pd.concat([frame, other]), "plain"))
+    assert [board.title for board in found] == ["a, random", "b, random", "a, random-scaffold"]
+    first = found[0]
+    # Ours has five points more on every split, by validation molecules too.
+    assert first.sentence.startswith("ours on gcn is best on validation molecules")
+    assert "Against plain on gcn: +5.2 points [" in first.sentence
+    assert first.sentence.endswith(": better.")
+    assert [row[0].text for row in first.rows] == ["ours", "plain", "same"]
+
+
+def test_a_single_split_tells_nothing_apart() -> None:
+    (found, _) = boards(runs()[lambda frame: frame["split"] == "random-0"], "plain")
+    assert found.sentence.endswith("A single split tells no method from another.")
+    assert "±" not in " ".join(cell.text for row in found.rows for cell in row)
+
+
+def test_a_reference_that_did_not_run_is_replaced_and_gaps_choose_nothing(tmp_path: Path) -> None:
+    assert next(boards(runs(), "elsewhere")).answer.reference == "plain"
+    gaps = runs().assign(status="missing")
+    assert list(boards(gaps, "plain")) == []
+    said = page_of(tmp_path, gaps)
+    assert "No method is finished on every split, so none is chosen." in said
+    assert "vegaEmbed" not in said
+
+
+def test_what_all_rows_have_is_said_once_and_numbers_sort_as_numbers(tmp_path: Path) -> None:
+    said = page_of(tmp_path, runs())
+    table = said[said.index("<h3>Recall in percent.") :]
+    assert "Data set: a; Split: cv" in table
+    assert re.findall(r"<th>(.*?)</th>", table)[:2] == ["Method", "Recall"]
+    cells = re.findall(r'<td data-order="(.*?)">(.*?)</td>', table)
+    assert cells == [
+        ("plain | simple", "plain | simple"), ("9.5", "9.5 ± 1.0"), ("ours", "ours"),
+        ("10.5", "10.5 ± 2.0"),
+    ]  # fmt: skip
+
+
+def test_words_of_the_user_stay_words(tmp_path: Path) -> None:
+    said = page_of(tmp_path, runs())
+    assert "<h1>A &amp; B</h1>" in said
+    assert "Mind &lt;this&gt;." in said
+
+
+@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<!--<script>", "a\"b'c"])
+def test_a_class_of_any_name_ends_no_script(tmp_path: Path, name: str) -> None:
+    frame = runs().assign(dataset="six")
+    classes = class_metrics().assign(method="ours")
+    classes["label_name"] = classes["label_name"].replace("c0", name)
+    classes["split"] = classes["split"].str.replace("cv-0", "random")
+    frame.drop_duplicates(["split", "method"]).to_parquet(tmp_path / "runs.parquet")
+    classes.to_parquet(tmp_path / "classes.parquet")
+    build_page(
+        title="t", notes=[], runs=tmp_path / "runs.parquet", classes=tmp_path / "classes.parquet",
+        reference="plain", tables=[], figures=[], datasets=[], splits=[], tunings=[],
+        output=tmp_path / "index.html",
+    )  # fmt: skip
+    said = (tmp_path / "index.html").read_text()
+    assert "alert(1)</script>" not in said
+    assert "<!--" not in said
+    assert "alert(1)\\u003c/script>" in said or "alert" not in name
+    assert said.count("</script>") == 4
