@@ -75,10 +75,10 @@ def test_it_goes_on_where_it_was_killed_and_does_not_run_twice_at_once(
 ) -> None:
     _, refused, said = killed
     assert "another `drugtail recommend` is at work here" in refused
-    found = re.search(r"(\d+) blocks to train, (\d+) of them finished", said)
+    found = re.search(r"40 blocks: (\d+) finished, (\d+) left", said)
     assert found is not None, said
-    assert int(found[1]) == 40
-    assert 3 <= int(found[2]) < 40
+    assert int(found[1]) + int(found[2]) == 40
+    assert 3 <= int(found[1]) < 40
 
 
 def test_it_says_what_to_take_what_that_costs_and_what_cannot_be_judged(
@@ -94,7 +94,11 @@ def test_it_says_what_to_take_what_that_costs_and_what_cannot_be_judged(
     assert f"balanced accuracy {100 * tested[used[1], used[2]]:.1f} [" in said
     for name in SIZES:
         assert re.search(rf"^  {name} +(head|middle|tail) ", said, re.MULTILINE), said
-    assert "Too few molecules to judge: " in said
+    assert re.search(r"Too few to judge: fewer than 12 parent compounds tested: \w+", said)
+    assert "; guessing has 33.3\n" in said
+    command = re.search(r"^predict   (\S+) predict ", said, re.MULTILINE)
+    assert command is not None
+    assert (project.folder / command[1]).is_file()
     assert (project.folder / "results/page/recommend_mine/index.html").is_file()
 
 
@@ -143,13 +147,16 @@ def test_another_table_is_read_and_trained_on_again(recommended: Project, tmp_pa
     said = []
     for line in process.stderr:
         said.append(line)
-        if " blocks to train" in line:
+        if line.startswith("40 blocks: "):
             break
     process.kill()
     process.wait()
     assert "reading the molecules of mine\n" in said
-    assert said[-1].startswith("40 blocks to train, 0 of them finished")
-    assert said[-2].startswith("40 finished blocks outdated and trained again: split (")
+    assert said[-1] == "40 blocks: 0 finished, 40 left\n"
+    outdated = (
+        "40 finished blocks outdated and trained again: the table or its register has changed"
+    )
+    assert said[-2] == f"{outdated}\n"
 
 
 def test_a_changed_benchmark_and_a_name_that_is_taken_are_refused(
@@ -162,7 +169,10 @@ def test_a_changed_benchmark_and_a_name_that_is_taken_are_refused(
     said = project.run(*COMMAND, check=False).stdout
     assert "make benchmark NAME=recommend_mine" in said
     said = project.run(*COMMAND, "--label", "id", check=False).stdout
-    assert "leave --label out" in said
+    assert "mine.yaml: is there already and says otherwise how mine.csv is read" in said
+    # The same options as before are no other reading.
+    said = project.run(*COMMAND, "--label", "use", check=False).stdout
+    assert "says otherwise" not in said
     said = project.run(*COMMAND, "--name", "demo", check=False).stdout
     assert "config/datasets/demo.yaml: is another data set, not mine.csv" in said
 

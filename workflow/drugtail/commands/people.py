@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,11 +58,15 @@ def recommend(
 
     layout = as_layout(encoding, separator, header, sheet)
     asked = Table(table, name, smiles, label, above, below, layout)
-    found = recommend_for(asked, thorough=thorough, workers=workers, config=config_dir)
+    try:
+        found = recommend_for(asked, thorough=thorough, workers=workers, config=config_dir)
+    except KeyboardInterrupt:
+        raise DrugtailError("stopped; what is finished is kept, start again to go on") from None
+    command = os.path.relpath(Path(sys.argv[0]))
     print(
         f"\n{found.text}\n\n"
         f"page      {found.page}\n"
-        f"predict   drugtail predict --model {found.model} --split all --molecules NEW.csv "
+        f"predict   {command} predict --model {found.model} --split all --molecules NEW.csv "
         "--output CLASSES.csv\n"
         f"go on     edit {found.register} and {found.benchmark}, then\n"
         f"          make benchmark NAME={found.benchmark.stem}"

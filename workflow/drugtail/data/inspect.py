@@ -26,6 +26,8 @@ from drugtail.runtime.errors import DrugtailError
 # Cells by which a column is recognised.
 LOOK = 200
 MOST_CLASSES = 1_000
+# Different numbers with decimals that may still be names of classes, such as doses.
+MOST_DECIMALS = 5
 # UTF-16 is known by its mark; without one any bytes would pass for it. Windows' cp1252 has signs
 # where latin-1 has none.
 ENCODINGS = (None, "latin-1", "cp1252")
@@ -293,6 +295,12 @@ def _holds_numbers(found: Inspection, column: str) -> bool:
     return len(cells) > 0 and any(as_numbers(cells, mark).notna().all() for mark in ".,")
 
 
+def _are_measured(cells: pd.Series) -> bool:
+    """Return whether numbers have decimals, as the names of classes have not."""
+    numbers = as_numbers(cells, "," if cells.str.contains(",").any() else ".")
+    return bool(((numbers % 1) != 0).any()) and cells.nunique() > MOST_DECIMALS
+
+
 def _has_word(column: str, word: str) -> bool:
     plain = column.lower().replace("-", "_").replace(" ", "_")
     return plain == word or plain.endswith(f"_{word}") or (len(word) > 3 and word in plain)
@@ -321,7 +329,8 @@ def _take_binary(found: Inspection, columns: list[str]) -> None:
 def _take_label(found: Inspection, column: str) -> None:
     found.columns["label"] = column
     cells = values_of(found, column)
-    if _holds_numbers(found, column) and cells.nunique() > max(20, len(cells) // 20):
+    many = cells.nunique() > max(20, len(cells) // 20)
+    if _holds_numbers(found, column) and (many or _are_measured(cells)):
         found.numbers = cells.nunique()
         found.remarks.append(
             f"{column} holds {found.numbers} different numbers; --above NUMBER or --below NUMBER "

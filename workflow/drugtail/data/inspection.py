@@ -12,7 +12,7 @@ from drugtail.config.base import NAME, validated
 from drugtail.config.dataset import Dataset, Molecules, Reaction
 from drugtail.config.labels import MISSING_MARKS
 from drugtail.data.identity import NOTES, identify_all
-from drugtail.data.inspect import Inspection, values_of
+from drugtail.data.inspect import MOST_CLASSES, Inspection, values_of
 from drugtail.data.reaction_smiles import read_reactions
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import counted
@@ -125,10 +125,22 @@ def write_register(found: Inspection, target: Path) -> Dataset:
         raise DrugtailError(f"{target}: is no register; its name must end in .yaml")
     if target.exists():
         raise DrugtailError(f"{target}: is there already; name another file, or delete it")
+    dataset, text = register_text(found, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return dataset
+
+
+def register_text(found: Inspection, target: Path) -> tuple[Dataset, str]:
+    """Return a register of a table, and the text of its file.
+
+    Raises
+    ------
+    DrugtailError
+        If the table has no molecules or classes that could be named, or `target` no name for it.
+    """
     if not {"smiles", "reaction"} & set(found.columns):
         raise DrugtailError(f"{found.path}: name the column of the molecules: --smiles COLUMN")
-    if "label" not in found.columns and not found.tasks:
-        raise DrugtailError(f"{found.path}: name the column of the classes: --label COLUMN")
     if not re.fullmatch(NAME, target.stem):
         raise DrugtailError(
             f"{target}: the file's name is the data set's; write it with letters, digits, _ and . "
@@ -139,6 +151,16 @@ def write_register(found: Inspection, target: Path) -> Dataset:
         raise DrugtailError(
             f"{found.path}: no cell of column {column!r} is a molecule; nothing is written. Name "
             "another column: --smiles COLUMN"
+        )
+    if "label" not in found.columns and not found.tasks:
+        raise DrugtailError(
+            f"{found.path}: no column looks like classes (two to {MOST_CLASSES:,} different "
+            "values, each several times); nothing is written. Name one with --label COLUMN"
+        )
+    if "label" in found.columns and len(found.sizes) == 1:
+        raise DrugtailError(
+            f"{found.path}: all rows are of one class, {found.sizes.index[0]!r}; nothing is "
+            "written. Name another column: --label COLUMN"
         )
     if found.numbers:
         raise DrugtailError(
@@ -173,7 +195,5 @@ def write_register(found: Inspection, target: Path) -> Dataset:
     dataset = validated(Dataset, register, target)
     remarks = "".join(f"# - {remark}\n" for remark in found.remarks)
     head = f"# Made by looking at {found.path}; correct what is wrong.\n{remarks}"
-    target.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(register, sort_keys=False, allow_unicode=True, width=98)
-    target.write_text(head + text, encoding="utf-8")
-    return dataset
+    return dataset, head + text

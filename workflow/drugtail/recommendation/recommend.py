@@ -20,9 +20,10 @@ from drugtail.recommendation.run import run_benchmark
 from drugtail.recommendation.setup import REFERENCE, Table, benchmark_of, register_of
 from drugtail.recommendation.words import in_words
 from drugtail.runtime.errors import DrugtailError
-from drugtail.runtime.files import write_text
-from drugtail.runtime.logging import say
-from drugtail.runtime.parquet import read_parquet
+from drugtail.runtime.files import read_json
+from drugtail.runtime.logging import counted, say
+from drugtail.runtime.names import SHARED
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 
 class Recommended(NamedTuple):
@@ -105,30 +106,44 @@ def recommend_for(
     started = time.monotonic()
     if not (config / "methods").is_dir():
         raise DrugtailError(
-            f"{config}: has no methods; start in the project's folder, or name its configuration "
-            "with --config-dir"
+            f"{config}: has no methods; start in the project's folder, or name its folder of "
+            "configuration (--config-dir, in Python config=)"
         )
-    register = register_of(table, config)
-    dataset = read_dataset(register)
-    benchmark = benchmark_of(dataset, register, config, thorough=thorough)
-    plan = Plan(read_benchmark(benchmark), Catalogue(config))
-    results = Path(plan.benchmark.results)
-    results.mkdir(parents=True, exist_ok=True)
+    SHARED.mkdir(parents=True, exist_ok=True)
     try:
         # The system lets go of it when the process ends, however that happens.
-        with FileLock(results / "recommend.lock", timeout=0):
+        with FileLock(SHARED / "recommend.lock", timeout=0):
+            register = register_of(table, config)
+            dataset = read_dataset(register)
+            benchmark = benchmark_of(dataset, register, config, thorough=thorough)
+            plan = Plan(read_benchmark(benchmark), Catalogue(config))
             run_benchmark(plan, workers or os.cpu_count() or 1)
-            found = _answer_of(plan, results)
-            text = in_words(found)
-            model = results / "metrics" / plan.benchmark.name
-            write_text(model / "answer.txt", text + "\n")
     except Timeout:
         raise DrugtailError(
-            f"{results}: another `drugtail recommend` is at work here; wait for its end"
+            "another `drugtail recommend` is at work in this folder; wait for its end"
         ) from None
+    results = Path(plan.benchmark.results)
+    found = _answer_of(plan, results)
+    text = in_words(found, _left_out(plan, results))
     say(f"done in {time.monotonic() - started:.0f} s")
+    model = results / "metrics" / plan.benchmark.name
     page = results / "page" / plan.benchmark.name / "index.html"
     return Recommended(found, text, model, page, register, benchmark)
+
+
+def _left_out(plan: Plan, results: Path) -> dict[str, list[str]]:
+    """Classes that take no part in means, and those that take no part in anything."""
+    (dataset,) = plan.datasets
+    summary = read_json(SHARED / "data" / dataset / "dataset.json")
+    header = read_parquet_metadata(results / "metrics" / plan.benchmark.name / "runs.parquet")
+    return {
+        "Not in the mean over classes, since not every split tests them": header["left_out"]
+        .get(dataset, {})
+        .get("test", []),
+        f"Left out (results/data/{dataset}/rejected.csv), so that no model says them": [
+            f"{counted(number, 'row')} {reason}" for reason, number in summary["left_out"].items()
+        ],
+    }
 
 
 def _answer_of(plan: Plan, results: Path) -> Answer:

@@ -40,6 +40,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXP
 WATCH = 1.0
 # Files without which a block is made again.
 WHOLE = ("status.json", "class_metrics.parquet", "model.pt")
+# Finished blocks from which the rest is estimated.
+FEW_DONE = 6
 # What a benchmark may have that this does not run.
 NOT_RUN = ("tuning", "plugins", "vectors", "mirror")
 
@@ -77,7 +79,9 @@ def run_benchmark(plan: Plan, workers: int) -> None:
         there = [block for block in blocks if _is_there(block, results)]
         _delete_outdated(plan, there, results)
         left = [block for block in blocks if not _is_there(block, results)]
-        say(f"{counted(len(blocks), 'block')} to train, {len(blocks) - len(left)} of them finished")
+        say(
+            f"{counted(len(blocks), 'block')}: {len(blocks) - len(left)} finished, {len(left)} left"
+        )
         progress = _Progress(len(left))
         # Averages come last, when what they average is there.
         for ensembles in (False, True):
@@ -307,7 +311,8 @@ class _Progress:
         rest = passed / self.done * (self.number - self.done)
         dataset, split, _, folder, _ = name.split("/")
         method = folder.rpartition("-")[0]
-        left = f"; about {rest:.0f} s left" if rest >= 1 else ""
+        # The first blocks wait for their processes to start.
+        left = f"; about {rest:.0f} s left" if rest >= 1 and self.done >= FEW_DONE else ""
         say(f"[{self.done}/{self.number}] {method} on {split} of {dataset}, {passed:.0f} s{left}")
 
 
@@ -324,10 +329,19 @@ def _delete_outdated(plan: Plan, blocks: Sequence[PlannedBlock], results: Path) 
         try:
             check_block(plan, block, results)
         except DrugtailError as error:
-            reasons.append(str(error).splitlines()[1].strip())
+            reasons.append(_reason(error))
             shutil.rmtree(results / "runs" / block.path)
     if reasons:
-        say(f"{counted(len(reasons), 'finished block')} outdated and trained again: {reasons[0]}")
+        named = ", ".join(dict.fromkeys(reasons))
+        say(f"{counted(len(reasons), 'finished block')} outdated and trained again: {named}")
+
+
+def _reason(error: DrugtailError) -> str:
+    """Say in a few words what differs, of an error of `check_block`."""
+    first = str(error).splitlines()[1].strip()
+    if first.startswith(("molecules", "split", "features", "member")):
+        return "the table or its register has changed"
+    return "made by other code" if first.startswith("package code") else first
 
 
 def _run_all(

@@ -13,8 +13,9 @@ from drugtail.config.base import NAME
 from drugtail.config.catalogue import read_dataset
 from drugtail.config.dataset import Dataset
 from drugtail.config.layout import Layout
+from drugtail.config.yaml_reader import read_yaml
 from drugtail.data.inspect import inspect_table
-from drugtail.data.inspection import describe, write_register
+from drugtail.data.inspection import describe, register_text, write_register
 from drugtail.data.tables import FOUND
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_text
@@ -59,6 +60,11 @@ class Table:
     below: float | None = None
     layout: Layout = FOUND
 
+    def says_nothing(self) -> bool:
+        """Return whether everything is to be found in the table."""
+        given = (self.smiles, self.label, self.above, self.below)
+        return all(one is None for one in given) and self.layout == FOUND
+
 
 def register_of(table: Table, config: Path) -> Path:
     """Return the register of a table, written if there is none yet.
@@ -82,8 +88,9 @@ def register_of(table: Table, config: Path) -> Path:
     target = config / "datasets" / f"{name}.yaml"
     if target.exists():
         _refuse_other(read_dataset(target), target, table)
-        say(f"{target}: is there and taken as it stands; delete it to have it written anew")
-        return target
+        if table.says_nothing():
+            say(f"{target}: is there and taken as it stands")
+            return target
     found = inspect_table(
         table.path, table.smiles, table.label, table.layout, above=table.above, below=table.below
     )
@@ -93,27 +100,25 @@ def register_of(table: Table, config: Path) -> Path:
             f"{table.path}: {len(found.tasks)} columns of 0 and 1 are a question each; ask one "
             f"at a time, for example: --label {found.tasks[0]} --name {name}_{found.tasks[0]}"
         )
+    if target.exists():
+        if register_text(found, target)[1] != target.read_text(encoding="utf-8"):
+            raise DrugtailError(
+                f"{target}: is there already and says otherwise how {table.path} is read; change "
+                "it there and leave the options out, or delete it, or give another --name"
+            )
+        return target
     write_register(found, target)
     say(f"{target}: written; correct it if a column was taken for the wrong thing, and start again")
     return target
 
 
 def _refuse_other(dataset: Dataset, target: Path, table: Table) -> None:
-    """Refuse a register that is of another table, or options that it would not follow."""
+    """Refuse a register that is of another table."""
     paths = [source.path for file in dataset.files for source in file.sources if source.path]
     if table.path.resolve() not in [Path(path).resolve() for path in paths]:
         raise DrugtailError(
             f"{target}: is another data set, not {table.path}; give this one a name of its own: "
             "--name NAME"
-        )
-    given = {"--smiles": table.smiles, "--label": table.label, "--above": table.above,
-             "--below": table.below}  # fmt: skip
-    named = [key for key, value in given.items() if value is not None]
-    if named or table.layout != FOUND:
-        raise DrugtailError(
-            f"{target}: is there already and says how the table is read; change it there and leave "
-            f"{', '.join(named) or 'the options of the table'} out, or delete it, or give another "
-            "--name"
         )
 
 
@@ -137,14 +142,13 @@ def benchmark_of(dataset: Dataset, register: Path, config: Path, *, thorough: bo
     """
     name = f"recommend_{dataset.name}{'_thorough' if thorough else ''}"
     target = config / "benchmarks" / f"{name}.yaml"
-    text = HEAD.format(name=name) + yaml.safe_dump(
-        _settings(dataset, name, thorough=thorough), sort_keys=False, allow_unicode=True, width=98
-    )
+    settings = _settings(dataset, name, thorough=thorough)
     if not target.exists():
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=98)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, text)
+        write_text(target, HEAD.format(name=name) + text)
         say(f"{target}: written")
-    elif target.read_text(encoding="utf-8") != text:
+    elif read_yaml(target) != settings:
         raise DrugtailError(
             f"{target}: was changed, so it is a benchmark of your own now; run it with `make "
             f"benchmark NAME={name}`, or delete it to have it written anew"
@@ -169,5 +173,5 @@ def _settings(dataset: Dataset, name: str, *, thorough: bool) -> dict[str, Any]:
         "prior_corrections": [0.5],
         "reference": REFERENCE,
         "tables": ["methods", "trade_off", "classes", "all_metrics"],
-        "figures": ["trade_off", "class_sizes", "recall_by_class_size"],
+        "figures": ["class_sizes", "recall_by_class_size"],
     }

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from drugtail.evaluation.answer import LOST, OVERALL, PARTS, RESCUED, UNJUDGED, Answer
+from drugtail.evaluation.answer import (
+    FEWEST,
+    LOST,
+    OVERALL,
+    PARTS,
+    RESCUED,
+    UNJUDGED,
+    Answer,
+)
 from drugtail.evaluation.derived_rows import uncorrected_name
 from drugtail.evaluation.statistics import BETTER, UNDECIDED, WORSE
 from drugtail.runtime.logging import counted
@@ -16,35 +24,55 @@ from drugtail.runtime.logging import counted
 # Classes that are printed; the page has all.
 MOST_CLASSES = 30
 WIDTH = 98
-HEAD, TAIL = f"{OVERALL}_head", f"{OVERALL}_tail"
+HEAD, MIDDLE, TAIL = (f"{OVERALL}_{part}" for part in ("head", "middle", "tail"))
 # Characters of a mean with its interval.
 CELL = 17
 
 
-def in_words(answer: Answer) -> str:
-    """Return an answer as lines of text."""
+def in_words(answer: Answer, left_out: Mapping[str, Sequence[str]]) -> str:
+    """Return an answer as lines of text.
+
+    Parameters
+    ----------
+    answer
+        The answer.
+    left_out
+        Why classes take no part -> their names.
+    """
     lines = [
-        *_chosen(answer), "", *_board(answer), "", *_gains(answer), "", *_classes(answer),
+        *_chosen(answer), "", *_board(answer), "", *_gains(answer), "", *_classes(answer, left_out),
     ]  # fmt: skip
     return "\n".join(lines)
 
 
 def _chosen(answer: Answer) -> Iterator[str]:
     first = answer.board.to_dict("records")[0]
+    chance = 1 / len(answer.classes)
+    others = len(answer.board) - 1
     yield f"Use {_named(answer.method, answer.encoder)}"
     base, tau = uncorrected_name(answer.method)
     if tau is not None:
         yield (
-            f"  ({base} as it is, with {tau:g} times the log of the class shares taken off what it "
-            "says; `drugtail predict` does that)"
+            f"  (trained as {base}; from what it says of a class, {tau:g} times the log of the "
+            "share of that class is taken off)"
         )
     yield (
-        f"  balanced accuracy {_percent(first, OVERALL)} on test molecules, "
-        f"mean of {counted(answer.splits, 'split')}"
+        f"  balanced accuracy {_percent(first, OVERALL)} on test molecules, mean of "
+        f"{counted(answer.splits, 'split')}; guessing has {100 * chance:.1f}"
     )
+    if not first[f"{OVERALL}_low"] > chance:
+        yield "  This is not told from guessing: do not rely on any of these methods."
+    undecided = len(answer.names(UNDECIDED))
+    if undecided:
+        which = "None" if undecided == others else f"{others - undecided}"
+        yield (
+            f"  {which} of the {others} other rows can be told apart from it by these data: it is "
+            "one good choice, not the best one."
+        )
+        yield "  Prefer another that is faster or that you understand."
     yield (
-        f"  It was chosen among {len(answer.board)} by validation molecules; test molecules took "
-        "no part in the choice."
+        "  It was chosen by validation molecules; test molecules took no part in the choice. A row "
+        "is a method, or its predictions corrected (+prior)."
     )
 
 
@@ -53,21 +81,20 @@ def _board(answer: Answer) -> Iterator[str]:
     board = answer.board
     names = board["method"] + " on " + board["encoder"]
     width = names.str.len().max()
-    parts = [name for name in (OVERALL, HEAD, TAIL) if name in board]
-    titles = {OVERALL: "all classes", HEAD: "head", TAIL: "tail"}
-    yield "Recall on test molecules in percent [95 % interval]; against the first: of all classes"
-    shown = "  ".join(f"{titles[name]:<{CELL if name == OVERALL else 5}}" for name in parts)
-    yield f"  {'by validation':<{width}}  {shown}  against the first"
+    parts = [name for name in (HEAD, MIDDLE, TAIL) if name in board]
+    titles = {HEAD: "head", MIDDLE: "middle", TAIL: "tail"}
+    yield "Balanced accuracy (mean recall over classes), percent; best by validation first"
+    shown = "  ".join(f"{titles[name]:<6}" for name in parts)
+    yield (f"  {'':<{width}}  valid  {'test':<{CELL}}  {shown}  seconds  test, less the first row")
     for name, row in zip(names, board.to_dict("records"), strict=True):
-        cells = [f"{_percent(row, OVERALL):<{CELL}}"]
-        cells += [f"{100 * row[part]:<5.1f}" for part in parts[1:]]
+        cells = [f"{100 * row['validation']:<5.1f}", f"{_percent(row, OVERALL):<{CELL}}"]
+        cells += [f"{100 * row[part]:<6.1f}" for part in parts]
+        cells.append(f"{row['seconds']:<7.1f}")
         yield f"  {name:<{width}}  {'  '.join(cells)}  {_against(row)}".rstrip()
-    undecided = len(answer.names(UNDECIDED))
-    if undecided:
-        yield (
-            f"Of the {len(board) - 1} others {undecided} are undecided: these data do not tell "
-            "whether they are better or worse than the first."
-        )
+    yield (
+        "  [ ]: 95 % interval, for other splits. better, worse: p < 0.05, corrected for "
+        f"{counted(len(board) - 1, 'comparison')}; equal: within a point; undecided: neither."
+    )
 
 
 def _against(row: Mapping[Any, Any]) -> str:
@@ -85,41 +112,50 @@ def _gains(answer: Answer) -> Iterator[str]:
     if answer.gains.empty:
         yield f"It is the plain method itself: nothing else did better than {plain}."
         return
-    yield f"What it gives and costs, in points against plain {plain} [95 % interval]"
+    yield f"What it gives and costs, in points against {plain} as it is [95 % interval]"
     for row in answer.gains.to_dict("records"):
         if np.isnan(row["difference"]):
             continue
         verdict = {BETTER: "gained", WORSE: "lost"}.get(row["verdict"], row["verdict"])
         yield (
             f"  {PARTS[row['metric']]:<18} {100 * row['difference']:+6.1f} {_bounds(row)}  "
-            f"p {row['p_holm']:.3f}  {verdict}"
+            f"corrected p {row['p_holm']:.3f}  {verdict}"
         )
 
 
-def _classes(answer: Answer) -> Iterator[str]:
+def _classes(answer: Answer, left_out: Mapping[str, Sequence[str]]) -> Iterator[str]:
     classes = answer.classes
     names = classes["label_name"].astype(str)
     width = min(40, max(5, names.str.len().max()))
-    yield "Recall of each class in percent, of distinct parent compounds tested [95 % interval]"
-    yield f"  {'class':<{width}}  {'part':<6}  tested  plain  now"
+    yield (
+        f"Recall of each class in percent: by {answer.reference}, and by {answer.method} "
+        "[95 % interval for as many parent compounds as were tested]"
+    )
+    yield f"  {'class':<{width}}  {'part':<6}  tested  before  with it"
     for row in classes.head(MOST_CLASSES).to_dict("records"):
         name = str(row["label_name"])
         name = name if len(name) <= width else f"{name[: width - 1]}…"
         plain, recall, low, high = (100 * row[key] for key in ("plain", "recall", "low", "high"))
         line = (
-            f"  {name:<{width}}  {row['group']:<6}  {row['parents']:6,}  {plain:5.1f}  "
+            f"  {name:<{width}}  {row['group']:<6}  {row['parents']:6,}  {plain:6.1f}  "
             f"{recall:5.1f} [{low:.0f}, {high:.0f}]  {row['verdict']}"
         )
         yield line.rstrip()
     if len(classes) > MOST_CLASSES:
         yield f"  and {counted(len(classes) - MOST_CLASSES, 'smaller class')}, on the page"
     for verdict, text in (
-        (RESCUED, "Rescued (recall rises for sure)"),
-        (LOST, "Lost (recall falls for sure)"),
-        (UNJUDGED, "Too few molecules to judge"),
+        (
+            RESCUED,
+            "Rescued: more of those tested are recognised (two proportions, corrected p < 0.05)",
+        ),
+        (LOST, "Lost: fewer of those tested are recognised"),
+        (UNJUDGED, f"Too few to judge: fewer than {FEWEST} parent compounds tested"),
     ):
         found = answer.classes_that_are(verdict)
         yield from _wrapped(f"{text}: {', '.join(found) or 'none'}")
+    for reason, dropped in left_out.items():
+        if dropped:
+            yield from _wrapped(f"{reason}: {', '.join(dropped)}")
 
 
 def _named(method: str, encoder: str) -> str:

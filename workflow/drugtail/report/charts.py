@@ -16,14 +16,16 @@ from drugtail.evaluation.head_and_tail import undominated
 
 PLAIN, CORRECTED, FIRST, SECOND = "#3a7ca5", "#e07a2d", "#3a7ca5", "#e07a2d"
 # Height of a class in pixels, and methods whose names are written beside their dots.
-LINE, MOST_NAMED = 22, 6
+LINE, MOST_NAMED = 22, 3
+# Charts of fewer pixels have no room for names.
+NARROW = 500
 
 
 def plane(answer: Answer) -> dict[str, Any] | None:
     """Return the chart of head cost against tail gain; None where there is no tail.
 
-    The reference stands at the origin. Intervals are those of the dot that is pointed at, and of
-    the dots that no other exceeds in both.
+    The reference stands at the origin. Named, with their intervals, are the method that was chosen
+    and up to `MOST_NAMED` that no other exceeds in both; others when they are pointed at.
     """
     found = answer.plane
     if found.empty:
@@ -31,7 +33,8 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     names = found["method"] + " on " + found["encoder"]
     kind = is_derived(found["method"]).map({True: "prior corrected", False: "as trained"})
     best = undominated(found["head"].to_numpy(float), found["tail"].to_numpy(float))
-    named = pd.Series(range(len(found))).isin(best[:MOST_NAMED]).to_numpy()
+    chosen = names == f"{answer.method} on {answer.encoder}"
+    named = chosen | found.index.isin(found.index[best[:MOST_NAMED]])
     data = found.round(2).assign(name=names, rows=kind, named=named)
     data = data.drop(columns=["method", "encoder"])
     pointed = alt.selection_point(fields=["name"], on="pointerover", empty=False, name="pointed")
@@ -42,6 +45,7 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     colour = (
         alt.Color("rows:N")
         .title(None)
+        .legend(orient="bottom")
         .scale(domain=["as trained", "prior corrected"], range=[PLAIN, CORRECTED])
     )
     tooltip = [
@@ -61,7 +65,7 @@ def plane(answer: Answer) -> dict[str, Any] | None:
         .encode(x=x, y=y, tooltip=tooltip)
         .add_params(pointed),
         base.transform_filter("datum.named")
-        .mark_text(align="left", dx=7, dy=-7)
+        .mark_text(align="right", dx=-7, dy=-7, opacity=alt.expr(f"width < {NARROW} ? 0 : 1"))
         .encode(x=x, y=y, text="name:N"),
     ]
     chart = alt.layer(*layers).properties(width="container", height=380)
@@ -85,8 +89,8 @@ def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[
     order = recalls.groupby("label_name", sort=False)["n_train"].max()
     names = list(dict.fromkeys(recalls["name"]))
     one, two = (
-        alt.param(name=key, value=value, bind=alt.binding_select(options=names, name=f"{key} "))
-        for key, value in (("first", first), ("second", second))
+        alt.param(name=key, value=value, bind=alt.binding_select(options=names, name=f"{key}: "))
+        for key, value in (("blue", first), ("orange", second))
     )
     classes = (
         alt.Y("label_name:N")
@@ -95,14 +99,14 @@ def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[
     )
     base = (
         alt.Chart(data)
-        .transform_filter("datum.name == first || datum.name == second")
-        .transform_calculate(side="datum.name == first ? 'first' : 'second'")
+        .transform_filter("datum.name == blue || datum.name == orange")
+        .transform_calculate(side="datum.name == blue ? 'blue' : 'orange'")
         .encode(
             y=classes.axis(labelLimit=220),
             yOffset=alt.YOffset("side:N"),
-            color=alt.Color("side:N").title(None).scale(
-                domain=["first", "second"], range=[FIRST, SECOND]
-            ),
+            color=alt.Color("side:N")
+            .legend(None)
+            .scale(domain=["blue", "orange"], range=[FIRST, SECOND]),
             tooltip=[
                 alt.Tooltip("label_name:N", title="class"), alt.Tooltip("name:N", title="method"),
                 alt.Tooltip("recall:Q"), alt.Tooltip("low:Q"), alt.Tooltip("high:Q"),

@@ -54,13 +54,19 @@ def _folds(molecules: pd.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
     Raises
     ------
     DrugtailError
-        If there are fewer groups than folds.
+        If there are fewer groups than folds, or no class has as many molecules.
     """
     groups = molecules["group"].nunique()
     if groups < folds:
         raise DrugtailError(
             f"a cross-validation needs {folds} groups of classes with two groups or more, and "
             f"there are {groups}: there is too little data, use random-0"
+        )
+    largest = int(molecules["label"].value_counts().max())
+    if largest < folds:
+        raise DrugtailError(
+            f"a cross-validation needs a class of {folds} molecules or more, and the largest has "
+            f"{largest} here: there is too little data, use random-0"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

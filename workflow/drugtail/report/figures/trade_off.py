@@ -33,6 +33,8 @@ def trade_off(runs: pd.DataFrame) -> Figure:
         return empty("A single method: nothing to compare it with.")
     reference = REFERENCE if REFERENCE in methods else methods[0]
     found = changes(finished, reference)
+    if found.empty:
+        return empty("No split tests both head and tail classes.")
     panels = list(found.groupby(["dataset", "split"], sort=False))
     figure, axes = plt.subplots(
         len(panels), 1, figsize=(7.5, 4.2 * len(panels)), squeeze=False, layout="constrained"
