@@ -237,6 +237,36 @@ def test_utf_8_is_not_read_as_latin_1_because_someone_says_so(tmp_path: Path) ->
         inspect_table(table, layout=Layout(encoding="latin-1"))
 
 
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        # Few enough for names of classes, but nobody calls classes so.
+        ([f"{5 + i % 20 / 10}" for i in range(60)], "20 different numbers, not classes; nothing"),
+        (["active"] * 60, "all rows are of one class, 'active'; nothing is written"),
+    ],
+)
+def test_what_are_no_classes_makes_no_register(
+    tmp_path: Path, labels: list[str], says: str
+) -> None:
+    table = tmp_path / "mine.csv"
+    rows = [f"{smiles},{label}" for smiles, label in zip(SMILES, labels, strict=True)]
+    table.write_text("\n".join(["smiles,class", *rows]))
+    with pytest.raises(DrugtailError, match=says):
+        write_register(inspect_table(table, label="class"), tmp_path / "mine.yaml")
+    assert not (tmp_path / "mine.yaml").exists()
+
+
+def test_a_table_without_classes_or_molecules_is_told_what_it_lacks(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(["smiles,name", *(f"{s},n{i}" for i, s in enumerate(SMILES))]))
+    with pytest.raises(DrugtailError, match="no column looks like classes"):
+        write_register(inspect_table(table), tmp_path / "mine.yaml")
+    found = inspect_table(table, smiles="name")
+    describe(found)
+    with pytest.raises(DrugtailError, match="no cell of column 'name' is a molecule"):
+        write_register(found, tmp_path / "mine.yaml")
+
+
 def test_measurements_become_two_classes_also_with_decimal_commas(tmp_path: Path) -> None:
     table = tmp_path / "measured.csv"
     rows = [f"{s};{str(5 + i / 20).replace('.', ',')}" for i, s in enumerate(SMILES)]

@@ -402,6 +402,16 @@ def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
         split_dataset(molecules(tmp_path, [9, 6]), "stratified", 0, tmp_path / "split")
 
 
+@pytest.mark.parametrize(("sizes", "needs"), [([4, 4], 5), ([6, 6], 8), ([9, 4], 8)])
+def test_too_few_molecules_for_a_cross_validation_are_said(
+    tmp_path: Path, sizes: list[int], needs: int
+) -> None:
+    with pytest.raises(
+        DrugtailError, match=f"needs a class of {needs} molecules or more.*random-0"
+    ):
+        split_dataset(molecules(tmp_path, sizes), "cv", 0, tmp_path / "split")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

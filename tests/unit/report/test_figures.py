@@ -162,3 +162,15 @@ def test_a_single_method_has_no_plane(tmp_path: Path) -> None:
     write_parquet(tmp_path / "runs.parquet", pd.DataFrame([row]))
     plot("trade_off", {"runs": [tmp_path / "runs.parquet"]}, tmp_path / "plane")
     assert "A single method" in (tmp_path / "plane.svg").read_text()
+
+
+def test_without_a_tail_in_every_split_the_plane_says_so(tmp_path: Path) -> None:
+    rows = [
+        {"dataset": "d", "split": f"cv-0-{fold}", "encoder": "gcn", "method": method, "seed": 0,
+         "status": "finished", "test_balanced_accuracy_head": 0.8,
+         "test_balanced_accuracy_tail": float("nan")}
+        for fold in range(5) for method in ("cross_entropy", "other")
+    ]  # fmt: skip
+    write_parquet(tmp_path / "runs.parquet", pd.DataFrame(rows))
+    plot("trade_off", {"runs": [tmp_path / "runs.parquet"]}, tmp_path / "plane")
+    assert "No split tests both" in (tmp_path / "plane.svg").read_text()
