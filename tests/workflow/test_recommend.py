@@ -74,7 +74,7 @@ def test_it_goes_on_where_it_was_killed_and_does_not_run_twice_at_once(
     killed: tuple[Project, str, str],
 ) -> None:
     _, refused, said = killed
-    assert "another `drugtail recommend` is at work here" in refused
+    assert "another `drugtail recommend` is at work in this folder" in refused
     found = re.search(r"40 blocks: (\d+) finished, (\d+) left", said)
     assert found is not None, said
     assert int(found[1]) + int(found[2]) == 40
@@ -136,27 +136,36 @@ def test_the_model_answers_as_the_mean_of_its_five_folds(recommended: Project) -
     assert found["similarity"].to_numpy() == pytest.approx(nearest)
 
 
-def test_another_table_is_read_and_trained_on_again(recommended: Project, tmp_path: Path) -> None:
-    project = Project(tmp_path / "copy")
-    subprocess.run(["cp", "-a", recommended.folder, project.folder], check=True)
-    write_table(project, sulfonamide=20)
+def said_before_training(project: Project) -> list[str]:
+    """What the command says until it trains; then it is killed."""
     process = subprocess.Popen(
         COMMAND, cwd=project.folder, env=project.environment, text=True, stderr=subprocess.PIPE
     )
     assert process.stderr is not None
     said = []
     for line in process.stderr:
-        said.append(line)
+        said.append(line.rstrip())
         if line.startswith("40 blocks: "):
             break
     process.kill()
     process.wait()
-    assert "reading the molecules of mine\n" in said
-    assert said[-1] == "40 blocks: 0 finished, 40 left\n"
-    outdated = (
-        "40 finished blocks outdated and trained again: the table or its register has changed"
-    )
-    assert said[-2] == f"{outdated}\n"
+    return said
+
+
+def test_a_damaged_block_is_made_again_and_all_are_for_another_table(
+    recommended: Project, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "copy")
+    subprocess.run(["cp", "-a", recommended.folder, project.folder], check=True)
+    (project.block("lightgbm", BENCHMARK) / "manifest.json").write_text("{")
+    said = said_before_training(project)
+    assert said[-1] == "40 blocks: 39 finished, 1 left"
+    assert said[-2].startswith("1 finished block outdated and trained again: ")
+    write_table(project, sulfonamide=20)
+    said = said_before_training(project)
+    assert "reading the molecules of mine" in said
+    assert said[-1] == "40 blocks: 0 finished, 40 left"
+    assert said[-2].endswith("trained again: the table or its register has changed")
 
 
 def test_a_changed_benchmark_and_a_name_that_is_taken_are_refused(

@@ -42,8 +42,6 @@ WATCH = 1.0
 WHOLE = ("status.json", "class_metrics.parquet", "model.pt")
 # Finished blocks from which the rest is estimated.
 FEW_DONE = 6
-# What a benchmark may have that this does not run.
-NOT_RUN = ("tuning", "plugins", "vectors", "mirror")
 
 
 def run_benchmark(plan: Plan, workers: int) -> None:
@@ -55,7 +53,8 @@ def run_benchmark(plan: Plan, workers: int) -> None:
     Parameters
     ----------
     plan
-        The benchmark.
+        The benchmark, as `drugtail.recommendation.setup.benchmark_of` writes it: without tuning,
+        and with nothing of a user's own but the table.
     workers
         Processes, each of one thread.
 
@@ -64,10 +63,6 @@ def run_benchmark(plan: Plan, workers: int) -> None:
     DrugtailError
         If a step fails; what is finished stays.
     """
-    for field in NOT_RUN:
-        if getattr(plan.benchmark, field):
-            name = plan.benchmark.name
-            raise DrugtailError(f"{field}: run it with `make benchmark NAME={name}`")
     results = Path(plan.benchmark.results)
     for register in plan.registers.values():
         _fetch_and_prepare(register, workers)
@@ -76,16 +71,15 @@ def run_benchmark(plan: Plan, workers: int) -> None:
         data = [Step(_cut, names) for names in _splits(plan)]
         _run_all(pool, path, data + [Step(_featurize, names) for names in _features(plan)])
         blocks = list(plan.blocks())
-        there = [block for block in blocks if _is_there(block, results)]
-        _delete_outdated(plan, there, results)
-        left = [block for block in blocks if not _is_there(block, results)]
-        say(
-            f"{counted(len(blocks), 'block')}: {len(blocks) - len(left)} finished, {len(left)} left"
-        )
-        progress = _Progress(len(left))
-        # Averages come last, when what they average is there.
-        for ensembles in (False, True):
-            steps = [Step(_train, (one.path,)) for one in left if bool(one.members) is ensembles]
+        _delete_outdated(plan, blocks, results)
+        left = sum(not _is_there(block, results) for block in blocks)
+        say(f"{counted(len(blocks), 'block')}: {len(blocks) - left} finished, {left} left")
+        progress = _Progress(left)
+        # Averages come last: what they average is there then, and may be another than before.
+        for averages in (False, True):
+            these = [block for block in blocks if bool(block.members) is averages]
+            _delete_outdated(plan, these, results)
+            steps = [Step(_train, (one.path,)) for one in these if not _is_there(one, results)]
             _run_all(pool, path, steps, progress)
         _report(plan, pool, path, results)
 
@@ -323,9 +317,11 @@ def _is_there(block: PlannedBlock, results: Path) -> bool:
 
 
 def _delete_outdated(plan: Plan, blocks: Sequence[PlannedBlock], results: Path) -> None:
-    """Delete the blocks that are not what the benchmark wants, and say how many and why."""
+    """Delete finished blocks that are not what the benchmark wants, and say how many and why."""
     reasons = []
     for block in blocks:
+        if not _is_there(block, results):
+            continue
         try:
             check_block(plan, block, results)
         except DrugtailError as error:
@@ -338,7 +334,8 @@ def _delete_outdated(plan: Plan, blocks: Sequence[PlannedBlock], results: Path) 
 
 def _reason(error: DrugtailError) -> str:
     """Say in a few words what differs, of an error of `check_block`."""
-    first = str(error).splitlines()[1].strip()
+    # Of a block that cannot be read there is one line.
+    first = str(error).splitlines()[:2][-1].strip()
     if first.startswith(("molecules", "split", "features", "member")):
         return "the table or its register has changed"
     return "made by other code" if first.startswith("package code") else first
