@@ -31,7 +31,7 @@ def table_rows(text: str) -> list[str]:
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
-        "methods", "methods_npclassifier", "rare_classes", "fewshot", "splits", "regularisation",
+        "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits", "regularisation",
         "anchor_mesh", "anchor_taste",
     }  # fmt: skip
 
