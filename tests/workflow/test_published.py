@@ -31,8 +31,8 @@ def table_rows(text: str) -> list[str]:
 def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
-        "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits", "regularisation",
-        "anchor_mesh", "anchor_taste",
+        "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
+        "regularisation", "anchor_mesh", "anchor_taste",
     }  # fmt: skip
 
 
