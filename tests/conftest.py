@@ -32,7 +32,7 @@ class Files:
 
 
 # Long tests without anything that they make once for the file: any process may take the next one.
-# Of all other files one process takes all tests, so that what they share is made once.
+# One process takes all tests of any other file, so that what they share is made once.
 SPREAD = ("test_workflow.py", "test_faults.py", "test_merge.py")
 
 

@@ -172,7 +172,7 @@ def test_what_is_wrong_ends_with_the_reason(
     changeable: Project, file: str, old: str, new: str, says: str
 ) -> None:
     changeable.edit(file, old, new)
-    # What is wrong before anything runs is said by the check, too, which takes a second.
+    # The check says, too, what is wrong before anything runs, and takes a second.
     done = changeable.run("drugtail", "check", "my/report.yaml", check=False)
     if done.returncode == 0:
         done = changeable.run("snakemake", MADE_BY[file], *WORDS, check=False)

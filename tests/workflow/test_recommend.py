@@ -137,7 +137,7 @@ def test_the_model_answers_as_the_mean_of_its_five_folds(recommended: Project) -
 
 
 def said_before_training(project: Project) -> list[str]:
-    """What the command says until it trains; then it is killed."""
+    """Start the command, kill it when it begins to train, and return what it said."""
     process = subprocess.Popen(
         COMMAND, cwd=project.folder, env=project.environment, text=True, stderr=subprocess.PIPE
     )

@@ -62,7 +62,7 @@ def test_the_page_is_one_file_that_needs_nothing_from_outside(finished: Project)
     page = (finished.folder / "results/page/tiny/index.html").read_text()
     assert "tiny is synthetic" in page
     assert page.count("data:image/svg+xml;base64,") == 4
-    # What scripts ask for is seen in a browser, in tests/browser.
+    # tests/browser sees what scripts ask for.
     plain = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.S)
     outside = [a for a in re.findall(r'(?:src|href)="([^"]*)"', plain)
                if not a.startswith(("#", "data:"))]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a comparison answers for a data set."""
+"""The answer of a comparison for a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from drugtail.evaluation.statistics import compare_methods
 from drugtail.runtime.errors import DrugtailError
 
 SPLITS = [f"cv-0-{fold}" for fold in range(5)]
-# Of the methods: mean on validation molecules, and on test molecules.
+# Method and encoder -> mean on validation molecules, and on test molecules.
 METHODS = {
     ("plain", "morgan"): (0.50, 0.50),
     ("chosen", "mlp"): (0.70, 0.60),

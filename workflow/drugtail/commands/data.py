@@ -10,14 +10,18 @@ import typer
 
 from drugtail.commands.named import CONFIG, find_dataset, load_plugins, read_vector_files
 from drugtail.commands.options import (
+    Above,
+    Below,
     DatasetOption,
     Encoding,
     Folder,
     Header,
+    LabelColumn,
     PluginFiles,
     Replaced,
     Separator,
     Sheet,
+    SmilesColumn,
     VectorFiles,
     Workers,
     as_layout,
@@ -30,14 +34,10 @@ def inspect(
     write: Annotated[
         Path | None, typer.Option(help="Register to write: config/datasets/<name>.yaml.")
     ] = None,
-    smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
-    above: Annotated[
-        float | None, typer.Option(help="Numbers above it are one class, others the other.")
-    ] = None,
-    below: Annotated[
-        float | None, typer.Option(help="Numbers below it are one class, others the other.")
-    ] = None,
+    smiles: SmilesColumn = None,
+    label: LabelColumn = None,
+    above: Above = None,
+    below: Below = None,
     encoding: Encoding = None,
     separator: Separator = None,
     header: Header = None,

@@ -45,6 +45,14 @@ BlockOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(envvar="DRUGTAIL_DEVICE", help="auto, cpu or cuda")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to work with.")]
+SmilesColumn = Annotated[str | None, typer.Option("--smiles", help="Column of the molecules.")]
+LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the classes.")]
+Above = Annotated[
+    float | None, typer.Option(help="Numbers above it are one class, others the other.")
+]
+Below = Annotated[
+    float | None, typer.Option(help="Numbers below it are one class, others the other.")
+]
 Encoding = Annotated[
     str | None, typer.Option(help="Encoding of a text table, such as latin-1; default: UTF-8.")
 ]

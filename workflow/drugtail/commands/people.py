@@ -12,12 +12,16 @@ import typer
 
 from drugtail.commands.named import CONFIG, load_plugins
 from drugtail.commands.options import (
+    Above,
+    Below,
     ConfigFolder,
     Encoding,
     Header,
+    LabelColumn,
     PluginFiles,
     Separator,
     Sheet,
+    SmilesColumn,
     as_layout,
 )
 from drugtail.runtime.errors import DrugtailError
@@ -28,14 +32,10 @@ def recommend(
     name: Annotated[
         str | None, typer.Option(help="Name of the data set; default: that of the file.")
     ] = None,
-    smiles: Annotated[str | None, typer.Option(help="Column of the molecules.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the classes.")] = None,
-    above: Annotated[
-        float | None, typer.Option(help="Numbers above it are one class, others the other.")
-    ] = None,
-    below: Annotated[
-        float | None, typer.Option(help="Numbers below it are one class, others the other.")
-    ] = None,
+    smiles: SmilesColumn = None,
+    label: LabelColumn = None,
+    above: Above = None,
+    below: Below = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also compare graph networks; ten times as long.")
     ] = False,

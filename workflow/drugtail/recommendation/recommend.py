@@ -27,7 +27,7 @@ from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
 
 class Recommended(NamedTuple):
-    """What was found, and where it lies.
+    """A recommendation, and where its files lie.
 
     Attributes
     ----------

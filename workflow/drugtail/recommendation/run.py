@@ -334,7 +334,7 @@ def _delete_outdated(plan: Plan, blocks: Sequence[PlannedBlock], results: Path) 
 
 def _reason(error: DrugtailError) -> str:
     """Say in a few words what differs, of an error of `check_block`."""
-    # Of a block that cannot be read there is one line.
+    # A block that cannot be read gives one line.
     first = str(error).splitlines()[:2][-1].strip()
     if first.startswith(("molecules", "split", "features", "member")):
         return "the table or its register has changed"

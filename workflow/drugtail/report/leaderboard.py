@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
 
 class Board(NamedTuple):
-    """What the first screen says of a data set on a kind of split."""
+    """The first screen of a data set on a kind of split."""
 
     answer: Answer
     kind: str

@@ -26,7 +26,7 @@ UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+")
 # Columns that are said once above a table if all rows have the same there.
 SAID_ONCE = ("Data set", "Split", "Encoder", "Runs", "Settings")
-# Of more dots a chart of classes has the best methods alone.
+# A chart of classes with more dots has the best methods alone.
 MOST_DOTS = 12_000
 
 
@@ -94,7 +94,7 @@ def build_page(
 
 
 class Screen(NamedTuple):
-    """What a page shows of a data set on a kind of split before all else."""
+    """A board of a data set on a kind of split, with its charts."""
 
     board: Board
     charts: dict[str, str]
@@ -185,7 +185,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _order(cell: str) -> str:
-    """What a cell is sorted by: the number that it begins with, else its text."""
+    """Return the number that a cell begins with, else its text; cells are sorted by it."""
     found = NUMBER.match(cell)
     return found[0].replace(",", "").removeprefix("+") if found else cell
 
