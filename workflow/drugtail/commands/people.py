@@ -37,7 +37,7 @@ def recommend(
     above: Above = None,
     below: Below = None,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Also compare graph networks; ten times as long.")
+        bool, typer.Option("--thorough", help="Also compare graph networks; takes much longer.")
     ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: one for each processor.")

@@ -80,7 +80,7 @@ def recommend(
     above, below
         Where numbers in `label` are cut into two classes.
     thorough
-        Also compare graph networks, which takes ten times as long.
+        Also compare graph networks, which takes much longer.
     workers
         Processes; by default one for each processor.
     config

@@ -28,7 +28,7 @@ from drugtail.benchmark.verify import check_block
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.dataset import Dataset
 from drugtail.config.split_name import parse_split
-from drugtail.runtime.digest import file_digest
+from drugtail.runtime.digest import code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import counted, say
@@ -38,6 +38,12 @@ from drugtail.runtime.names import SHARED
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # Seconds between two looks whether the process that started a worker is still there.
 WATCH = 1.0
+# Modules that make molecules, splits and features.
+MADE_BY = (
+    "drugtail.data.prepare", "drugtail.data.split", "drugtail.data.strategies.cv",
+    "drugtail.features.featurize", "drugtail.features.featurizers.morgan",
+    "drugtail.features.featurizers.atoms",
+)  # fmt: skip
 # Files without which a block is made again.
 WHOLE = ("status.json", "class_metrics.parquet", "model.pt")
 # Finished blocks from which the rest is estimated.
@@ -78,7 +84,8 @@ def run_benchmark(plan: Plan, workers: int) -> None:
         # Averages come last: what they average is there then, and may be another than before.
         for averages in (False, True):
             these = [block for block in blocks if bool(block.members) is averages]
-            _delete_outdated(plan, these, results)
+            if averages:
+                _delete_outdated(plan, these, results)
             steps = [Step(_train, (one.path,)) for one in these if not _is_there(one, results)]
             _run_all(pool, path, steps, progress)
         _report(plan, pool, path, results)
@@ -88,7 +95,7 @@ def run_benchmark(plan: Plan, workers: int) -> None:
 
 
 def _fetch_and_prepare(register: Dataset, workers: int) -> None:
-    """Read a table and its molecules, unless that was done of the same table and register."""
+    """Read a table, unless that was done of the same table and register by the same code."""
     from drugtail.data.fetch import fetch_dataset
     from drugtail.data.prepare import prepare_dataset
     from drugtail.runtime.files import write_json
@@ -96,6 +103,8 @@ def _fetch_and_prepare(register: Dataset, workers: int) -> None:
     folder = SHARED / "data" / register.name
     wanted = {
         "register": register.model_dump(mode="json"),
+        # Code that cuts and featurizes, too: what it makes lies beside the molecules.
+        "code": code_digest(*MADE_BY),
         "tables": {
             source.path: file_digest(Path(source.path))
             for file in register.files
