@@ -12,7 +12,6 @@ from drugtail.config.table import (
     KINDS,
     METRIC_NAMES,
     OF_A_RUN,
-    Question,
     Table,
 )
 from drugtail.evaluation.derived_rows import GHOST, corrected_name
@@ -73,7 +72,11 @@ def check_tables(
         where = f"benchmark {benchmark.name}: table {table.name}"
         _check_metrics(table, additions, where)
         for question in table.questions:
-            _check_question(question, benchmark, methods, f"{where}: {question.asks!r}")
+            rows = {"method": [question.method], "against": [question.against]}
+            _check_rows(rows, benchmark, methods, f"{where}: {question.asks!r}")
+        if table.criterion is not None:
+            rows = table.criterion.model_dump(include={"candidates", "baselines"})
+            _check_rows(rows, benchmark, methods, f"{where}: criterion")
         if table.kind not in KINDS:
             additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
         if "test" in table.model_fields_set:
@@ -85,22 +88,25 @@ def check_tables(
             )
 
 
-def _check_question(
-    question: Question, benchmark: Benchmark, methods: Collection[str], where: str
+def _check_rows(
+    named: Mapping[str, Collection[str]],
+    benchmark: Benchmark,
+    methods: Collection[str],
+    where: str,
 ) -> None:
-    """Refuse a question about a row that the benchmark does not have."""
+    """Refuse rows that the benchmark does not have, by the key that names them."""
     rows = [
         *methods,
         *(corrected_name(name, tau) for name in methods for tau in benchmark.prior_corrections),
         *(f"{name}{GHOST}" for name in methods if benchmark.ghost_thresholds),
     ]
-    for key in ("method", "against"):
-        row = getattr(question, key)
-        if row not in rows:
-            raise DrugtailError(
-                f"{where}: {key}: {row!r} is no row of the benchmark{meant(row, rows)}; add the "
-                "method, or the correction to `prior_corrections`"
-            )
+    for key, names in named.items():
+        for row in names:
+            if row not in rows:
+                raise DrugtailError(
+                    f"{where}: {key}: {row!r} is no row of the benchmark{meant(row, rows)}; add "
+                    "the method, or the correction to `prior_corrections`"
+                )
 
 
 def _check_metrics(table: Table, additions: Additions, where: str) -> None:

@@ -23,10 +23,11 @@ METRIC_NAMES = (
 OF_A_RUN = ("seconds", "epochs", "best_epoch", "updates", "molecules_seen")
 # Kinds of the package; those of plugins check their columns themselves.
 KINDS = (
-    "metrics", "across", "comparison", "pairs", "questions", "classes", "ranks", "separability",
+    "metrics", "across", "comparison", "pairs", "questions", "criterion", "classes", "ranks",
+    "separability",
 )  # fmt: skip
 # Those that have columns of their own.
-OWN_COLUMNS = ("questions", "classes", "separability")
+OWN_COLUMNS = ("questions", "criterion", "classes", "separability")
 
 
 # The last one is the test molecules whose parent compound is not in training.
@@ -60,6 +61,26 @@ class Question(Settings):
     subset: Subset = Field("test", description="Predictions it is about.")
 
 
+class Criterion(Settings):
+    """What a method has to reach, on how many data sets; written before anything is trained.
+
+    On a data set a candidate reaches it if its balanced accuracy is significantly better than that
+    of every baseline, and if it gains enough tail recall for little head recall on the baseline
+    with the best balanced accuracy there.
+    """
+
+    candidates: list[str] = Field(
+        min_length=1, description="Rows that are judged: methods, or METHOD+prior_TAU."
+    )
+    baselines: list[str] = Field(min_length=1, description="Rows that a candidate has to beat.")
+    datasets: int = Field(ge=1, description="Number of data sets on which it has to be reached.")
+    tail_gain: float = Field(5.0, description="Least gain of tail recall, in points.")
+    head_loss: float = Field(1.0, description="Largest loss of head recall, in points.")
+    head_loss_of_two: float = Field(
+        3.0, description="Largest loss of head recall on data sets of two classes, in points."
+    )
+
+
 # A figure, and what stands behind its ±.
 Spread = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -88,7 +109,8 @@ class Table(Settings):
     ``comparison``: one method against every other one on each data set, paired by split, with
     intervals, corrected tests and verdicts. ``pairs``: Tukey's and Nemenyi's p values between all
     methods, for description. ``questions``: planned comparisons, which are corrected among
-    themselves. ``classes``: recall of each class with an interval and its number of tested parents.
+    themselves. ``criterion``: whether methods reach what was wanted of them before they were
+    trained. ``classes``: recall of each class with an interval and its number of tested parents.
     ``ranks``: mean ranks and strengths over data sets, and each method's difference to the
     benchmark's reference. ``separability``: how the recall of classes goes with their size, and
     with how far apart they lie on fingerprints.
@@ -99,16 +121,20 @@ class Table(Settings):
     kind: str = Field(
         "metrics",
         description="Contents: `metrics`, `across`, `comparison`, `pairs`, `classes`, "
-        "`ranks`, `separability`, `questions`, or a kind that a file in the benchmark's `plugins` "
-        "registers.",
+        "`ranks`, `separability`, `questions`, `criterion`, or a kind that a file in the "
+        "benchmark's `plugins` registers.",
     )
     subset: Subset = Field("test", description="Predictions it is about.")
     columns: list[TableColumn] = Field(
         [],
-        description="Metrics, in order; `questions`, `classes` and `separability` have their own.",
+        description="Metrics, in order; `questions`, `criterion`, `classes` and `separability` "
+        "have their own.",
     )
     questions: list[Question] = Field(
         [], description="Questions of a table of kind `questions`; a benchmark has its own."
+    )
+    criterion: Criterion | None = Field(
+        None, description="What a table of kind `criterion` judges by."
     )
     order: str | None = Field(
         None,
@@ -144,7 +170,7 @@ class Table(Settings):
         if (self.kind in OWN_COLUMNS) == bool(self.columns):
             raise ValueError(
                 "columns: a table of kind metrics, across, comparison, pairs or ranks needs "
-                "them, questions, classes and separability have their own"
+                "them, questions, criterion, classes and separability have their own"
             )
         if self.difference and self.kind != "metrics":
             raise ValueError("difference: a table of kind metrics may show it, no other")
@@ -155,6 +181,8 @@ class Table(Settings):
                 raise ValueError(f"quoted: metric {quoted.metric!r} is not that of a column")
         if (self.kind == "questions") != bool(self.questions):
             raise ValueError("questions: a table of kind questions needs them, no other has them")
+        if (self.kind == "criterion") != (self.criterion is not None):
+            raise ValueError("criterion: a table of kind criterion needs it, no other has it")
         if self.kind == "comparison" and self.method is None:
             raise ValueError("method: a table of kind comparison needs it")
         if self.kind not in ("comparison", "classes") and self.method is not None:
