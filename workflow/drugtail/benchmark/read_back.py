@@ -15,6 +15,7 @@ from drugtail.benchmark.publish import KINDS
 from drugtail.benchmark.published_metrics import CLASSES, RUNS, read_metrics
 from drugtail.config.catalogue import Catalogue, read_benchmark
 from drugtail.evaluation.derived_rows import is_derived
+from drugtail.evaluation.molecules import with_group_sizes
 from drugtail.evaluation.predicted import PREDICTIONS, recalls
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.report.tables import tabulate
@@ -63,11 +64,17 @@ def read_back(published: Sequence[Path], output: Path) -> int:
     _refuse_twice(published, tables[RUNS])
     with atomic_directory(output, marker=MARKER) as folder:
         write_json(folder / MARKER, {"published": list(map(str, published)), "runs": sum(numbers)})
+        joined = {}
         for file, paths in tables.items():
             read = [read_metrics(path) for path in paths]
             frames = [frame for frame, _ in read if len(frame)] or [read[0][0]]
             header = _joined([one for _, one in read])
-            write_parquet(folder / file, pd.concat(frames, ignore_index=True), header)
+            joined[file] = pd.concat(frames, ignore_index=True), header
+        runs, header = joined[RUNS]
+        # Benchmarks that were published earlier do not have them.
+        joined[RUNS] = with_group_sizes(runs, joined[CLASSES][0]), header
+        for file, (frame, header) in joined.items():
+            write_parquet(folder / file, frame, header)
     return sum(numbers)
 
 

@@ -15,7 +15,14 @@ import pandas as pd
 from drugtail.evaluation.best import by_validation
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.head_and_tail import changes
-from drugtail.evaluation.statistics import LEVEL, by_split, compare_pairs, holm, mean_interval
+from drugtail.evaluation.statistics import (
+    LEVEL,
+    by_split,
+    compare_pairs,
+    holm,
+    mean_interval,
+    on_splits,
+)
 from drugtail.runtime.errors import DrugtailError
 
 OVERALL = "test_balanced_accuracy"
@@ -173,7 +180,7 @@ def _board(
             "seconds": float(group["seconds"].mean()),
         }  # fmt: skip
         for column in columns:
-            values = group[column].dropna().to_numpy(dtype=float)
+            values = on_splits(group, column)
             found[column] = float(values.mean()) if len(values) else np.nan
             bounds = mean_interval(values, float(group["ratio"].mean()))
             found[f"{column}_low"], found[f"{column}_high"] = bounds

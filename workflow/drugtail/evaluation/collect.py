@@ -18,6 +18,7 @@ from drugtail.evaluation.compared import Compared, Masks, note_on
 from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
 from drugtail.evaluation.evaluate import KEYS, further_classes, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
+from drugtail.evaluation.molecules import with_group_sizes
 from drugtail.methods.ghost import FEWEST, ghost_threshold
 from drugtail.methods.prior import corrected, is_even
 from drugtail.runtime.errors import DrugtailError
@@ -120,6 +121,7 @@ def collect_blocks(
         ``runs.parquet`` has one row per run: its keys, ``status`` (finished, diverged or missing),
         ``epochs``, ``best_epoch``, ``updates`` of the weights and ``molecules_seen``
         by them (0 for classical methods), ``seconds``, ``n_train`` and ``n_test`` (molecules),
+        ``n_test_head``, ``n_test_middle``, ``n_test_tail``,
         ``class_weights`` (the component's name),
         ``weight_ratio`` (largest over smallest weight) and every metric.
     metrics
@@ -201,11 +203,12 @@ def collect_blocks(
         "even": list(dict.fromkeys(even)),
         "notes": list(notes),
     }
-    write_parquet(output / "runs.parquet", _stacked(runs), header)
+    all_classes = _stacked(classes)
+    write_parquet(output / "runs.parquet", with_group_sizes(_stacked(runs), all_classes), header)
     note = note_on(left_out, "test")
     if note is not None:
         say(note)
-    of_classes = _with_silhouettes(_stacked(classes), separability)
+    of_classes = _with_silhouettes(all_classes, separability)
     write_parquet(output / "class_metrics.parquet", of_classes)
     write_parquet(output / "class_history.parquet", _stacked(history))
 

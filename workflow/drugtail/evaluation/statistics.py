@@ -18,6 +18,7 @@ from scipy import stats
 from drugtail.config.split_name import parse_split
 from drugtail.config.table import OF_A_RUN
 from drugtail.evaluation.metrics import smaller_is_better
+from drugtail.evaluation.molecules import TESTED, share_of_one, with_rounding
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.registry import Registry
 
@@ -27,7 +28,8 @@ MARGIN = 0.01
 # n_test / n_train where runs do not say it: `random` and `cv` cut 70, 10 and 20 of a hundred.
 USUAL_RATIO = 2 / 7
 ROW = ["dataset", "split", "encoder", "method"]
-SIZES = ["n_train", "n_test"]
+RATIO = ["n_train", "n_test"]
+SIZES = [*RATIO, *TESTED]
 COMPARED = [
     "dataset", "split", "method", "against", "metric", "splits", "difference", "low", "high",
     "wins", "losses", "p",
@@ -65,17 +67,32 @@ def by_split(runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per data set, split, encoder and method: `ROW`, ``kind`` (see `kind_of`), `columns`
-        and ``ratio``, n_test / n_train.
+        One row per data set, split, encoder and method: `ROW`, ``kind`` (see `kind_of`), `SIZES`
+        as far as known, `columns` and ``ratio``, n_test / n_train.
     """
     sizes = [name for name in SIZES if name in runs]
     values = runs[[*ROW, *sizes, *columns]].astype(dict.fromkeys([*sizes, *columns], float))
     means = values.groupby(ROW, sort=False).mean().reset_index()
-    known = set(sizes) == set(SIZES)
+    known = set(RATIO) <= set(sizes)
     ratio = means["n_test"] / means["n_train"] if known else pd.Series(np.nan, means.index)
     means["ratio"] = ratio.fillna(USUAL_RATIO)
     means["kind"] = means["split"].map(kind_of)
     return means
+
+
+def on_splits(means: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """Return a metric of one method on the splits of one data set, [J], as far as it is defined.
+
+    Parameters
+    ----------
+    means
+        Rows of `by_split`.
+    column
+        Metric. Figures that vary less than their rounding to whole molecules hides are spread
+        (`drugtail.evaluation.molecules.with_rounding`).
+    """
+    values = means[column].dropna().to_numpy(dtype=float)
+    return with_rounding(values, share_of_one(means, column))
 
 
 def mean_interval(values: NDArray[np.float64], ratio: float) -> tuple[float, float]:
@@ -193,7 +210,8 @@ def paired_splits(
 ) -> tuple[NDArray[np.float64], float]:
     """Return the differences of two methods on the splits of one data set and kind, [J].
 
-    Encoders that both ran on are averaged. The second value is n_test / n_train.
+    Encoders that both ran on are averaged. Differences that vary less than rounding to whole
+    molecules hides are spread, as `on_splits` does. The second value is n_test / n_train.
 
     Parameters
     ----------
@@ -208,7 +226,8 @@ def paired_splits(
     pair = ["split", "encoder"] if several else ["split"]
     one, two = (group[group["method"] == name].set_index(pair) for name in (method, other))
     found = (one[column] - two[column]).dropna().groupby(level="split", sort=False).mean()
-    return found.to_numpy(dtype=float), float(group["ratio"].mean())
+    values = with_rounding(found.to_numpy(dtype=float), share_of_one(group, column))
+    return values, float(group["ratio"].mean())
 
 
 def verdict_on(row: Mapping[Any, Any]) -> str:

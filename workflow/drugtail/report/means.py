@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 
 from drugtail.config.table import Table
-from drugtail.evaluation.statistics import ROW, by_split, kind_of, mean_interval, named_splits
+from drugtail.evaluation.statistics import (
+    ROW,
+    by_split,
+    kind_of,
+    mean_interval,
+    named_splits,
+    on_splits,
+)
 from drugtail.report.table_rows import CONSTANT_NOTE, GAP, UNDEFINED, weights_constant
 from drugtail.report.tables import column_of
 
@@ -51,7 +58,7 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         }
         for column in columns:
             known = means.dropna(subset=column)
-            values = known[column].to_numpy(dtype=float)
+            values = on_splits(known, column)
             row[f"{column}_mean"] = values.mean() if len(values) else np.nan
             ends = mean_interval(values, known["ratio"].mean())
             row[f"{column}_low"], row[f"{column}_high"] = ends
