@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from finished_block import collected_blocks
 from playwright.sync_api import Browser, Page, sync_playwright
 from project import PROJECT
 
@@ -182,3 +183,35 @@ def test_it_is_dark_where_the_reader_wants_that(browser: Browser, page_file: Pat
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.close()
     assert max(map(int, re.findall(r"\d+", colour))) < 60
+
+
+def test_what_was_wrong_is_drawn_when_it_is_opened(browser: Browser, tmp_path: Path) -> None:
+    blocks, metrics, dataset = collected_blocks(tmp_path)
+    build_page(
+        title="t", notes=[], runs=metrics / "runs.parquet",
+        classes=metrics / "class_metrics.parquet", reference="plain", tables=[], figures=[],
+        datasets=[dataset], splits=[], tunings=[], output=tmp_path / "index.html", blocks=blocks,
+    )  # fmt: skip
+    page = browser.new_page(viewport={"width": 420, "height": 900})
+    page.goto((tmp_path / "index.html").as_uri())
+    page.wait_for_selector("html[data-tables=ready]")
+    assert page.locator("#confusion1 svg").count() == 0
+    page.locator("summary").focus()
+    page.keyboard.press("Enter")
+    for chart in ("confusion", "reliability", "rarest"):
+        page.wait_for_selector(f"#{chart}1 svg")
+        box = page.locator(f"#{chart}1 svg").bounding_box()
+        assert box is not None
+        assert 200 < box["width"] <= 420
+    field = page.locator("#confusion1 path[aria-roledescription='rect mark']").first
+    assert re.search(r"true class: \w", field.get_attribute("aria-label") or "")
+    picture = page.locator(".molecules img").first
+    assert picture.evaluate("image => image.naturalWidth") == 240
+    head = page.locator("details .dt-scroll-head").get_by_text("Molecules", exact=True)
+    head.click()
+    page.wait_for_selector("details th.dt-ordering-asc")
+    rows = page.locator("details .dt-scroll-body tbody tr")
+    numbers = [float(text) for text in rows.locator("td:nth-child(3)").all_inner_texts()]
+    assert numbers == sorted(numbers)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 420
+    page.close()

@@ -135,6 +135,7 @@ rule build_page:
         datasets=get_dataset_summaries(),
         splits=get_splits("json"),
         tunings=get_tunings(),
+        predictions=get_blocks("predictions.parquet"),
     output:
         page=report(get_page(), category="Page", caption="../report/page.rst"),
     log:
@@ -161,6 +162,7 @@ rule build_page:
             word for note in PLAN.notes() for word in ("--note", note)
         ],
         plugins=get_plugin_options(plugins.FIGURES),
+        blocks=get_block_folders(),
         code=[get_code("drugtail.report.page"), *get_plugin_digests(plugins.FIGURES)],
         template=file_digest(HOME / "workflow/drugtail/report/page.html"),
     message:
@@ -168,4 +170,5 @@ rule build_page:
     shell:
         "drugtail page --runs {input.runs:q} --classes {input.classes:q} "
         "--reference {params.reference:q} --title {params.title:q} {params.note_options:q} "
-        "{params.options:q} {params.plugins:q} --output {output.page:q} 2>&1 | tee {log:q}"
+        "{params.options:q} {params.plugins:q} --output {output.page:q} {params.blocks:q} "
+        "2>&1 | tee {log:q}"

@@ -8,7 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from collected_runs import class_metrics, paired_runs
+from finished_block import collected_blocks
 
+from drugtail.evaluation.mistakes import confusions, read_predictions
+from drugtail.evaluation.settings import with_tuned_names
 from drugtail.report.leaderboard import boards
 from drugtail.report.page import build_page
 
@@ -105,4 +108,46 @@ def test_a_class_of_any_name_ends_no_script(tmp_path: Path, name: str) -> None:
     assert "alert(1)</script>" not in said
     assert "<!--" not in said
     assert "alert(1)\\u003c/script>" in said or "alert" not in name
-    assert said.count("</script>") == 4
+    assert said.count("</script>") == 5
+
+
+def test_what_the_chosen_row_gets_wrong_is_on_the_page(tmp_path: Path) -> None:
+    blocks, metrics, dataset = collected_blocks(tmp_path)
+    build_page(
+        title="t", notes=[], runs=metrics / "runs.parquet",
+        classes=metrics / "class_metrics.parquet", reference="plain", tables=[], figures=[],
+        datasets=[dataset], splits=[], tunings=[], output=tmp_path / "index.html", blocks=blocks,
+    )  # fmt: skip
+    said = (tmp_path / "index.html").read_text()
+    assert "What focal+prior_0.5 on gcn gets wrong" in said
+    tested = read_predictions(blocks[:2], 0.5)
+    found = confusions(tested)
+    wrong = found[found["label"] != found["said"]]
+    table = said[said.index("Most frequent mistakes") :]
+    rows = re.findall(r"<tr><td>(\w)</td><td>(\w)</td><td>([\d.]+)</td>", table)
+    assert {(one, two, float(n)) for one, two, n in rows} == {
+        (row["label"], row["said"], row["molecules"]) for row in wrong.to_dict("records")
+    }
+    # Both that can be drawn and that cannot; nothing of a user's is taken for HTML.
+    assert "<code>not &lt;drawn&gt;</code>" in said
+    assert 'alt="CCO"' in said
+    # Recalls of the corrected row are there to be compared with others.
+    assert '"focal+prior_0.5 on gcn"' in said
+    assert "Recognised better than by plain on gcn: none." in said
+    # No fold tests class c.
+    assert "Too few tested to judge (fewer than 12 parent compounds): 1 of 4 classes: c." in said
+
+
+def test_default_and_tuned_rows_of_a_method_are_told_apart() -> None:
+    default = runs()
+    tuned = default[default["method"] == "ours"].assign(settings="tuned")
+    tuned["test_balanced_accuracy"] += 0.1
+    tuned["valid_balanced_accuracy"] += 0.1
+    corrected = tuned.assign(method="ours+prior_0.5")
+    both = with_tuned_names(pd.concat([default, tuned, corrected], ignore_index=True))
+    found = next(boards(both, "plain"))
+    assert [row[0].text for row in found.rows] == [
+        "ours+tuned", "ours+prior_0.5+tuned", "ours", "plain", "same",
+    ]  # fmt: skip
+    by_method = found.answer.board.set_index("method")["test_balanced_accuracy"]
+    assert by_method["ours+tuned"] - by_method["ours"] == pytest.approx(0.1)

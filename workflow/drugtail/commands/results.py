@@ -153,8 +153,14 @@ def page(
         list[Path] | None, typer.Option(help="best.json of a tuning; may be repeated.")
     ] = None,
     plugin: PluginFiles = None,
+    blocks: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders of the blocks; without them nothing is said of single molecules."
+        ),
+    ] = None,
 ) -> None:
-    """Build one self-contained HTML page from tables and figures."""
+    """Build one self-contained HTML page from tables, figures and predictions."""
     from drugtail.report.page import build_page
 
     load_plugins(plugin)
@@ -170,6 +176,7 @@ def page(
         splits=split or [],
         tunings=tuning or [],
         output=output,
+        blocks=blocks or [],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from drugtail.evaluation.derived_rows import GHOST, uncorrected_name
+from drugtail.runtime.names import TUNED_SUFFIX
 
 SCORE = "valid_balanced_accuracy"
 # Scores that differ by less are equal but for rounding.
@@ -30,7 +31,8 @@ def by_validation(runs: pd.DataFrame) -> pd.DataFrame:
         `NAMES` and ``score``, the mean balanced accuracy over all splits and seeds, as a share.
         Where scores are equal, the order is that of `runs`.
     """
-    runs = runs[~runs["method"].astype(str).str.endswith(GHOST)]
+    names = runs["method"].astype(str).str.removesuffix(TUNED_SUFFIX)
+    runs = runs[~names.str.endswith(GHOST)]
     whole = runs.groupby(NAMES, sort=False).agg(
         score=(SCORE, "mean"), finished=("status", lambda states: (states == "finished").all())
     )

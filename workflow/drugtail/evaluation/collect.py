@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,13 @@ from scipy.special import log_softmax, softmax
 from drugtail.config.benchmark import parse_seeds
 from drugtail.config.prior import Shares
 from drugtail.evaluation.compared import Compared, Masks, note_on
+from drugtail.evaluation.corrections import correction, learned_shares
 from drugtail.evaluation.derived_rows import GHOST, corrected_name, is_derived
-from drugtail.evaluation.evaluate import KEYS, further_classes, further_metrics
+from drugtail.evaluation.evaluate import KEYS, further_metrics
 from drugtail.evaluation.metrics import packaged_metrics
 from drugtail.evaluation.molecules import with_group_sizes
 from drugtail.methods.ghost import FEWEST, ghost_threshold
-from drugtail.methods.prior import corrected, is_even
+from drugtail.methods.prior import is_even
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import say
@@ -177,7 +178,7 @@ def collect_blocks(
         if not _has_files(block):
             continue
         masks = compared[block.dataset].masks if block.dataset in compared else None
-        shares = _learned_shares(block) if corrections else {}
+        shares = learned_shares(block.folder) if corrections else {}
         for tau in corrections:
             learned = next(iter(shares.values()), None)
             if learned is None or is_even(learned):
@@ -265,15 +266,6 @@ def _metrics_of(block: Block, compared: Compared | None, metrics: Sequence[str])
     return known
 
 
-def _learned_shares(block: Block) -> dict[int, Shares]:
-    """Seed -> class shares that a finished run's probabilities have learned; None if undefined."""
-    seeds = read_json(block.folder / "status.json")["seeds"]
-    shares = read_json(block.folder / "manifest.json")["shares"]
-    return {
-        int(seed): shares[seed] for seed, state in seeds.items() if state["status"] == "finished"
-    }
-
-
 def _corrected(
     block: Block,
     shares: Mapping[int, Shares],
@@ -283,46 +275,8 @@ def _corrected(
 ) -> pd.DataFrame:
     """Seed and all metrics of a block's finished runs with a correction."""
     names = [*packaged_metrics(), *metrics]
-    change = _correction(shares, tau)
+    change = correction(shares, tau)
     return further_metrics(block.folder / "predictions.parquet", names, masks, change)
-
-
-def _correction(
-    shares: Mapping[int, Shares], tau: float
-) -> Callable[[int, NDArray[Any]], NDArray[Any]]:
-    """Return a function that corrects the logits of a seed."""
-
-    def change(seed: int, logits: NDArray[Any]) -> NDArray[Any]:
-        known = shares[seed]
-        assert known is not None
-        return corrected(logits, known, tau)
-
-    return change
-
-
-def corrected_classes(folders: Sequence[Path], tau: float | None) -> pd.DataFrame:
-    """Return the metrics per class of blocks of one method, with a correction of the prior.
-
-    Parameters
-    ----------
-    folders
-        Folders of finished blocks.
-    tau
-        Strength of the correction; None makes none.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of ``class_metrics.parquet`` of the blocks.
-    """
-    parts = []
-    for block in map(parse_block, folders):
-        if tau is None:
-            parts.append(read_parquet(block.folder / "class_metrics.parquet"))
-        else:
-            change = _correction(_learned_shares(block), tau)
-            parts.append(further_classes(block.folder / "predictions.parquet", change))
-    return _stacked(parts)
 
 
 def _has_two_classes(block: Block) -> bool:

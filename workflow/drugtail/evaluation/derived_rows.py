@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from drugtail.runtime.names import TUNED_SUFFIX, method_label, parse_method_label
+
 PRIOR = "+prior_"
 GHOST = "+ghost"
 
@@ -14,13 +16,18 @@ def corrected_name(method: str, tau: float) -> str:
 
 
 def uncorrected_name(name: str) -> tuple[str, float | None]:
-    """Return the method that a row is of, and τ of its correction; None without one."""
-    method, found, tau = name.partition(PRIOR)
-    return method, float(tau) if found else None
+    """Return the method that a row is of, and τ of its correction; None without one.
+
+    ``+tuned``, which stands last, stays with the method.
+    """
+    plain, settings = parse_method_label(name)
+    method, found, tau = plain.partition(PRIOR)
+    return method_label(method, settings), float(tau) if found else None
 
 
 def is_derived(methods: pd.Series) -> pd.Series:
     """Return which rows are of a change of stored predictions, not of a training."""
     names = methods.astype(str)
-    found: pd.Series = names.str.contains(PRIOR, regex=False) | names.str.endswith(GHOST)
+    ghost = names.str.removesuffix(TUNED_SUFFIX).str.endswith(GHOST)
+    found: pd.Series = names.str.contains(PRIOR, regex=False) | ghost
     return found

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from drugtail.benchmark.plan import Plan
 from drugtail.config.catalogue import Catalogue, read_benchmark, read_dataset
 from drugtail.evaluation.answer import Answer, answer
-from drugtail.evaluation.collect import corrected_classes
-from drugtail.evaluation.derived_rows import uncorrected_name
+from drugtail.evaluation.finished import FinishedBlocks
+from drugtail.evaluation.statistics import kind_of
 from drugtail.recommendation.run import run_benchmark
 from drugtail.recommendation.setup import REFERENCE, Table, benchmark_of, register_of
 from drugtail.recommendation.words import in_words
@@ -150,19 +149,6 @@ def _answer_of(plan: Plan, results: Path) -> Answer:
     (dataset,) = plan.datasets
     metrics = results / "metrics" / plan.benchmark.name
     runs = read_parquet(metrics / "runs.parquet")
-    return answer(runs, dataset, REFERENCE, _class_metrics(plan, results, dataset))
-
-
-def _class_metrics(plan: Plan, results: Path, dataset: str) -> Callable[[str, str], pd.DataFrame]:
-    """Return a function that gives metrics per class of a method, also of a corrected row."""
-
-    def found(method: str, encoder: str) -> pd.DataFrame:
-        trained, tau = uncorrected_name(method)
-        folders = [
-            results / "runs" / block.path
-            for block in plan.blocks()
-            if (block.dataset, block.encoder, block.method) == (dataset, encoder, trained)
-        ]
-        return corrected_classes(folders, tau)
-
-    return found
+    blocks = FinishedBlocks(results / "runs" / block.path for block in plan.blocks())
+    (kind,) = runs["split"].map(kind_of).unique()
+    return answer(runs, dataset, REFERENCE, partial(blocks.classes, dataset, kind))

@@ -423,4 +423,5 @@ def _report(plan: Plan, pool: ProcessPoolExecutor, path: Path, results: Path) ->
         splits=_summaries(plan),
         tunings=[],
         output=results / "page" / benchmark.name / "index.html",
+        blocks=folders,
     )

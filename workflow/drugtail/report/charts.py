@@ -127,6 +127,98 @@ def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[
     return _specification(chart)
 
 
+def confusion_chart(confusions: pd.DataFrame, order: list[str]) -> dict[str, Any]:
+    """Return the chart of which classes are said to be which, in percent of the true class.
+
+    Parameters
+    ----------
+    confusions
+        ``label``, ``said``, ``molecules`` and ``of``.
+    order
+        Names of the classes.
+    """
+    data = confusions.assign(share=100 * confusions["molecules"] / confusions["of"]).round(1)
+    axis = alt.Axis(labelLimit=160, labelOverlap=False)
+    chart = (
+        alt.Chart(data)
+        .mark_rect()
+        .encode(
+            x=alt.X("said:N").title("said").sort(order).axis(axis).scale(domain=order),
+            y=alt.Y("label:N").title("true class").sort(order).axis(axis).scale(domain=order),
+            color=alt.Color("share:Q")
+            .title("% of the class")
+            .scale(domain=[0, 100], scheme="blues")
+            .legend(orient="bottom"),
+            tooltip=[
+                alt.Tooltip("label:N", title="true class"), alt.Tooltip("said:N"),
+                alt.Tooltip("share:Q", title="% of the class"), alt.Tooltip("molecules:Q"),
+                alt.Tooltip("of:Q"),
+            ],
+        )
+        .properties(width="container", height=max(160, LINE * len(order)))
+    )  # fmt: skip
+    return _specification(chart)
+
+
+def reliability_chart(reliability: pd.DataFrame) -> dict[str, Any]:
+    """Return the chart of how often a method is right where it is how sure.
+
+    Parameters
+    ----------
+    reliability
+        ``confidence``, ``accuracy``, ``low``, ``high`` (shares) and ``molecules`` of each bin.
+    """
+    shares = ["confidence", "accuracy", "low", "high"]
+    data = reliability.copy()
+    data[shares] = (100 * data[shares]).round(1)
+    data["molecules"] = data["molecules"].round(1)
+    scale = alt.Scale(domain=[0, 100])
+    x = alt.X("confidence:Q").title("probability of the class that is said, %").scale(scale)
+    base = alt.Chart(data).encode(x=x)
+    ideal = pd.DataFrame({"sure": [0, 100]})
+    tooltip = [alt.Tooltip(f"{name}:Q") for name in (*shares, "molecules")]
+    chart = alt.layer(
+        alt.Chart(ideal)
+        .mark_line(color="#888", strokeDash=[3, 3])
+        .encode(x=alt.X("sure:Q").scale(scale), y=alt.Y("sure:Q").scale(scale)),
+        base.mark_rule(color=PLAIN, opacity=0.6).encode(y="low:Q", y2="high:Q"),
+        base.mark_circle(color=PLAIN, opacity=0.9).encode(
+            y=alt.Y("accuracy:Q").title("of these right, %").scale(scale),
+            size=alt.Size("molecules:Q").legend(None).scale(range=[30, 400]),
+            tooltip=tooltip,
+        ),
+    ).properties(width="container", height=300)
+    return _specification(chart)
+
+
+def precision_recall_chart(curves: pd.DataFrame) -> dict[str, Any]:
+    """Return the chart of precision against recall of some classes.
+
+    Parameters
+    ----------
+    curves
+        ``label``, ``molecules``, ``recall`` and ``precision`` (shares), by rising recall.
+    """
+    data = curves.assign(point=range(len(curves)))
+    data[["recall", "precision"]] = (100 * data[["recall", "precision"]]).round(1)
+    number = data["molecules"].round().astype(int).astype(str)
+    data["name"] = data["label"] + " (" + number + ")"
+    scale = alt.Scale(domain=[0, 100])
+    chart = (
+        alt.Chart(data)
+        .mark_line(interpolate="step-before", point={"opacity": 0, "size": 60})
+        .encode(
+            x=alt.X("recall:Q").title("recall, %").scale(scale),
+            y=alt.Y("precision:Q").title("precision, %").scale(scale),
+            order=alt.Order("point:Q"),
+            color=alt.Color("name:N").title("class (molecules)").legend(orient="bottom", columns=1),
+            tooltip=["name:N", "recall:Q", "precision:Q"],
+        )
+        .properties(width="container", height=300)
+    )
+    return _specification(chart)
+
+
 def _specification(chart: Any) -> dict[str, Any]:
     styled = chart.configure(background="transparent", font="system-ui, sans-serif")
     found: dict[str, Any] = styled.configure_axis(grid=False).to_dict()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from drugtail.evaluation.answer import OVERALL, Answer, answer
+from drugtail.evaluation.finished import FinishedBlocks
+from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import UNDECIDED, kind_of
 from drugtail.runtime.errors import DrugtailError
 
@@ -39,23 +42,29 @@ class Board(NamedTuple):
     rows: list[list[Cell]]
 
 
-def boards(runs: pd.DataFrame, reference: str) -> Iterator[Board]:
+def boards(
+    runs: pd.DataFrame, reference: str, blocks: FinishedBlocks | None = None
+) -> Iterator[Board]:
     """Yield the answer for each data set and kind of split that has one.
 
     Parameters
     ----------
     runs
-        ``runs.parquet``.
+        ``runs.parquet``, tuned runs with names of their own.
     reference
         The method that gains are counted from; where it did not run, the first method is.
+    blocks
+        The finished blocks; without them nothing is said of classes.
     """
     for (dataset, kind), group in runs.groupby(
         ["dataset", runs["split"].map(kind_of).rename("kind")], sort=False
     ):
         methods = group["method"].unique().tolist()
-        plain = reference if reference in methods else methods[0]
+        plain = tuned_name(group, reference)
+        plain = plain if plain in methods else methods[0]
+        classes = None if blocks is None else partial(blocks.classes, str(dataset), str(kind))
         try:
-            found = answer(group, str(dataset), plain)
+            found = answer(group, str(dataset), plain, classes)
         except DrugtailError:
             # With gaps everywhere nothing can be chosen; the page says that there are gaps.
             continue

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +12,16 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from drugtail.evaluation.answer import Answer
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.derived_rows import is_derived, uncorrected_name
+from drugtail.evaluation.finished import FinishedBlocks
+from drugtail.evaluation.settings import with_tuned_names
 from drugtail.evaluation.statistics import kind_of
 from drugtail.report.leaderboard import Board, boards
+from drugtail.report.mistakes import Mistakes, mistakes_of
 from drugtail.report.plots import plot_of
+from drugtail.report.structures import svg_address
 from drugtail.runtime.files import read_json, write_text
 from drugtail.runtime.names import TUNED
 from drugtail.runtime.parquet import read_parquet
@@ -43,6 +47,7 @@ def build_page(
     splits: Sequence[Path],
     tunings: Sequence[Path],
     output: Path,
+    blocks: Sequence[Path] = (),
 ) -> None:
     """Write one HTML file that opens from disk, with everything inside.
 
@@ -59,20 +64,28 @@ def build_page(
     figures
         SVG files of `drugtail plot`.
     datasets
-        ``dataset.json`` of each data set.
+        ``dataset.json`` of each data set; ``molecules.parquet`` lies beside it.
     splits
         JSON summaries of the splits.
     tunings
         ``best.json`` of each method that was tuned on a data set and split.
     output
         The HTML file.
+    blocks
+        Folders of the blocks; without them the page says nothing of single classes and molecules.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drugtail", "report"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    frame = read_parquet(runs)
-    shown = [_screen(board, read_parquet(classes)) for board in boards(frame, reference)]
+    frame = with_tuned_names(read_parquet(runs))
+    finished = FinishedBlocks(blocks) if blocks else None
+    of_classes = with_tuned_names(read_parquet(classes))
+    molecules = {path.parent.name: path.with_name("molecules.parquet") for path in datasets}
+    shown = [
+        _screen(board, of_classes, finished, molecules)
+        for board in boards(frame, reference, finished)
+    ]
     # Rows of a correction are no runs.
     frame = frame[~is_derived(frame["method"])]
     states = frame["status"].value_counts()
@@ -94,47 +107,63 @@ def build_page(
 
 
 class Screen(NamedTuple):
-    """A board of a data set on a kind of split, with its charts."""
+    """A board of a data set on a kind of split, with its charts and what was wrong."""
 
     board: Board
     charts: dict[str, str]
     left_out: int
+    mistakes: Mistakes | None
 
 
-def _screen(board: Board, classes: pd.DataFrame) -> Screen:
+def _screen(
+    board: Board,
+    classes: pd.DataFrame,
+    blocks: FinishedBlocks | None,
+    molecules: Mapping[str, Path],
+) -> Screen:
     """Draw the charts of a board; each is a specification as JSON."""
     # Takes a second to import.
-    from drugtail.report.charts import class_recalls_chart, plane
+    from drugtail.report.charts import plane
 
-    charts = {}
     found = board.answer
-    drawn = plane(found)
-    if drawn is not None:
-        charts["plane"] = _embedded(drawn)
-    tested = classes[
-        (classes["dataset"] == found.dataset)
-        & (classes["subset"] == "test")
-        & (classes["split"].map(kind_of) == board.kind)
+    charts = {"plane": plane(found)}
+    rows = classes[
+        (classes["dataset"] == found.dataset) & (classes["split"].map(kind_of) == board.kind)
     ]
-    left_out = 0
-    if not tested.empty:
-        recalls = class_recalls(tested)
-        recalls["name"] = recalls["method"] + " on " + recalls["encoder"]
-        order = (found.board["method"] + " on " + found.board["encoder"]).tolist()
-        kept = [name for name in order if name in set(recalls["name"])]
-        most = max(2, MOST_DOTS // recalls["label"].nunique())
-        left_out = max(0, len(kept) - most)
-        recalls = recalls[recalls["name"].isin(kept[:most])]
-        # Rows with a correction have no metrics of classes; the method stands for them.
-        first = f"{uncorrected_name(found.method)[0]} on {found.encoder}"
-        second = f"{found.reference} on {found.reference_encoder}"
-        others = [name for name in kept[:most] if name != first]
-        charts["classes"] = _embedded(
-            class_recalls_chart(recalls, first, second if second in others else others[0])
-            if others
-            else class_recalls_chart(recalls, first, first)
-        )
-    return Screen(board, charts, left_out)
+    mistakes = None
+    if blocks is not None:
+        row = (found.dataset, board.kind, found.method, found.encoder)
+        if uncorrected_name(found.method)[1] is not None:
+            rows = pd.concat([rows, blocks.classes(*row)], ignore_index=True)
+        mistakes = mistakes_of(*blocks.of(*row), molecules[found.dataset])
+        charts |= mistakes.charts
+    charts["classes"], left_out = _of_classes(found, rows[rows["subset"] == "test"])
+    embedded = {name: _embedded(drawn) for name, drawn in charts.items() if drawn is not None}
+    return Screen(board, embedded, left_out, mistakes)
+
+
+def _of_classes(found: Answer, tested: pd.DataFrame) -> tuple[dict[str, Any] | None, int]:
+    """Draw recalls of classes, and count the methods that are left out."""
+    from drugtail.report.charts import class_recalls_chart
+
+    if tested.empty:
+        return None, 0
+    recalls = class_recalls(tested)
+    recalls["name"] = recalls["method"] + " on " + recalls["encoder"]
+    order = (found.board["method"] + " on " + found.board["encoder"]).tolist()
+    kept = [name for name in order if name in set(recalls["name"])]
+    most = max(2, MOST_DOTS // recalls["label"].nunique())
+    recalls = recalls[recalls["name"].isin(kept[:most])]
+    chosen = f"{found.method} on {found.encoder}"
+    # Without the blocks, rows with a correction have no metrics of classes.
+    trained = f"{uncorrected_name(found.method)[0]} on {found.encoder}"
+    first = chosen if chosen in kept else trained
+    second = f"{found.reference} on {found.reference_encoder}"
+    others = [name for name in kept[:most] if name != first] or [first]
+    return (
+        class_recalls_chart(recalls, first, second if second in others else others[0]),
+        max(0, len(kept) - most),
+    )
 
 
 def _embedded(specification: dict[str, Any]) -> str:
@@ -191,9 +220,7 @@ def _order(cell: str) -> str:
 
 
 def _figure(path: Path) -> dict[str, str]:
-    """A figure as a data address: an image element keeps its styles apart from the page's."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return {"source": f"data:image/svg+xml;base64,{data}", "caption": plot_of(path.stem).caption}
+    return {"source": svg_address(path.read_bytes()), "caption": plot_of(path.stem).caption}
 
 
 def _tuning_row(best: dict[str, Any]) -> dict[str, Any]:
