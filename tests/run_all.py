@@ -30,6 +30,9 @@ def main() -> int:
         if not any(map(shutil.which, BROWSERS)):
             without = ["--ignore", str(TESTS / "browser")]
             print("The tests in a browser are left out: Chromium is not installed", flush=True)
+        if not shutil.which("pdflatex"):
+            without += ["--ignore", str(TESTS / "latex")]
+            print("The tests of LaTeX are left out: pdflatex is not installed", flush=True)
         last, failed = run(*PYTEST, *OTHERS, *without)
         if cluster is not None:
             failed |= cluster.wait() != 0

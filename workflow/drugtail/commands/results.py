@@ -9,6 +9,7 @@ import typer
 
 from drugtail.commands.named import CONFIG, find_table, load_plugins, required_plan
 from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
+from drugtail.config.table import Style
 from drugtail.runtime.errors import DrugtailError
 
 if TYPE_CHECKING:
@@ -95,13 +96,19 @@ def tabulate(
     reference: Annotated[str, typer.Option(help="Method to take differences against.")] = (
         "cross_entropy"
     ),
+    style: Annotated[
+        Style,
+        typer.Option(
+            help="Of LaTeX: over both columns of a journal's page where wide, or of a thesis."
+        ),
+    ] = "journal",
     plugin: PluginFiles = None,
 ) -> None:
     """Write one table as CSV, Markdown and LaTeX."""
     from drugtail.report.tables import tabulate as run
 
     load_plugins(plugin)
-    run(metrics, find_table(table), output, reference=reference)
+    run(metrics, find_table(table), output, reference=reference, style=style)
 
 
 def plot(

@@ -30,6 +30,8 @@ KINDS = (
 OWN_COLUMNS = ("questions", "criterion", "classes", "separability")
 
 
+# Of LaTeX: a wide table takes both columns of a journal's page, or the width of a thesis's text.
+Style = Literal["journal", "thesis"]
 # The last one is the test molecules whose parent compound is not in training.
 Subset = Literal["valid", "test", "test_new_parents"]
 

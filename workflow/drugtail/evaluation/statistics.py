@@ -54,6 +54,11 @@ def named_splits(splits: pd.Series) -> str:
     return str(names[0]) if len(names) == 1 else f"{kind_of(names[0])}, {len(names)} splits"
 
 
+def kind_of_named(splits: str) -> str:
+    """Return the kind of splits that `named_splits` named."""
+    return kind_of(splits.split(",")[0])
+
+
 def by_split(runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Return the means over training seeds on each split.
 

@@ -18,6 +18,7 @@ from drugtail.evaluation.derived_rows import is_derived, uncorrected_name
 from drugtail.evaluation.finished import FinishedBlocks
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.evaluation.statistics import kind_of
+from drugtail.report.latex import SAID_ONCE
 from drugtail.report.leaderboard import Board, boards
 from drugtail.report.mistakes import Mistakes, mistakes_of
 from drugtail.report.plots import plot_of
@@ -28,8 +29,6 @@ from drugtail.runtime.parquet import read_parquet
 
 UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+")
-# Columns that are said once above a table if all rows have the same there.
-SAID_ONCE = ("Data set", "Split", "Encoder", "Runs", "Settings")
 # A chart of classes with more dots has the best methods alone.
 MOST_DOTS = 12_000
 

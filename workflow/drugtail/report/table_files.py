@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from drugtail.config.table import Table
+from drugtail.config.table import Style, Table
+from drugtail.report.latex import Marks, latex
 from drugtail.runtime.files import atomic_path, write_text
 
 # Digits of numbers in CSV; beyond these, machines differ by rounding.
 DIGITS = "%.8g"
-TEX = {
-    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
-    "†": "$\\dagger$", "±": "$\\pm$", "−": "$-$", "→": "$\\to$", "—": "---",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}  # fmt: skip
 
 
 def write_table(
-    output: Path, table: Table, values: pd.DataFrame, printed: pd.DataFrame, notes: list[str]
+    output: Path,
+    table: Table,
+    values: pd.DataFrame,
+    printed: pd.DataFrame,
+    notes: list[str],
+    marks: Marks,
+    style: Style = "journal",
 ) -> None:
     """Write a table as ``{output}.csv``, ``.md`` and ``.tex``.
 
@@ -33,11 +35,13 @@ def write_table(
         Its values, and the same as text; CSV has eight significant digits.
     notes
         Sentences below it.
+    marks, style
+        As of `drugtail.report.latex.latex`.
     """
     with atomic_path(output.with_name(output.name + ".csv")) as temporary:
         values.to_csv(temporary, index=False, float_format=DIGITS)
     write_text(output.with_name(output.name + ".md"), _markdown(printed, table.title, notes))
-    write_text(output.with_name(output.name + ".tex"), _latex(printed, table, notes))
+    write_text(output.with_name(output.name + ".tex"), latex(printed, table, notes, marks, style))
 
 
 def _markdown(printed: pd.DataFrame, title: str, notes: list[str]) -> str:
@@ -48,25 +52,3 @@ def _markdown(printed: pd.DataFrame, title: str, notes: list[str]) -> str:
              for row in cells]  # fmt: skip
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return f"{title}.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n"
-
-
-def _latex(printed: pd.DataFrame, table: Table, notes: list[str]) -> str:
-    """A booktabs table."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        f"\\caption{{{_escaped(table.title)}. {_escaped(' '.join(notes))}}}",
-        f"\\label{{tab:{table.name}}}",
-        "\\begin{tabular}{" + "l" * (len(printed.columns) - len(table.columns))
-        + "r" * len(table.columns) + "}",
-        "\\toprule",
-    ]  # fmt: skip
-    for number, row in enumerate([list(printed.columns), *printed.to_numpy().tolist()]):
-        lines.append(" & ".join(_escaped(str(cell)) for cell in row) + " \\\\")
-        if number == 0:
-            lines.append("\\midrule")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return "".join(TEX.get(character, character) for character in text)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
-from drugtail.config.table import OF_A_RUN, Table, TableColumn
+from drugtail.config.table import OF_A_RUN, Style, Table, TableColumn
 from drugtail.evaluation.evaluate import NEW_PARENTS
+from drugtail.report.latex import Marks
 from drugtail.report.table_files import write_table
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.parquet import read_parquet
@@ -22,6 +24,8 @@ class Contents(NamedTuple):
     values: pd.DataFrame
     printed: pd.DataFrame
     notes: list[str]
+    # Cells that are best, or not told apart from it: LaTeX marks them.
+    marks: Marks = MappingProxyType({})
 
 
 # Metrics of a benchmark, definition of a table, reference method -> what the table says.
@@ -31,7 +35,12 @@ TABLE_KINDS: Registry[Callable[[Path, Table, str], Contents]] = Registry(
 
 
 def tabulate(
-    metrics: Path, table: Table, output: Path, *, reference: str = "cross_entropy"
+    metrics: Path,
+    table: Table,
+    output: Path,
+    *,
+    reference: str = "cross_entropy",
+    style: Style = "journal",
 ) -> None:
     """Write one table as ``{output}.csv``, ``.md`` and ``.tex``.
 
@@ -45,6 +54,8 @@ def tabulate(
         Path without extension.
     reference
         Method that differences are taken against, paired by split and seed.
+    style
+        Of LaTeX: ``journal``, where a wide table takes both columns of a page, or ``thesis``.
 
     Raises
     ------
@@ -71,7 +82,7 @@ def tabulate(
             f"table {table.name}: kind {table.kind!r} ({file_of(TABLE_KINDS[table.kind])}) gives "
             f"{type(contents).__name__}; return drugtail.report.tables.Contents"
         )
-    write_table(output, table, *contents)
+    write_table(output, table, *contents, style)
 
 
 def _without_repetition(table: Table, metrics: Path) -> Table:

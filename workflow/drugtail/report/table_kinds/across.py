@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from drugtail.config.table import Quoted, Table, TableColumn
+from drugtail.config.table import OF_A_RUN, Quoted, Table, TableColumn
+from drugtail.evaluation.leaders import leaders, row_of
 from drugtail.evaluation.metrics import smaller_is_better
-from drugtail.evaluation.statistics import ROW, kind_of
+from drugtail.evaluation.statistics import ROW, kind_of_named
+from drugtail.report.latex import Marks
 from drugtail.report.means import cell, notes_on_means, summarise
 from drugtail.report.table_notes import left_out_notes, notes_on_runs
 from drugtail.report.table_rows import CONSTANT, GAP, runs_of, with_settings
@@ -40,6 +42,7 @@ def across(metrics: Path, table: Table, reference: str) -> Contents:
     """Means over splits with methods down and data sets across; figures of others beside them."""
     frame, columns = runs_of(metrics, table)
     summary = summarise(frame, columns)
+    marks = _marks(frame, summary, table)
     values = pd.DataFrame([*_ours(summary, table), *_theirs(table)], columns=[*SHOWN, *VALUES])
     notes = [
         *notes_on_means(summary, table),
@@ -53,7 +56,23 @@ def across(metrics: Path, table: Table, reference: str) -> Contents:
         with_settings(values, "method", frame),
         with_settings(_printed(summary, table), "Method", frame, "Settings"),
         notes,
+        marks,
     )
+
+
+def _marks(frame: pd.DataFrame, summary: pd.DataFrame, table: Table) -> Marks:
+    """Return the cells that are best, or not told apart from it; quoted ones are not compared."""
+    shown = [column for column in table.columns if column.metric not in OF_A_RUN]
+    finished = frame[frame["status"] == "finished"]
+    found = leaders(finished, [column_of(table, column) for column in shown])
+    lines = _lines(summary, table)
+    return {
+        (lines.index((row["encoder"], row["method"])), _head(row["dataset"], row["split"], one)):
+            found[key]
+        for row in summary.to_dict("records")
+        for one in shown
+        if (key := row_of(row, column_of(table, one))) in found
+    }  # fmt: skip
 
 
 def _ours(summary: pd.DataFrame, table: Table) -> Iterator[dict[str, Any]]:
@@ -93,13 +112,8 @@ def _figure(quoted: Quoted, method: str) -> tuple[float, float]:
 
 def _is_beside(quoted: Quoted, place: Place) -> bool:
     return (quoted.dataset, quoted.split, quoted.metric) == (
-        place.dataset, _kind(place.split), place.column.metric
+        place.dataset, kind_of_named(place.split), place.column.metric
     )  # fmt: skip
-
-
-def _kind(split: str) -> str:
-    """Kind of split of a name that `named_splits` gave."""
-    return kind_of(split.split(",")[0])
 
 
 def _places(summary: pd.DataFrame, table: Table) -> list[Place]:
@@ -114,9 +128,7 @@ def _places(summary: pd.DataFrame, table: Table) -> list[Place]:
 
 def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
     places = _places(summary, table)
-    rows = list(dict.fromkeys(zip(summary["encoder"], summary["method"], strict=True)))
-    own = {method for _, method in rows}
-    rows += [("", name) for name in _named(table) if name not in own]
+    rows = _lines(summary, table)
     found = {tuple(row[key] for key in ROW): row for _, row in summary.iterrows()}
     several_encoders = summary["encoder"].nunique() > 1
     printed = []
@@ -126,7 +138,7 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
         if several_encoders:
             cells["Encoder"] = encoder or GAP
         for place in places:
-            head = f"{place.dataset} ({place.split}): {place.column.title}"
+            head = _head(*place)
             key = (place.dataset, place.split, encoder, method)
             cells[head] = _cell(found[key], table, place.column) if key in found else GAP
             for quoted in table.quoted:
@@ -134,6 +146,17 @@ def _printed(summary: pd.DataFrame, table: Table) -> pd.DataFrame:
                     cells[f"{head}, {quoted.source}"] = _quoted_cell(quoted, method, place.column)
         printed.append(cells)
     return pd.DataFrame(printed or None, columns=None if printed else ["Method"])
+
+
+def _lines(summary: pd.DataFrame, table: Table) -> list[tuple[str, str]]:
+    """Return encoder and method of each row, ours first and then those that only others have."""
+    rows = list(dict.fromkeys(zip(summary["encoder"], summary["method"], strict=True)))
+    own = {method for _, method in rows}
+    return rows + [("", name) for name in _named(table) if name not in own]
+
+
+def _head(dataset: str, split: str, column: TableColumn) -> str:
+    return f"{dataset} ({split}): {column.title}"
 
 
 def _named(table: Table) -> list[str]:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from drugtail.config.table import Table
+from drugtail.config.table import OF_A_RUN, Table
+from drugtail.evaluation.leaders import leaders, row_of
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import ROW, SIZES
+from drugtail.report.latex import Marks
 from drugtail.report.means import cell, notes_on_means, summarise
 from drugtail.report.table_notes import left_out_notes, notes_on_runs
 from drugtail.report.table_rows import CONSTANT, WEIGHTS, runs_of, with_settings
@@ -25,12 +27,26 @@ def metrics_table(metrics: Path, table: Table, reference: str) -> Contents:
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *sizes, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
-    summary = with_settings(summarise(frame, columns), "method", frame)
+    summary = summarise(frame, columns)
     if table.order is not None:
         first = next(column for column in table.columns if column.metric == table.order)
         summary = _best_first(summary, f"{column_of(table, first)}_mean")
     notes = [*notes_on_means(summary, table), *left_out_notes(metrics, table), *on_runs]
-    return Contents(summary, _printed(summary, table), notes)
+    marks = {} if table.difference else _marks(frame, summary, table)
+    summary = with_settings(summary, "method", frame)
+    return Contents(summary, _printed(summary, table), notes, marks)
+
+
+def _marks(frame: pd.DataFrame, summary: pd.DataFrame, table: Table) -> Marks:
+    """Return the cells that are best, or not told apart from it."""
+    titles = {column_of(table, c): c.title for c in table.columns if c.metric not in OF_A_RUN}
+    found = leaders(frame[frame["status"] == "finished"], list(titles))
+    return {
+        (place, title): found[key]
+        for place, row in enumerate(summary.to_dict("records"))
+        for metric, title in titles.items()
+        if (key := row_of(row, metric)) in found
+    }
 
 
 def _best_first(summary: pd.DataFrame, column: str) -> pd.DataFrame:
