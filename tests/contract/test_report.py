@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from project import Project
 
-from drugtail.config.table import METRIC_NAMES, OWN_COLUMNS, Question, Table, TableColumn
+from drugtail.config.table import METRIC_NAMES, OWN_COLUMNS, Criterion, Question, Table, TableColumn
 from drugtail.data.groups import GROUPS
 from drugtail.evaluation.metrics import METRICS, in_groups, metric_names, run_metrics
 from drugtail.evaluation.statistics import TESTS, p_value
@@ -114,10 +114,12 @@ def test_a_kind_of_table_says_the_same_in_each_of_its_forms(
 ) -> None:
     columns = [TableColumn(metric="balanced_accuracy", title="Balanced accuracy")]
     question = Question(asks="Is it?", method="class_distance", against="cross_entropy")
+    criterion = Criterion(candidates=["class_distance"], baselines=["cross_entropy"], datasets=1)
     table = Table(
         name="one", title="One", kind=kind, columns=[] if kind in OWN_COLUMNS else columns,
         method="cross_entropy" if kind == "comparison" else None,
         questions=[question] if kind == "questions" else [],
+        criterion=criterion if kind == "criterion" else None,
     )  # fmt: skip
     tabulate(metrics, table, tmp_path / "one")
     values = pd.read_csv(tmp_path / "one.csv")
