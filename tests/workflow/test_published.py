@@ -32,7 +32,7 @@ def test_there_is_something_published() -> None:
     names = {folder.name for folder in FOLDERS}
     assert names == {
         "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
-        "regularisation", "anchor_mesh", "anchor_taste",
+        "regularisation", "anchor_mesh", "anchor_taste", "confirmation",
     }  # fmt: skip
 
 

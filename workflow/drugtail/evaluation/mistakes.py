@@ -157,8 +157,11 @@ def precision_recall(predictions: Predictions, number: int) -> pd.DataFrame:
         precision, recall, _ = precision_recall_curve(
             labels == label, predictions.probabilities[:, label], sample_weight=share
         )
-        # The last point, recall 0 at precision 1, is none of the data.
-        kept = np.unique(np.linspace(0, len(recall) - 2, POINTS).round().astype(int))[::-1]
+        # By falling probability, without the first point, recall 0 at precision 1, which is none of
+        # the data. Of points with one recall the first has the highest precision.
+        recall, precision = recall[-2::-1], precision[-2::-1]
+        risen = np.flatnonzero(np.diff(recall, prepend=0) > 0)
+        kept = risen[np.unique(np.linspace(0, len(risen) - 1, POINTS).round().astype(int))]
         curve = {"recall": recall[kept], "precision": precision[kept]}
         parts.append(
             pd.DataFrame(curve).assign(

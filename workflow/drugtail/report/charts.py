@@ -211,7 +211,9 @@ def precision_recall_chart(curves: pd.DataFrame) -> dict[str, Any]:
             x=alt.X("recall:Q").title("recall, %").scale(scale),
             y=alt.Y("precision:Q").title("precision, %").scale(scale),
             order=alt.Order("point:Q"),
-            color=alt.Color("name:N").title("class (molecules)").legend(orient="bottom", columns=1),
+            color=alt.Color("name:N")
+            .title("class (molecules)")
+            .legend(orient="bottom", columns=1, labelLimit=320),
             tooltip=["name:N", "recall:Q", "precision:Q"],
         )
         .properties(width="container", height=300)

@@ -13,6 +13,7 @@ from drugtail.evaluation.answer import OVERALL, Answer, answer
 from drugtail.evaluation.finished import FinishedBlocks
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import UNDECIDED, kind_of
+from drugtail.report.table_rows import p_as_text
 from drugtail.runtime.errors import DrugtailError
 
 COLUMNS = {
@@ -95,7 +96,7 @@ def _sentence(found: Answer) -> str:
         text += (
             f" Against {found.reference} on {found.reference_encoder}: "
             f"{100 * one['difference']:+.1f} points [{100 * one['low']:+.1f}, "
-            f"{100 * one['high']:+.1f}], p {one['p_holm']:.3f}: {one['verdict']}."
+            f"{100 * one['high']:+.1f}], p {p_as_text(one['p_holm'])}: {one['verdict']}."
         )
     return text
 
