@@ -196,7 +196,7 @@ def test_what_was_wrong_is_drawn_when_it_is_opened(browser: Browser, tmp_path: P
     page.goto((tmp_path / "index.html").as_uri())
     page.wait_for_selector("html[data-tables=ready]")
     assert page.locator("#confusion1 svg").count() == 0
-    page.locator("summary").focus()
+    page.locator("summary", has_text="gets wrong").focus()
     page.keyboard.press("Enter")
     for chart in ("confusion", "reliability", "rarest"):
         page.wait_for_selector(f"#{chart}1 svg")
@@ -215,3 +215,13 @@ def test_what_was_wrong_is_drawn_when_it_is_opened(browser: Browser, tmp_path: P
     assert numbers == sorted(numbers)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 420
     page.close()
+
+
+def test_each_row_is_compared_with_each_other_one(page: Page) -> None:
+    page.locator("summary", has_text="Each row against each other one").click()
+    page.wait_for_selector("#verdicts1 svg")
+    fields = page.locator("#verdicts1 path[aria-roledescription='rect mark']")
+    # Of 76 rows the first fifteen, each against fourteen.
+    assert fields.count() == 15 * 14
+    said = fields.first.get_attribute("aria-label") or ""
+    assert re.search(r"verdict: (better|equal|undecided|worse)", said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from collected_runs import class_metrics, paired_runs
@@ -12,7 +13,8 @@ from finished_block import collected_blocks
 
 from drugtail.evaluation.mistakes import confusions, read_predictions
 from drugtail.evaluation.settings import with_tuned_names
-from drugtail.report.leaderboard import boards
+from drugtail.evaluation.statistics import compare_pairs
+from drugtail.report.leaderboard import boards, rankings, verdicts
 from drugtail.report.page import build_page
 
 TABLE = """\
@@ -151,3 +153,45 @@ def test_default_and_tuned_rows_of_a_method_are_told_apart() -> None:
     ]  # fmt: skip
     by_method = found.answer.board.set_index("method")["test_balanced_accuracy"]
     assert by_method["ours+tuned"] - by_method["ours"] == pytest.approx(0.1)
+
+
+def test_rows_are_ranked_over_data_sets_of_one_kind_of_split() -> None:
+    frame = runs()
+    # On the third data set another one is best, and one row is missing.
+    other = frame[(frame["dataset"] == "a") & (frame["method"] != "same")].assign(dataset="c")
+    other.loc[other["method"] == "plain", "test_balanced_accuracy"] = 0.99
+    alone = frame[frame["dataset"] == "a"].assign(split=frame["split"] + "-scaffold")
+    (found,) = rankings(pd.concat([frame, other, alone]))
+    assert (found.kind, found.datasets, found.left_out) == (
+        "random", ["a", "b", "c"], ["same on gcn"],
+    )  # fmt: skip
+    # Ours is first, first and second of two.
+    ours = next(row for row in found.rows if row[0].text == "ours")
+    assert ours[2].order == pytest.approx(4 / 3)
+    half = 4.302653 * np.std([1, 1, 2], ddof=1) / np.sqrt(3)
+    assert ours[2].text == f"1.3 [1.0, {min(4 / 3 + half, 2):.1f}]"
+    means = frame[frame["method"] == "ours"].groupby("dataset")["test_balanced_accuracy"].mean()
+    assert [cell.order for cell in ours[3:5]] == pytest.approx(means.tolist())
+
+
+def test_each_pair_is_compared_once_and_shown_from_both_sides() -> None:
+    board = next(boards(runs(), "plain"))
+    frame = runs()[lambda frame: frame["dataset"] == "a"]
+    found = verdicts(frame, board.answer)
+    assert found is not None
+    assert len(found) == 6
+    by_pair = found.set_index(["method", "against"])
+    one = by_pair.loc[("ours on gcn", "plain on gcn")]
+    two = by_pair.loc[("plain on gcn", "ours on gcn")]
+    assert (one["verdict"], two["verdict"]) == ("better", "worse")
+    assert one["difference"] == pytest.approx(5.2)
+    assert (two["low"], two["high"]) == pytest.approx((-one["high"], -one["low"]))
+    assert by_pair.loc[("same on gcn", "plain on gcn"), "verdict"] == "equal"
+    # p is corrected for three pairs.
+    compared = compare_pairs(frame, [("ours", "plain", "test_balanced_accuracy")]).iloc[0]
+    assert one["p"] >= compared["p"]
+
+
+def test_on_a_single_split_no_pair_is_compared() -> None:
+    frame = runs()[lambda frame: (frame["dataset"] == "a") & (frame["split"] == "random-0")]
+    assert verdicts(frame, next(boards(frame, "plain")).answer) is None

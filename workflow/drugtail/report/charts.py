@@ -13,8 +13,12 @@ import pandas as pd
 from drugtail.evaluation.answer import Answer
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.head_and_tail import undominated
+from drugtail.evaluation.statistics import BETTER, EQUAL, UNDECIDED, WORSE
 
 PLAIN, CORRECTED, FIRST, SECOND = "#3a7ca5", "#e07a2d", "#3a7ca5", "#e07a2d"
+VERDICTS = {
+    BETTER: "#3a7ca5", EQUAL: "#8fbfa3", UNDECIDED: "#88888833", WORSE: "#e07a2d",
+}  # fmt: skip
 # Height of a class in pixels, and methods whose names are written beside their dots.
 LINE, MOST_NAMED = 22, 3
 # Charts of fewer pixels have no room for names.
@@ -156,6 +160,40 @@ def confusion_chart(confusions: pd.DataFrame, order: list[str]) -> dict[str, Any
             ],
         )
         .properties(width="container", height=max(160, LINE * len(order)))
+    )  # fmt: skip
+    return _specification(chart)
+
+
+def verdict_chart(pairs: pd.DataFrame, order: list[str]) -> dict[str, Any]:
+    """Return the chart of which rows are better, equal or worse than which, or undecided.
+
+    Parameters
+    ----------
+    pairs
+        As `drugtail.report.leaderboard.verdicts` returns them.
+    order
+        Names of the rows, the best first.
+    """
+    points = ["difference", "low", "high"]
+    data = pairs.round(dict.fromkeys(points, 1) | {"p": 4})
+    axis = alt.Axis(labelLimit=220, labelOverlap=False)
+    colour = (
+        alt.Color("verdict:N")
+        .title(None)
+        .legend(orient="bottom")
+        .scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
+    )
+    chart = (
+        alt.Chart(data)
+        .mark_rect()
+        .encode(
+            x=alt.X("against:N").title("than").sort(order).axis(axis),
+            y=alt.Y("method:N").title(None).sort(order).axis(axis),
+            color=colour,
+            tooltip=["method:N", "against:N", "verdict:N",
+                     *(alt.Tooltip(f"{name}:Q", format="+.1f") for name in points), "p:Q"],
+        )
+        .properties(width="container", height=max(120, LINE * len(order)))
     )  # fmt: skip
     return _specification(chart)
 

@@ -9,10 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from drugtail.evaluation.answer import OVERALL, Answer, answer
+from drugtail.evaluation.across import mean_ranks
+from drugtail.evaluation.answer import OVERALL, ROW, Answer, answer
 from drugtail.evaluation.finished import FinishedBlocks
 from drugtail.evaluation.settings import tuned_name
-from drugtail.evaluation.statistics import UNDECIDED, kind_of
+from drugtail.evaluation.statistics import (
+    BETTER,
+    UNDECIDED,
+    WORSE,
+    by_split,
+    compare_pairs,
+    kind_of,
+)
 from drugtail.report.table_rows import p_as_text
 from drugtail.runtime.errors import DrugtailError
 
@@ -23,6 +31,8 @@ COLUMNS = {
     f"{OVERALL}_middle": "Middle",
     f"{OVERALL}_tail": "Tail",
 }
+# Rows that are compared pair by pair.
+MOST_COMPARED = 15
 
 
 class Cell(NamedTuple):
@@ -120,3 +130,74 @@ def _share(row: Mapping[Any, Any], column: str) -> str:
         return "n/a"
     half = "" if np.isnan(low) else f" ± {50 * (high - low):.1f}"
     return f"{100 * value:.1f}{half}"
+
+
+class Ranking(NamedTuple):
+    """Rows of a benchmark ranked over its data sets of one kind of split."""
+
+    kind: str
+    datasets: list[str]
+    left_out: list[str]
+    rows: list[list[Cell]]
+
+
+def rankings(runs: pd.DataFrame) -> Iterator[Ranking]:
+    """Yield the ranks of rows over data sets, for each kind of split with two data sets or more.
+
+    Parameters
+    ----------
+    runs
+        ``runs.parquet``, tuned runs with names of their own.
+    """
+    means = by_split(runs[runs["status"] == "finished"], [OVERALL])
+    for kind, group in means.groupby("kind", sort=False):
+        wide = group.groupby(["dataset", *ROW], sort=False)[OVERALL].mean().unstack(ROW)
+        whole = wide.dropna(axis=1)
+        if len(whole) < 2 or whole.shape[1] < 2:
+            continue
+        gaps = wide.columns[wide.isna().any()].to_frame(index=False)
+        left = (gaps["method"] + " on " + gaps["encoder"]).tolist()
+        rows = []
+        for one in mean_ranks(whole).to_dict("records"):
+            method, encoder = one["method"]
+            rank = f"{one['rank']:.1f}"
+            if not np.isnan(one["low"]):
+                rank += f" [{one['low']:.1f}, {one['high']:.1f}]"
+            each = [Cell(f"{100 * value:.1f}", value) for value in whole[one["method"]]]
+            rows.append(
+                [Cell(method, method), Cell(encoder, encoder), Cell(rank, one["rank"]), *each]
+            )
+        yield Ranking(str(kind), [str(name) for name in whole.index], left, rows)
+
+
+def verdicts(runs: pd.DataFrame, found: Answer) -> pd.DataFrame | None:
+    """Compare each pair of the best rows of a data set by balanced accuracy.
+
+    Parameters
+    ----------
+    runs
+        Runs of that data set and kind of split.
+    found
+        Their answer; the first `MOST_COMPARED` rows of its board are compared.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        Two rows a pair, one for each direction: ``method``, ``against`` (names with encoders),
+        ``difference``, ``low``, ``high`` (in points), ``p`` (Holm's method over all pairs) and
+        ``verdict`` on the method. None on a single split.
+    """
+    board = found.board.head(MOST_COMPARED)
+    names = (board["method"] + " on " + board["encoder"]).tolist()
+    if found.splits < 2 or len(names) < 2:
+        return None
+    named = runs.assign(method=runs["method"] + " on " + runs["encoder"], encoder="")
+    pairs = [(one, two, OVERALL) for place, one in enumerate(names) for two in names[place + 1 :]]
+    one_way = compare_pairs(named[named["status"] == "finished"], pairs)
+    points = ["difference", "low", "high"]
+    shown = one_way[["method", "against", *points, "p_holm", "verdict"]].copy()
+    shown[points] *= 100
+    turned = shown.rename(columns={"method": "against", "against": "method"})
+    turned[points] = -shown[["difference", "high", "low"]].to_numpy()
+    turned["verdict"] = shown["verdict"].replace({BETTER: WORSE, WORSE: BETTER})
+    return pd.concat([shown, turned], ignore_index=True).rename(columns={"p_holm": "p"})

@@ -19,7 +19,7 @@ from drugtail.evaluation.finished import FinishedBlocks
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.evaluation.statistics import kind_of
 from drugtail.report.latex import SAID_ONCE
-from drugtail.report.leaderboard import Board, boards
+from drugtail.report.leaderboard import Board, boards, rankings, verdicts
 from drugtail.report.mistakes import Mistakes, mistakes_of
 from drugtail.report.plots import plot_of
 from drugtail.report.structures import svg_address
@@ -82,7 +82,7 @@ def build_page(
     of_classes = with_tuned_names(read_parquet(classes))
     molecules = {path.parent.name: path.with_name("molecules.parquet") for path in datasets}
     shown = [
-        _screen(board, of_classes, finished, molecules)
+        _screen(board, frame, of_classes, finished, molecules)
         for board in boards(frame, reference, finished)
     ]
     # Rows of a correction are no runs.
@@ -92,6 +92,7 @@ def build_page(
         title=title,
         notes=notes,
         screens=shown,
+        rankings=list(rankings(frame)),
         scripts=_scripts(any(one.charts for one in shown)),
         datasets=[_dataset_row(read_json(path)) for path in datasets],
         splits=[_split_row(read_json(path)) for path in splits],
@@ -116,19 +117,24 @@ class Screen(NamedTuple):
 
 def _screen(
     board: Board,
+    runs: pd.DataFrame,
     classes: pd.DataFrame,
     blocks: FinishedBlocks | None,
     molecules: Mapping[str, Path],
 ) -> Screen:
     """Draw the charts of a board; each is a specification as JSON."""
     # Takes a second to import.
-    from drugtail.report.charts import plane
+    from drugtail.report.charts import plane, verdict_chart
 
     found = board.answer
     charts = {"plane": plane(found)}
-    rows = classes[
-        (classes["dataset"] == found.dataset) & (classes["split"].map(kind_of) == board.kind)
-    ]
+    own, rows = (
+        frame[(frame["dataset"] == found.dataset) & (frame["split"].map(kind_of) == board.kind)]
+        for frame in (runs, classes)
+    )
+    pairs = verdicts(own, found)
+    if pairs is not None:
+        charts["verdicts"] = verdict_chart(pairs, list(dict.fromkeys(pairs["method"])))
     mistakes = None
     if blocks is not None:
         row = (found.dataset, board.kind, found.method, found.encoder)
