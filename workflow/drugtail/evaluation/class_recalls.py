@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from drugtail.config.split_name import parse_split
-from drugtail.evaluation.statistics import LEVEL, ROW, kind_of, named_splits
+from drugtail.evaluation.statistics import LEVEL, ROW, kind_of
 
 COLUMNS = [
     *ROW, "kind", "label", "label_name", "group", "n_train", "parents", "recall", "low", "high",
 ]  # fmt: skip
+# What a row is of.
+CLASS = ["dataset", "kind", "encoder", "method", "label"]
 
 
 def class_recalls(tested: pd.DataFrame) -> pd.DataFrame:
@@ -37,37 +38,39 @@ def class_recalls(tested: pd.DataFrame) -> pd.DataFrame:
     )
     if "parents" not in frame:
         frame["parents"] = frame["n"]
-    rows = []
-    keys = ["dataset", "kind", "encoder", "method", "label"]
-    for (dataset, kind, encoder, method, label), group in frame.groupby(keys, sort=False):
-        once = group.drop_duplicates("split")
-        parents = int(once.groupby("repetition")["parents"].sum().max())
-        known = group.dropna(subset="recall")
-        number = known["n"].sum()
-        recall = float((known["recall"] * known["n"]).sum() / number) if number else np.nan
-        low, high = (
-            proportion_confint(recall * parents, parents, alpha=1 - LEVEL, method="wilson")
-            if parents and number
-            else (np.nan, np.nan)
-        )
-        rows.append(
-            {
-                "dataset": dataset,
-                "split": named_splits(group["split"]),
-                "encoder": encoder,
-                "kind": kind,
-                "method": method,
-                "label": label,
-                "label_name": group["label_name"].iloc[0],
-                "group": once["group"].mode().iloc[0],
-                "n_train": once["n_train"].mean(),
-                "parents": parents,
-                "recall": recall,
-                "low": low,
-                "high": high,
-            }
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    # A class has a row per training seed, of which parents and training molecules count once.
+    once = frame.drop_duplicates([*CLASS, "split"])
+    parents = once.groupby([*CLASS, "repetition"], sort=False)["parents"].sum()
+    classes = once.groupby(CLASS, sort=False)
+    found = classes.agg(
+        split=("split", "first"), number=("split", "size"), label_name=("label_name", "first"),
+        n_train=("n_train", "mean"),
+    )  # fmt: skip
+    found["group"] = _most_frequent(once, "group")
+    found["parents"] = parents.groupby(CLASS, sort=False).max().astype("int64")
+    known = frame.dropna(subset="recall")
+    known = known.assign(right=known["recall"] * known["n"])
+    summed = known.groupby(CLASS, sort=False)[["right", "n"]].sum().reindex(found.index)
+    found["recall"] = (summed["right"] / summed["n"]).where(summed["n"] > 0)
+    judged = (found["parents"] > 0) & found["recall"].notna()
+    right = (found["recall"] * found["parents"])[judged]
+    for name, ends in zip(
+        ("low", "high"),
+        proportion_confint(right, found["parents"][judged], alpha=1 - LEVEL, method="wilson"),
+        strict=True,
+    ):
+        found[name] = ends
+    found = found.reset_index()
+    several = found["kind"] + ", " + found["number"].astype(str) + " splits"
+    found["split"] = found["split"].where(found["number"] == 1, several)
+    return found[COLUMNS]
+
+
+def _most_frequent(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return the most frequent value of each class, of equally frequent ones the first by name."""
+    counts = rows.groupby([*CLASS, column], sort=True).size().rename("times").reset_index()
+    best = counts.sort_values("times", ascending=False, kind="stable").drop_duplicates(CLASS)
+    return best.set_index(CLASS)[column]
 
 
 def _repetition(split: str) -> str:

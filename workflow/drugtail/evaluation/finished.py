@@ -25,6 +25,8 @@ class FinishedBlocks:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.blocks = [parse_block(one) for one in folders if (one / "status.json").is_file()]
+        # With a correction they take seconds where there are many classes.
+        self._classes: dict[tuple[str, str, str, str], pd.DataFrame] = {}
 
     def of(
         self, dataset: str, kind: str, method: str, encoder: str
@@ -53,5 +55,7 @@ class FinishedBlocks:
 
     def classes(self, dataset: str, kind: str, method: str, encoder: str) -> pd.DataFrame:
         """Return the rows of ``class_metrics.parquet`` of a row of the tables, named like it."""
-        folders, tau = self.of(dataset, kind, method, encoder)
-        return corrected_classes(folders, tau).assign(method=method)
+        row = (dataset, kind, method, encoder)
+        if row not in self._classes:
+            self._classes[row] = corrected_classes(*self.of(*row)).assign(method=method)
+        return self._classes[row]
