@@ -33,6 +33,7 @@ def test_there_is_something_published() -> None:
     assert names == {
         "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
         "regularisation", "anchor_mesh", "anchor_taste", "confirmation",
+        "confirmation_davis",
     }  # fmt: skip
 
 
