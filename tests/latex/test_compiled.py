@@ -23,7 +23,7 @@ CLASSES = {"journal": "twocolumn,10pt", "thesis": "11pt,a4paper"}
 
 
 def compiled(folder: Path, options: str, files: list[Path]) -> str:
-    """What LaTeX says of a document of these tables."""
+    """Compile a document of these tables, and return what LaTeX says."""
     inputs = "\n".join(f"\\input{{{path}}}\\clearpage" for path in files)
     (folder / "all.tex").write_text(
         f"\\documentclass[{options}]{{article}}\n\\usepackage{{booktabs}}\\usepackage{{graphicx}}\n"
@@ -61,4 +61,4 @@ def test_a_name_of_any_characters_compiles(tmp_path: Path) -> None:
     cells = pd.DataFrame({"Method": ["a_b", "c&d"], "β-lactam <|> τ": ["±1 †", "— ≥ 2 µM²"]})
     path = tmp_path / "t.tex"
     path.write_text(latex(cells, table, ["Note: Χ², → − é."], {}))
-    compiled(tmp_path, "10pt", [path])
+    assert "Output written on all.pdf (1 page" in compiled(tmp_path, "10pt", [path])

@@ -64,7 +64,7 @@ class Question(Settings):
 
 
 class Criterion(Settings):
-    """What a method has to reach, on how many data sets; written before anything is trained.
+    """A criterion that methods have to reach on some data sets; written before anything is trained.
 
     On a data set a candidate reaches it if its balanced accuracy is significantly better than that
     of every baseline, and if it gains enough tail recall for little head recall on the baseline

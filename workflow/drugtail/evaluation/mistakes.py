@@ -1,4 +1,4 @@
-"""What a method gets wrong on test molecules, and how far its probabilities can be believed.
+"""Mistakes of a method on test molecules, and the reliability of its probabilities.
 
 A molecule that is tested several times, by repetitions or training seeds, counts as one: each test
 has its share of it.
@@ -26,7 +26,7 @@ POINTS = 100
 
 
 class Predictions(NamedTuple):
-    """What blocks of one method say of test molecules.
+    """Predictions of blocks of one method on test molecules.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many molecules a figure of a split is a share of, and what its rounding to them hides."""
+"""Numbers of test molecules, and the variance that rounding figures to them hides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the method that was chosen gets wrong: the part of a page with its single molecules."""
+"""Mistakes of the chosen method: the part of a page with its single molecules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Structure(NamedTuple):
 
 
 class Mistakes(NamedTuple):
-    """What a method gets wrong on a data set.
+    """Mistakes of a method on a data set.
 
     Attributes
     ----------
