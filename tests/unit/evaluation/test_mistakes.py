@@ -41,7 +41,7 @@ def test_the_matrix_is_that_of_scikit_learn(tmp_path: Path) -> None:
     found = confusions(predictions(tmp_path, None))
     labels, probabilities = predicted(tmp_path)
     expected = confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(4))
-    wide = found.pivot(index="label", columns="said", values="molecules")
+    wide = found.pivot(index="label", columns="predicted", values="molecules")
     wide = wide.reindex(index=NAMES, columns=NAMES).fillna(0)
     np.testing.assert_allclose(wide.to_numpy(), expected)
     assert set(found["of"]) == {12}
@@ -78,7 +78,7 @@ def test_the_surest_mistakes_come_first(tmp_path: Path) -> None:
     wrong = probabilities.argmax(axis=1) != labels
     surest = np.sort(probabilities.max(axis=1)[wrong])[::-1][:5]
     np.testing.assert_allclose(found["probability"], surest)
-    assert (found["label"] != found["said"]).all()
+    assert (found["label"] != found["predicted"]).all()
     assert set(found["wrong"]) == {1}
 
 
@@ -127,8 +127,8 @@ def test_blocks_are_found_by_the_rows_of_tables(tmp_path: Path) -> None:
 
 
 def test_nothing_wrong_is_nothing_to_show() -> None:
-    frame = pd.DataFrame({"id": ["x", "y"], "label": [0, 1], "said": [0, 1],
+    frame = pd.DataFrame({"id": ["x", "y"], "label": [0, 1], "predicted": [0, 1],
                           "confidence": [0.9, 0.8], "share": [1.0, 1.0]})  # fmt: skip
     right = Predictions(frame, np.array([[0.9, 0.1], [0.2, 0.8]]), ["a", "b"], np.array([5, 3]))
     assert confused_molecules(right, 3).empty
-    assert (confusions(right)["label"] == confusions(right)["said"]).all()
+    assert (confusions(right)["label"] == confusions(right)["predicted"]).all()

@@ -16,6 +16,7 @@ from drugtail.evaluation.settings import with_tuned_names
 from drugtail.evaluation.statistics import compare_pairs
 from drugtail.report.leaderboard import boards, rankings, verdicts
 from drugtail.report.page import build_page
+from drugtail.runtime.errors import DrugtailError
 
 TABLE = """\
 Recall in percent.
@@ -124,11 +125,11 @@ def test_what_the_chosen_row_gets_wrong_is_on_the_page(tmp_path: Path) -> None:
     assert "What focal+prior_0.5 on gcn gets wrong" in said
     tested = read_predictions(blocks[:2], 0.5)
     found = confusions(tested)
-    wrong = found[found["label"] != found["said"]]
+    wrong = found[found["label"] != found["predicted"]]
     table = said[said.index("Most frequent mistakes") :]
     rows = re.findall(r"<tr><td>(\w)</td><td>(\w)</td><td>([\d.]+)</td>", table)
     assert {(one, two, float(n)) for one, two, n in rows} == {
-        (row["label"], row["said"], row["molecules"]) for row in wrong.to_dict("records")
+        (row["label"], row["predicted"], row["molecules"]) for row in wrong.to_dict("records")
     }
     # Both that can be drawn and that cannot; nothing of a user's is taken for HTML.
     assert "<code>not &lt;drawn&gt;</code>" in said
@@ -195,3 +196,13 @@ def test_each_pair_is_compared_once_and_shown_from_both_sides() -> None:
 def test_on_a_single_split_no_pair_is_compared() -> None:
     frame = runs()[lambda frame: (frame["dataset"] == "a") & (frame["split"] == "random-0")]
     assert verdicts(frame, next(boards(frame, "plain")).answer) is None
+
+
+def test_blocks_without_their_data_set_are_refused(tmp_path: Path) -> None:
+    blocks, metrics, _ = collected_blocks(tmp_path)
+    with pytest.raises(DrugtailError, match=r"--dataset: has no dataset\.json of toy"):
+        build_page(
+            title="t", notes=[], runs=metrics / "runs.parquet",
+            classes=metrics / "class_metrics.parquet", reference="plain", tables=[], figures=[],
+            datasets=[], splits=[], tunings=[], output=tmp_path / "index.html", blocks=blocks,
+        )  # fmt: skip

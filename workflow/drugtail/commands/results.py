@@ -99,7 +99,7 @@ def tabulate(
     style: Annotated[
         Style,
         typer.Option(
-            help="Of LaTeX: over both columns of a journal's page where wide, or of a thesis."
+            help="LaTeX for a journal (a wide table takes both columns of a page) or a thesis."
         ),
     ] = "journal",
     plugin: PluginFiles = None,

@@ -30,7 +30,7 @@ KINDS = (
 OWN_COLUMNS = ("questions", "criterion", "classes", "separability")
 
 
-# Of LaTeX: a wide table takes both columns of a journal's page, or the width of a thesis's text.
+# LaTeX for a journal, where a wide table takes both columns of a page, or for a thesis.
 Style = Literal["journal", "thesis"]
 # The last one is the test molecules whose parent compound is not in training.
 Subset = Literal["valid", "test", "test_new_parents"]
@@ -78,7 +78,7 @@ class Criterion(Settings):
     datasets: int = Field(ge=1, description="Number of data sets on which it has to be reached.")
     tail_gain: float = Field(5.0, description="Least gain of tail recall, in points.")
     head_loss: float = Field(1.0, description="Largest loss of head recall, in points.")
-    head_loss_of_two: float = Field(
+    head_loss_two_classes: float = Field(
         3.0, description="Largest loss of head recall on data sets of two classes, in points."
     )
 

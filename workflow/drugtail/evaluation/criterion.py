@@ -96,7 +96,7 @@ def _against(
 
 def _reached(row: Mapping[Any, Any], criterion: Criterion, classes: int) -> bool:
     """Return whether a row of a data set reaches a criterion; what is missing does not."""
-    loss = criterion.head_loss_of_two if classes == 2 else criterion.head_loss
+    loss = criterion.head_loss_two_classes if classes == 2 else criterion.head_loss
     return bool(
         row["verdict"] == BETTER
         and 100 * row["tail"] >= criterion.tail_gain - ROUNDING

@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
     Attributes
     ----------
     frame : pandas.DataFrame
-        A row per test: ``id`` of the molecule, ``label``, ``said`` (the most probable class),
+        A row per test: ``id`` of the molecule, ``label``, ``predicted`` (the most probable class),
         ``confidence`` (its probability) and ``share`` of the molecule, 1 over its tests.
     probabilities : numpy.ndarray
         Float64, [N, C].
@@ -75,7 +75,7 @@ def read_predictions(folders: Sequence[Path], tau: float | None) -> Predictions:
             frames.append(group[["id", "label"]])
     probabilities = np.concatenate(parts)
     frame = pd.concat(frames, ignore_index=True)
-    frame["said"] = probabilities.argmax(axis=1)
+    frame["predicted"] = probabilities.argmax(axis=1)
     frame["confidence"] = probabilities.max(axis=1)
     frame["share"] = 1 / frame.groupby("id")["id"].transform("size")
     trained = np.asarray(header["train_counts"], dtype=np.int64)
@@ -83,18 +83,18 @@ def read_predictions(folders: Sequence[Path], tau: float | None) -> Predictions:
 
 
 def confusions(predictions: Predictions) -> pd.DataFrame:
-    """Return how many molecules of each class were said to be of which.
+    """Return the confusion matrix in molecules.
 
     Returns
     -------
     pandas.DataFrame
-        ``label``, ``said`` (names), ``molecules`` (shares of them add up, so no whole number with
-        several repetitions) and ``of`` (all of the class), for what occurred.
+        ``label``, ``predicted`` (names), ``molecules`` (shares of them add up, so no whole number
+        with several repetitions) and ``of`` (all of the class), for what occurred.
     """
-    summed = predictions.frame.groupby(["label", "said"])["share"].sum()
+    summed = predictions.frame.groupby(["label", "predicted"])["share"].sum()
     found = summed.rename("molecules").reset_index()
     found["of"] = found.groupby("label")["molecules"].transform("sum")
-    for column in ("label", "said"):
+    for column in ("label", "predicted"):
         found[column] = [predictions.names[position] for position in found[column]]
     return found
 
@@ -116,7 +116,7 @@ def reliability(predictions: Predictions) -> pd.DataFrame:
         {
             "molecules": frame["share"],
             "confidence": frame["confidence"] * frame["share"],
-            "accuracy": (frame["said"] == frame["label"]) * frame["share"],
+            "accuracy": (frame["predicted"] == frame["label"]) * frame["share"],
         }
     )
     found = weighted.groupby(place).sum().reset_index(drop=True)
@@ -173,7 +173,7 @@ def precision_recall(predictions: Predictions, number: int) -> pd.DataFrame:
 
 
 def confused_molecules(predictions: Predictions, number: int) -> pd.DataFrame:
-    """Return the molecules that are said to be of a wrong class with the highest probability.
+    """Return the molecules with the highest probability of a wrong class.
 
     Parameters
     ----------
@@ -185,21 +185,21 @@ def confused_molecules(predictions: Predictions, number: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``label`` and ``said`` (names; of several wrong classes the most probable one),
+        ``id``, ``label`` and ``predicted`` (names; of several wrong classes the most probable one),
         ``probability`` (mean over tests of what was said of that class), ``wrong`` and ``tests``
         (how often wrong, and how often tested), the highest probability first.
     """
     wrong = predictions.probabilities.copy()
     wrong[np.arange(len(wrong)), predictions.frame["label"]] = 0
     summed: Any = pd.DataFrame(wrong).groupby(predictions.frame["id"].to_numpy(), sort=False).mean()
-    missed = predictions.frame["said"] != predictions.frame["label"]
+    missed = predictions.frame["predicted"] != predictions.frame["label"]
     grouped = predictions.frame.assign(missed=missed).groupby("id", sort=False)
     found = grouped.agg(label=("label", "first"), wrong=("missed", "sum"), tests=("id", "size"))
     values = summed.loc[found.index].to_numpy()
-    found["said"] = values.argmax(axis=1)
+    found["predicted"] = values.argmax(axis=1)
     found["probability"] = values.max(axis=1)
     found = found[found["wrong"] > 0].sort_values("probability", ascending=False, kind="stable")
     found = found.head(number).reset_index()
-    for column in ("label", "said"):
+    for column in ("label", "predicted"):
         found[column] = [predictions.names[position] for position in found[column]]
-    return found[["id", "label", "said", "probability", "wrong", "tests"]]
+    return found[["id", "label", "predicted", "probability", "wrong", "tests"]]

@@ -132,12 +132,12 @@ def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[
 
 
 def confusion_chart(confusions: pd.DataFrame, order: list[str]) -> dict[str, Any]:
-    """Return the chart of which classes are said to be which, in percent of the true class.
+    """Return the confusion matrix as a chart, in percent of the true class.
 
     Parameters
     ----------
     confusions
-        ``label``, ``said``, ``molecules`` and ``of``.
+        ``label``, ``predicted``, ``molecules`` and ``of``.
     order
         Names of the classes.
     """
@@ -147,14 +147,19 @@ def confusion_chart(confusions: pd.DataFrame, order: list[str]) -> dict[str, Any
         alt.Chart(data)
         .mark_rect()
         .encode(
-            x=alt.X("said:N").title("said").sort(order).axis(axis).scale(domain=order),
+            x=alt.X("predicted:N")
+            .title("predicted class")
+            .sort(order)
+            .axis(axis)
+            .scale(domain=order),
             y=alt.Y("label:N").title("true class").sort(order).axis(axis).scale(domain=order),
             color=alt.Color("share:Q")
             .title("% of the class")
             .scale(domain=[0, 100], scheme="blues")
             .legend(orient="bottom"),
             tooltip=[
-                alt.Tooltip("label:N", title="true class"), alt.Tooltip("said:N"),
+                alt.Tooltip("label:N", title="true class"),
+                alt.Tooltip("predicted:N", title="predicted class"),
                 alt.Tooltip("share:Q", title="% of the class"), alt.Tooltip("molecules:Q"),
                 alt.Tooltip("of:Q"),
             ],
@@ -211,7 +216,7 @@ def reliability_chart(reliability: pd.DataFrame) -> dict[str, Any]:
     data[shares] = (100 * data[shares]).round(1)
     data["molecules"] = data["molecules"].round(1)
     scale = alt.Scale(domain=[0, 100])
-    x = alt.X("confidence:Q").title("probability of the class that is said, %").scale(scale)
+    x = alt.X("confidence:Q").title("probability of the predicted class, %").scale(scale)
     base = alt.Chart(data).encode(x=x)
     ideal = pd.DataFrame({"sure": [0, 100]})
     tooltip = [alt.Tooltip(f"{name}:Q") for name in (*shares, "molecules")]

@@ -35,7 +35,7 @@ TEX = {
     "²": "$^2$", "³": "$^3$", "µ": "$\\mu$", "<": "$<$", ">": "$>$", "|": "$|$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip
-# Columns that are said once above a table if all rows have the same there.
+# Columns that are said once beside a table if all rows have the same there.
 SAID_ONCE = ("Data set", "Split", "Encoder", "Runs", "Settings")
 # Columns of names, which are written as words.
 NAMES = ("Method", "Against", "Encoder", "Data set", "Best baseline")

@@ -40,7 +40,7 @@ class Mistakes(NamedTuple):
     Attributes
     ----------
     pairs : list of dict
-        ``label``, ``said``, ``molecules`` and ``of`` of the most frequent mistakes, as
+        ``label``, ``predicted``, ``molecules`` and ``of`` of the most frequent mistakes, as
         `drugtail.evaluation.mistakes.confusions` returns them.
     left_out : int
         Further pairs.
@@ -79,7 +79,7 @@ def mistakes_of(folders: Sequence[Path], tau: float | None, molecules: Path) -> 
     }
     if len(predictions.names) <= MOST_CLASSES:
         charts["confusion"] = confusion_chart(found, predictions.names_by_size())
-    wrong = found[found["label"] != found["said"]]
+    wrong = found[found["label"] != found["predicted"]]
     wrong = wrong.sort_values("molecules", ascending=False, kind="stable")
     return Mistakes(
         pairs=wrong.head(MOST_PAIRS).to_dict("records"),

@@ -23,6 +23,7 @@ from drugtail.report.leaderboard import Board, boards, rankings, verdicts
 from drugtail.report.mistakes import Mistakes, mistakes_of
 from drugtail.report.plots import plot_of
 from drugtail.report.structures import svg_address
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, write_text
 from drugtail.runtime.names import TUNED
 from drugtail.runtime.parquet import read_parquet
@@ -140,6 +141,11 @@ def _screen(
         row = (found.dataset, board.kind, found.method, found.encoder)
         if uncorrected_name(found.method)[1] is not None:
             rows = pd.concat([rows, blocks.classes(*row)], ignore_index=True)
+        if found.dataset not in molecules:
+            raise DrugtailError(
+                f"--dataset: has no dataset.json of {found.dataset}, whose blocks are given; name "
+                "it, or leave its blocks out"
+            )
         mistakes = mistakes_of(*blocks.of(*row), molecules[found.dataset])
         charts |= mistakes.charts
     charts["classes"], left_out = _of_classes(found, rows[rows["subset"] == "test"])

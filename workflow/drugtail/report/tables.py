@@ -55,7 +55,7 @@ def tabulate(
     reference
         Method that differences are taken against, paired by split and seed.
     style
-        Of LaTeX: ``journal``, where a wide table takes both columns of a page, or ``thesis``.
+        LaTeX for a ``journal``, where a wide table takes both columns of a page, or a ``thesis``.
 
     Raises
     ------

@@ -52,7 +52,7 @@ def criterion(metrics: Path, table: Table, reference: str) -> Contents:
         baselines=" and ".join(wanted.baselines),
         tail=wanted.tail_gain,
         head=wanted.head_loss,
-        two=wanted.head_loss_of_two,
+        two=wanted.head_loss_two_classes,
     )
     notes = [
         *_outcomes(found, wanted),
