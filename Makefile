@@ -9,7 +9,10 @@ ON_CLUSTER = $(if $(PROFILE),--profile "workflow/profiles/$(firstword $(PROFILE)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 # What NAME may be: benchmarks, not the data sets beside them.
-BENCHMARKS = $(patsubst config/benchmarks/%.yaml,%,$(shell grep -l '^methods:' -r config/benchmarks --include=*.yaml | sort))
+BENCHMARKS = $(patsubst config/benchmarks/%.yaml,%,$(shell grep -lE '^(methods|extends):' -r config/benchmarks --include=*.yaml | sort))
+
+# Part C of the study is run and published by data set and kind of split.
+PAPER = $(wildcard results/published/paper_*)
 
 # Snakemake keeps caches in the home folder, which not every node of a cluster has.
 ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
@@ -29,8 +32,8 @@ benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder 
 	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
 
 paper-tables: $(VENV)/installed  ## Make the tables of the paper again from the published runs, in results/paper
-	@test -d results/published/paper || { echo "Part C is not published yet; make benchmark NAME=study/paper trains it" >&2; exit 1; }
-	$(BIN)/drugtail retabulate results/published/paper --output results/paper
+	@test -n "$(PAPER)" || { echo "Part C is not published yet; make benchmark NAME=study/paper trains it" >&2; exit 1; }
+	$(BIN)/drugtail retabulate $(PAPER) --output results/paper
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)
 	$(PIP) -r envs/requirements-slurm.txt

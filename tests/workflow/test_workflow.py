@@ -162,6 +162,26 @@ def test_benchmarks_of_other_epochs_stand_side_by_side_and_share_what_is_equal(
     assert readme.count("cross_entropy, 4 epochs | tiny |") == 1
 
 
+def test_a_benchmark_that_extends_another_runs_what_differs_and_is_published_whole(
+    changeable: Project,
+) -> None:
+    differs = {"name": "part", "methods": ["cross_entropy"], "figures": []}
+    config = "config/part.yaml"
+    (changeable.folder / config).write_text(
+        yaml.safe_dump({**differs, "extends": "config/tiny.yaml"})
+    )
+    words = ("snakemake", "tables", "--cores", "2", "--configfile", config)
+    log = changeable.run(*words).stdout
+    assert "Training" not in log, "its block is that of the whole benchmark"
+    changeable.run("drugtail", "publish", "--config", config, "--output", "published/part")
+    published = yaml.safe_load((changeable.folder / "published/part/part.yaml").read_text())
+    tiny = yaml.safe_load((changeable.folder / "config/tiny.yaml").read_text())
+    assert published == tiny | differs
+    changeable.edit(config, "extends: config/tiny.yaml", "extends: config/tinny.yaml")
+    refused = changeable.run(*words, check=False).stdout
+    assert "config/part.yaml: key extends: config/tinny.yaml: no such file" in refused
+
+
 def test_clean_lists_what_no_benchmark_names_and_deletes_it_only_when_told(
     changeable: Project,
 ) -> None:

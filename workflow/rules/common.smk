@@ -19,9 +19,7 @@ from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
 from drugtail.benchmark.resources import megabytes_to_ask_for, minutes_to_ask_for
-from drugtail.config.base import validated
-from drugtail.config.benchmark import Benchmark
-from drugtail.config.catalogue import Catalogue
+from drugtail.config.catalogue import Catalogue, parse_benchmark
 from drugtail.config.code import code_of
 from drugtail.config.split_name import parse_split
 from drugtail.config.table import KINDS
@@ -63,7 +61,7 @@ def get_plan():
     # Snakemake leaves `true` and `false` of its option --config as text.
     truth = {"true": True, "false": False}
     given = {k: truth.get(v, v) if isinstance(v, str) else v for k, v in config.items()}
-    return Plan(validated(Benchmark, given, FILES), Catalogue(CONFIG))
+    return Plan(parse_benchmark(given, FILES), Catalogue(CONFIG))
 
 
 try:

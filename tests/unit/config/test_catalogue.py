@@ -238,6 +238,47 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert all(line.startswith(f"{path}: key ") for line in lines)
 
 
+def test_a_benchmark_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    base = written(tmp_path, {**BENCHMARK, "questions": [], "training": {"epochs": 7}}, "base.yaml")
+    middle = {
+        "name": "middle",
+        "extends": str(base),
+        "seeds": ["5-6"],
+    }
+    middle["training"] = {"learning_rate": 0.01}
+    last = {"name": "last", "extends": str(written(tmp_path, middle, "middle.yaml")), "title": "L"}
+    found = read_benchmark(written(tmp_path, last, "last.yaml"))
+    whole = {**BENCHMARK, "name": "last", "title": "L", "seeds": ["5-6"], "questions": []}
+    # A mapping is replaced as a whole: the epochs are the default again.
+    assert found == read_benchmark(
+        written(tmp_path, {**whole, "training": {"learning_rate": 0.01}}, "whole.yaml")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": None}, "extending.yaml: key name: write a name of its own; 'small' is that of"),
+        ({"name": "small"}, "extending.yaml: key name: write a name of its own"),
+        ({"extends": "nowhere.yaml"}, "nowhere.yaml: no such file"),
+        ({"extends": 3}, "extending.yaml: key extends: found 3; write the path of a benchmark"),
+        ({"colour": 1}, "extending.yaml: key colour: unknown key"),
+        ({"extends": "faulty.yaml"}, "faulty.yaml: key seeds: is required; add it"),
+        ({"extends": "extending.yaml"}, "extending.yaml extends itself"),
+    ],
+)
+def test_a_faulty_extension_names_the_file_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, {**BENCHMARK, "name": "small"}, "base.yaml")
+    written(tmp_path, {k: v for k, v in BENCHMARK.items() if k != "seeds"}, "faulty.yaml")
+    value = {"name": "extending", "extends": "base.yaml"} | change
+    value = {key: item for key, item in value.items() if item is not None}
+    written(tmp_path, value, "extending.yaml")
+    assert says in refusal(read_benchmark, Path("extending.yaml"))
+
+
 def test_methods_may_be_names_or_names_with_settings(tmp_path: Path) -> None:
     methods = [
         "cross_entropy",
@@ -581,8 +622,12 @@ def test_a_results_folder_is_one_that_snakemake_takes_as_it_stands(
 
 SCHEMAS = {kind: Draft202012Validator(schema(kind)) for kind in KINDS}
 FILES = {
-    "benchmark": [CONFIG / "config.yaml", *CONFIG.glob("benchmarks/*.yaml")],
-    "dataset": [*CONFIG.glob("datasets/*.yaml")],
+    "benchmark": [
+        CONFIG / "config.yaml",
+        *CONFIG.glob("benchmarks/*.yaml"),
+        *CONFIG.glob("benchmarks/study/*.yaml"),
+    ],
+    "dataset": [*CONFIG.glob("**/datasets/*.yaml")],
     "encoder": [*CONFIG.glob("encoders/*.yaml")],
     "method": [*CONFIG.glob("methods/*/*.yaml")],
     "table": [*CONFIG.glob("tables/*.yaml")],

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.progress import is_finished
 from drugtail.benchmark.published_metrics import write_metrics
 from drugtail.benchmark.verify import check_block
+from drugtail.config.catalogue import with_extended
+from drugtail.config.yaml_reader import read_yaml
 from drugtail.evaluation.collect import block_states, check_complete, parse_block
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.evaluate import KEYS
@@ -84,7 +87,7 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         write_metrics(collected.parent, folder / "metrics", plan.tables.values())
         predictions = [results / "runs" / b.path / "predictions.parquet" for b in finished]
         write_parquet(folder / PREDICTIONS, predicted_classes(predictions), compact=True)
-        shutil.copy(config, folder)
+        _copy_configuration(config, folder)
         _copy_plugins(plan, folder)
         if (readme := output / "README.md").is_file():
             shutil.copy(readme, folder)
@@ -95,6 +98,16 @@ def publish(plan: Plan, config: Path, output: Path, *, partial: bool = False) ->
         _check_sizes(folder)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"{output}: {number} runs of {len(finished)} blocks, {size / 1e6:.2f} MB")
+
+
+def _copy_configuration(config: Path, folder: Path) -> None:
+    """Copy a benchmark's file; of one that extends another, write the values of both."""
+    value = read_yaml(config)
+    if "extends" not in value:
+        shutil.copy(config, folder)
+        return
+    both = yaml.safe_dump(with_extended(value, config), sort_keys=False, allow_unicode=True)
+    write_text(folder / config.name, f"# {config}, and what it extends: {value['extends']}\n{both}")
 
 
 def _copy_plugins(plan: Plan, folder: Path) -> None:

@@ -132,6 +132,11 @@ class Benchmark(Settings):
     """A benchmark: data sets x splits x encoders x methods x blocks of seeds."""
 
     name: str = Field(pattern=NAME, description="Names the tables, figures and the experiment.")
+    extends: str | None = Field(
+        None,
+        description="Another benchmark's file, whose values hold for all keys that are left out "
+        "here; `name` must be given. A path as for `plugins`.",
+    )
     title: str = Field(description="Heading of the page.")
     notes: list[str] = Field([], description="Notes for readers, for example reductions.")
     results: Annotated[str, AfterValidator(_folder)] = Field(
@@ -211,6 +216,15 @@ class Benchmark(Settings):
         False, description="Make tables from the blocks that are finished, gaps marked."
     )
     tracking: Tracking = Field(Tracking(), description="MLflow.")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Its schema: one that extends another needs a name alone."""
+        found = handler(core)
+        found["anyOf"] = [{"required": found.pop("required")}, {"required": ["name", "extends"]}]
+        return found
 
     @field_validator("methods", "encoders", mode="before")
     @classmethod

@@ -169,7 +169,52 @@ def validated_encoder(
 
 def read_benchmark(path: Path) -> Benchmark:
     """Read a benchmark configuration."""
-    return validated(Benchmark, read_yaml(path), path)
+    return parse_benchmark(read_yaml(path), path)
+
+
+def parse_benchmark(value: dict[str, Any], where: Path | str) -> Benchmark:
+    """Validate the values of a benchmark, and of the one that it extends.
+
+    Parameters
+    ----------
+    value
+        Keys and values as they stand in the file.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DrugtailError
+        If a key is unknown, missing or has a wrong value, in this file or in that which it extends.
+    """
+    return validated(Benchmark, with_extended(value, where), where)
+
+
+def with_extended(
+    value: dict[str, Any], where: Path | str, extending: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the values of a benchmark, those of the one that it extends where it says nothing.
+
+    A value that is given replaces the other's as a whole: lists and mappings are not joined.
+    """
+    if (file := value.get("extends")) is None:
+        return value
+    if not isinstance(file, str):
+        raise DrugtailError(f"{where}: key extends: found {file!r}; write the path of a benchmark")
+    if file in extending:
+        raise DrugtailError(f"{where}: key extends: {file} extends itself; take one of them out")
+    try:
+        base = with_extended(read_yaml(Path(file)), file, (*extending, file))
+        validated(Benchmark, base, file)
+    except DrugtailError as error:
+        lines = str(error).splitlines()
+        raise DrugtailError("\n".join(f"{where}: key extends: {line}" for line in lines)) from None
+    if value.get("name", base["name"]) == base["name"]:
+        raise DrugtailError(
+            f"{where}: key name: write a name of its own; {base['name']!r} is that of {file}, "
+            "whose tables it would replace"
+        )
+    return base | {key: given for key, given in value.items() if key != "extends"}
 
 
 def check_described(path: Path) -> Settings | None:
@@ -193,7 +238,7 @@ def check_described(path: Path) -> Settings | None:
 def _kind_by_keys(path: Path) -> str:
     """Folder of the catalogue that a file could lie in; empty for benchmarks and recipes."""
     keys = read_yaml(path).keys()
-    if keys & {"methods", "splits", "family", "idea"}:
+    if keys & {"extends", "methods", "splits", "family", "idea"}:
         return ""
     if keys & {"citation", "files", "licence", "task"}:
         return "datasets"
