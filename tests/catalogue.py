@@ -27,10 +27,13 @@ class CheckedCatalogue(Catalogue):
             else []
         )
         self.own: dict[str, Recipe] = {one.name: one for one in own}
+        self._read: dict[str, Recipe] = {}
 
     def names(self, kind: str) -> list[str]:
         found = super().names(kind)
         return sorted({*found, *self.own}) if kind == "methods" else found
 
     def recipe(self, name: str) -> Recipe:
-        return self.own[name] if name in self.own else super().recipe(name)
+        if name not in self._read:
+            self._read[name] = self.own[name] if name in self.own else super().recipe(name)
+        return self._read[name]

@@ -136,11 +136,13 @@ def test_a_recipe_trains_on_few_and_many_classes_one_with_a_single_molecule(
         assert np.isfinite(logits(first, seed)).all()
     equal = np.array_equal(logits(first, 0), logits(first, 1))
     assert equal == ((method, classes) in SEEDS_ARE_EQUAL)
-    again = train(files, method, tmp_path / "b", seeds=(0, 1), device=device)
-    pd.testing.assert_frame_equal(
-        *(read_parquet(folder / "predictions.parquet") for folder in (first, again)),
-        check_exact=True,
-    )
+    # Many classes are the hardest case.
+    if classes == max(SIZES):
+        again = train(files, method, tmp_path / "b", seeds=(0, 1), device=device)
+        pd.testing.assert_frame_equal(
+            *(read_parquet(folder / "predictions.parquet") for folder in (first, again)),
+            check_exact=True,
+        )
 
 
 @pytest.mark.parametrize("method", NETWORKS)

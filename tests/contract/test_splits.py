@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from demo_molecules import demo_smiles
 
-from drugtail.data.generate import generate_reactions
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED
 from drugtail.runtime.files import read_json
@@ -27,7 +27,7 @@ def strategy(request: pytest.FixtureRequest) -> str:
 @cache
 def products() -> list[str]:
     """Molecules as different as drugs are."""
-    return generate_reactions()["smiles"].sample(400, random_state=0).tolist()
+    return demo_smiles(28)
 
 
 def molecules(folder: Path, sizes: Sequence[int] = SIZES, dataset: str = "any") -> Path:

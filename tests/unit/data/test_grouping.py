@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from demo_molecules import demo_smiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem, DataStructs
@@ -16,7 +17,6 @@ from rdkit.ML.Cluster import Butina
 
 from drugtail.config.split_name import each_split, parse_split
 from drugtail.data.clusters import butina_clusters, nearest_similarity
-from drugtail.data.generate import generate_reactions
 from drugtail.data.grouping import group_molecules
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, UNUSED, Strategy
@@ -24,7 +24,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.parquet import read_parquet, write_parquet
 
-PRODUCTS = generate_reactions()["smiles"].sample(300, random_state=1).tolist()
+PRODUCTS = demo_smiles(30)
 
 
 def molecules(folder: Path, parents: list[int], labels: list[int], **columns: Any) -> Path:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demo_molecules import demo_smiles
 from openpyxl import Workbook
 from rdkit import Chem
 
 from drugtail.config.catalogue import read_dataset
 from drugtail.config.layout import Layout
 from drugtail.data.fetch import fetch_dataset
-from drugtail.data.generate import generate_reactions
 from drugtail.data.inspect import inspect_table
 from drugtail.data.inspection import describe, write_register
 from drugtail.data.prepare import prepare_dataset
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
-SMILES = generate_reactions()["smiles"].sample(60, random_state=2).tolist()
+SMILES = demo_smiles(6)
 
 
 def write_labelled(table: Path, cells: list[str]) -> None:

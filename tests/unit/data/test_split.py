@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from demo_molecules import demo_smiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drugtail.data.generate import generate_reactions
 from drugtail.data.grouping import group_molecules
 from drugtail.data.groups import class_groups
 from drugtail.data.identity import identify_all
@@ -147,7 +147,7 @@ def real_molecules() -> list[str]:
     if MESH.is_file():
         with gzip.open(MESH) as handle:
             return pd.read_csv(handle)["smiles"].sample(200, random_state=0).tolist()
-    return generate_reactions()["smiles"].sample(200, random_state=0).tolist()
+    return demo_smiles(20)
 
 
 def test_scaffolds_group_molecules_as_deepchem_does() -> None:

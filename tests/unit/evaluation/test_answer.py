@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from drugtail.evaluation.answer import (
     LOST,
@@ -98,7 +99,7 @@ def test_classes_are_judged_by_two_proportions_corrected_for_their_number() -> N
         pooled = (plain + chosen) / (2 * parents)
         z = abs(chosen - plain) / np.sqrt(2 * parents * pooled * (1 - pooled))
         p[name] = 2 * stats.norm.sf(z)
-    corrected = _holm(p)
+    corrected = dict(zip(p, multipletests([*p.values()], method="holm")[1], strict=True))
     wanted = {
         name: SIMILAR if corrected[name] >= 0.05 else (RESCUED if name == "rare" else LOST)
         for name in p
@@ -106,14 +107,6 @@ def test_classes_are_judged_by_two_proportions_corrected_for_their_number() -> N
     assert wanted == {"large": LOST, "same": SIMILAR, "rare": RESCUED}
     assert found["verdict"].to_dict() == {**wanted, "tiny": UNJUDGED}
     assert found["plain"].to_dict() == {n: c[1] / c[0] for n, c in CLASSES.items()}
-
-
-def _holm(p: dict[str, float]) -> dict[str, float]:
-    corrected, largest = {}, 0.0
-    for place, name in enumerate(sorted(p, key=lambda name: p[name])):
-        largest = max(largest, min(1.0, p[name] * (len(p) - place)))
-        corrected[name] = largest
-    return corrected
 
 
 def test_with_two_classes_there_is_no_tail_to_speak_of() -> None:

@@ -309,11 +309,14 @@ def signed_rank(differences: NDArray[np.float64], ratio: float) -> float:
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p values for their number (Holm, 1979); NaN stays and does not count."""
-    from statsmodels.stats.multitest import multipletests
+    """Correct p values for their number (Holm, 1979); NaN stays and does not count.
 
-    known = ~np.isnan(p)
-    corrected = np.full(len(p), np.nan)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
+    statsmodels' `multipletests` gives the same, but collects garbage in every call, a third of a
+    second for some microseconds of arithmetic.
+    """
+    # NaN comes last.
+    order = np.argsort(p)
+    factors = np.count_nonzero(~np.isnan(p)) - np.arange(len(p))
+    corrected = np.empty(len(p))
+    corrected[order] = np.maximum.accumulate(p[order] * factors).clip(max=1)
     return corrected

@@ -43,9 +43,12 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """
     rows = []
     kinds = frame["split"].map(kind_of)
+    every = by_split(frame[frame["status"] == "finished"], columns)
+    means_of = dict(list(every.groupby(["dataset", "kind", "encoder", "method"], sort=False)))
     for key, group in frame.groupby(["dataset", kinds, "encoder", "method"], sort=False):
         finished = group[group["status"] == "finished"]
-        means = by_split(finished, columns)
+        means = means_of.get(key, every[:0])
+        undefined = means[columns].isna().any()
         row = dict(zip(ROW, key, strict=True)) | {
             "split": named_splits(group["split"]),
             "splits": len(means),
@@ -57,7 +60,7 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             "weights_constant": weights_constant(finished),
         }
         for column in columns:
-            known = means.dropna(subset=column)
+            known = means.dropna(subset=column) if undefined[column] else means
             values = on_splits(known, column)
             row[f"{column}_mean"] = values.mean() if len(values) else np.nan
             ends = mean_interval(values, known["ratio"].mean())
