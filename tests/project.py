@@ -115,6 +115,14 @@ def listed_jobs(output: str) -> dict[str, int]:
     return {rule: int(n) for rule, n in counts if rule not in ("all", "total")}
 
 
+def tiny_table() -> str:
+    """The tiny data set, as CSV."""
+    rows = [f"{s}O,alcohol" for s in SCAFFOLDS]
+    rows += [f"{s}N,amine" for s in SCAFFOLDS[:20]]
+    rows += [f"{s}Br,bromide" for s in SCAFFOLDS[:8]]
+    return "\n".join(["smiles,label", *rows]) + "\n"
+
+
 def make_project(folder: Path) -> Project:
     """Copy the project and add the tiny data set."""
     # Compiled modules come along, which saves seconds; not what is just being written.
@@ -127,10 +135,7 @@ def make_project(folder: Path) -> Project:
             shutil.copytree(source, folder / name, ignore=ignored, symlinks=True)
         else:
             shutil.copy(source, folder / name)
-    rows = [f"{s}O,alcohol" for s in SCAFFOLDS]
-    rows += [f"{s}N,amine" for s in SCAFFOLDS[:20]]
-    rows += [f"{s}Br,bromide" for s in SCAFFOLDS[:8]]
-    (folder / "tiny.csv").write_text("\n".join(["smiles,label", *rows]) + "\n")
+    (folder / "tiny.csv").write_text(tiny_table())
     (folder / "config/datasets/tiny.yaml").write_text(TINY_DATASET)
     (folder / "config/tiny.yaml").write_text(TINY_BENCHMARK)
     return Project(folder)

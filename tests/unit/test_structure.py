@@ -17,7 +17,7 @@ PACKAGE = Path(drugtail.__file__).parent
 FLOORS = [
     "runtime", "config", "data", "features", "geometry", "models", "methods", "training",
     "evaluation", "report", "plugins", "benchmark", "tracking", "predict", "recommendation",
-    "listing", "commands", "cli", "__main__",
+    "listing", "project", "commands", "cli", "__main__",
 ]  # fmt: skip
 # What a workflow reads before any job: in milliseconds, so without what takes seconds to import.
 HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake"}

@@ -28,6 +28,15 @@ def main() -> None:
         app()
     except DrugtailError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        # An installation without an extra; what is missing in the package itself is our fault.
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "drugtail"):
+            raise
+        _fail(
+            f"the Python package {package} is not installed, and this command needs it; "
+            "pip install 'drugtail[all]' brings all that drugtail uses"
+        )
     except OSError as error:
         # Some libraries give no error number, only a text.
         if error.errno is None:
@@ -67,6 +76,7 @@ def options(
 
 # In the order of the help.
 app.command()(people.recommend)
+app.command()(people.init)
 app.command()(data.inspect)
 app.command()(data.fetch)
 app.command()(data.generate)

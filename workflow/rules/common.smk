@@ -26,7 +26,7 @@ from drugtail.config.table import KINDS
 from drugtail.features.choice import module_of, parts_of
 from drugtail.report.plots import plot_of
 from drugtail.runtime import names
-from drugtail.runtime.digest import code_digest, file_digest
+from drugtail.runtime.digest import PACKAGE, code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_json
 from snakemake.exceptions import WorkflowError
@@ -36,7 +36,7 @@ BIN = os.path.relpath(Path(sys.executable).parent)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 # Relative where that is the same place, so that logged commands can be copied as they stand.
-CONFIG = Path("config") if Path.cwd() == HOME else HOME / "config"
+CONFIG = Path("config") if Path("config/methods").is_dir() else HOME / "config"
 
 # What only looks, or frees the folder, may do so beside a run.
 LOOKING = (
@@ -46,7 +46,7 @@ LOOKING = (
 if workflow.is_main_process and not any(re.fullmatch(LOOKING, w) for w in sys.argv):
     if reason := unlock.reason_against_a_start():
         raise WorkflowError(
-            f"{reason}. Nothing was started; `{BIN}/python workflow/unlock.py` waits for its end, "
+            f"{reason}. Nothing was started; `{BIN}/python {os.path.relpath(unlock.__file__)}` waits for its end, "
             "as make does"
         )
 

@@ -164,7 +164,7 @@ rule build_page:
         plugins=get_plugin_options(plugins.FIGURES),
         blocks=get_block_folders(),
         code=[get_code("drugtail.report.page"), *get_plugin_digests(plugins.FIGURES)],
-        template=file_digest(HOME / "workflow/drugtail/report/page.html"),
+        template=file_digest(PACKAGE / "report/page.html"),
     message:
         "Building the page {output.page}"
     shell:

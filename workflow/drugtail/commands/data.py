@@ -27,6 +27,7 @@ from drugtail.commands.options import (
     as_layout,
 )
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.invocation import program
 
 
 def inspect(
@@ -57,11 +58,11 @@ def inspect(
         first = dataset.each_task()[0].name if known else write
         if known and not dataset.tasks:
             command = (
-                f".venv/bin/drugtail recommend {shlex.quote(str(table))} --name {dataset.name}"
+                f"{program('drugtail')} recommend {shlex.quote(str(table))} --name {dataset.name}"
             )
         else:
             command = (
-                ".venv/bin/snakemake --configfile config/config.yaml --config "
+                f"{program('snakemake')} --configfile config/config.yaml --config "
                 f"name={dataset.name} title={dataset.name} 'datasets=[{first}]' 'notes=[]'"
             )
         print(f"\n{write}: written; look at it. Then, for a first comparison:\n  {command}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +23,7 @@ from drugtail.commands.options import (
     as_layout,
 )
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.invocation import program, running
 
 
 def recommend(
@@ -62,14 +61,13 @@ def recommend(
         found = recommend_for(asked, thorough=thorough, workers=workers, config=config_dir)
     except KeyboardInterrupt:
         raise DrugtailError("stopped; what is finished is kept, start again to go on") from None
-    command = os.path.relpath(Path(sys.argv[0]))
     print(
         f"\n{found.text}\n\n"
         f"page      {found.page}\n"
-        f"predict   {command} predict --model {found.model} --split all --molecules NEW.csv "
-        "--output CLASSES.csv\n"
+        f"predict   {program('drugtail')} predict --model {found.model} --split all "
+        "--molecules NEW.csv --output CLASSES.csv\n"
         f"go on     edit {found.register} and {found.benchmark}, then\n"
-        f"          make benchmark NAME={found.benchmark.stem}"
+        f"          {running(found.benchmark)}"
     )
 
 
@@ -89,6 +87,15 @@ def plan(
     benchmark = read_benchmark(config)
     plan = Plan(benchmark, Catalogue(config_dir))
     print(describe_plan(plan, Path(benchmark.results), profile))
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+) -> None:
+    """Make a project folder, with a catalogue to edit, for the installed package's workflow."""
+    from drugtail.project import init_project
+
+    init_project(folder)
 
 
 def clean(

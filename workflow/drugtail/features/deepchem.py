@@ -26,10 +26,17 @@ class DeepChemFeaturizer(VectorFeaturizer):
         Raises
         ------
         DrugtailError
-            If DeepChem has none of that name, it wants settings, or it gives no row of numbers.
+            If DeepChem is not installed, has none of that name, it wants settings, or it gives no
+            row of numbers.
         """
-        # It takes five seconds to import.
-        import deepchem.feat
+        try:
+            # It takes five seconds to import.
+            import deepchem.feat
+        except ModuleNotFoundError as error:
+            raise DrugtailError(
+                f"featurizer {self.name!r}: the Python package {error.name} is not installed; "
+                "install deepchem, which needs Python 3.11 or older"
+            ) from error
 
         kind = getattr(deepchem.feat, self.theirs, None)
         if kind is None:

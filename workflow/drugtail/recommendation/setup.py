@@ -19,6 +19,7 @@ from drugtail.data.inspection import describe, register_text, write_register
 from drugtail.data.tables import FOUND
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_text
+from drugtail.runtime.invocation import running
 from drugtail.runtime.logging import say
 
 # The method that gains and losses are counted from: what one would take without a thought.
@@ -34,7 +35,7 @@ THOROUGH_NETWORKS = ("morgan_mlp", "gcn")
 SPLITS = ("cv-1x5",)
 HEAD = """\
 # Written by `drugtail recommend`, which refuses it once it is changed. To go on from here, change
-# it and run it with: make benchmark NAME={name}
+# it and run it with: {command}
 """
 
 
@@ -146,12 +147,12 @@ def benchmark_of(dataset: Dataset, register: Path, config: Path, *, thorough: bo
     if not target.exists():
         text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=98)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, HEAD.format(name=name) + text)
+        write_text(target, HEAD.format(command=running(target)) + text)
         say(f"{target}: written")
     elif read_yaml(target) != settings:
         raise DrugtailError(
-            f"{target}: was changed, so it is a benchmark of your own now; run it with `make "
-            f"benchmark NAME={name}`, or delete it to have it written anew"
+            f"{target}: was changed, so it is a benchmark of your own now; run it with "
+            f"`{running(target)}`, or delete it to have it written anew"
         )
     return target
 
