@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCNConv, global_add_pool
 
-from drugtail.features.atoms import FEATURES
+from drugtail.features.atoms import BONDS, FEATURES
 from drugtail.features.batch import InputShape
-from drugtail.features.packed import BONDS, GraphBatch, GraphStore
+from drugtail.features.packed import GraphBatch, GraphStore
 from drugtail.models.encoders.gcn import GCN, GraphConvolutionLayer
 from drugtail.models.network import Network
 from drugtail.models.stacked import BatchNorm, Dropout, Linear, state_of

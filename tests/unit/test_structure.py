@@ -89,6 +89,17 @@ def test_the_configuration_of_a_benchmark_is_read_without_anything_heavy() -> No
     assert HEAVY & set(done.stdout.split()) == set()
 
 
+def test_fingerprints_and_graphs_are_made_without_pytorch() -> None:
+    """Every process of `featurize` would wait for it three seconds."""
+    code = (
+        "import sys; from drugtail.features.choice import make_featurizer; "
+        "[make_featurizer(name).arrays(['CCO', 'c1ccccc1O']) for name in ('morgan', 'atoms')]; "
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "mlflow", "sklearn"} & set(done.stdout.split())
+
+
 def test_components_have_their_settings_and_their_functions_in_modules_of_one_name() -> None:
     settings = {path.stem for path in (PACKAGE / "config/components").glob("[a-z]*.py")}
     functions = {path.stem for path in (PACKAGE / "methods").glob("[a-z]*.py")}

@@ -13,10 +13,10 @@ from rdkit.Chem import AllChem
 from varied_molecules import LONG, VARIED, molecules_file, real_smiles
 
 from drugtail.features.arrays import load_arrays
+from drugtail.features.atoms import BONDS
 from drugtail.features.bits import unpack_fingerprints
 from drugtail.features.featurize import featurize, in_order
 from drugtail.features.featurizer import FEATURIZERS
-from drugtail.features.packed import BONDS
 from drugtail.features.reading import pack_atoms
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.parquet import read_parquet_pieces, write_parquet

@@ -7,8 +7,8 @@ import pytest
 import torch
 from rdkit import Chem
 
-from drugtail.features.atoms import FIELDS
-from drugtail.features.packed import BONDS, GraphStore
+from drugtail.features.atoms import BONDS, FIELDS
+from drugtail.features.packed import GraphStore
 from drugtail.features.reading import pack_atoms
 from drugtail.methods.grafting import (
     Fragments,

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from rdkit import Chem
 
 from drugtail.config.encoder import SETTINGS
-from drugtail.features.atoms import expand
+from drugtail.features.atoms import BONDS, expand
 from drugtail.features.choice import make_featurizer
-from drugtail.features.packed import BONDS, GraphStore
+from drugtail.features.packed import GraphStore
 from drugtail.models.encoder import make_encoder
 from drugtail.models.encoders.dmpnn import both_directions
 from drugtail.models.encoders.gps import returns

@@ -29,6 +29,8 @@ FIELDS = {
     "hydrogens": 5 + 1,
 }
 FEATURES = 74
+# What the codes of bonds mean.
+BONDS = ("OTHER", "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 
 
 def field_offsets() -> NDArray[np.int64]:

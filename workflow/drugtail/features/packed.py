@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drugtail.features.arrays import ARRAYS, Arrays
-from drugtail.features.atoms import FEATURES, feature_matrix, field_offsets
+from drugtail.features.atoms import BONDS, FEATURES, feature_matrix, field_offsets
 from drugtail.features.batch import InputShape
 from drugtail.features.ragged import cut, numbers
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # Molecules whose adjacency matrix is put together at a time.
 PIECE = 50_000
-# What the codes of bonds mean.
-BONDS = ("OTHER", "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 # The code of an atom's loop.
 LOOP = len(BONDS)
 

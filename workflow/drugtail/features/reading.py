@@ -12,8 +12,7 @@ from rdkit import Chem, rdBase
 
 from drugtail.data.elements import ELEMENTS
 from drugtail.features.arrays import Arrays
-from drugtail.features.atoms import CHARGES, FIELDS, HYBRIDIZATIONS
-from drugtail.features.packed import BONDS
+from drugtail.features.atoms import BONDS, CHARGES, FIELDS, HYBRIDIZATIONS
 from drugtail.runtime.errors import DrugtailError
 
 MOST_ATOMS = 2**16 - 1

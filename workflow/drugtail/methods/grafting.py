@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from drugtail.features.packed import BONDS
+from drugtail.features.atoms import BONDS
 
 SINGLE = BONDS.index("SINGLE")
 Arrays = Mapping[str, NDArray[Any]]

@@ -30,7 +30,8 @@ def fault_in(implementation: Any, error: BaseException) -> str:
     file = file_of(implementation)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     line = f"line {lines[-1]}: " if lines else ""
-    return f"{file}: {line}{type(error).__name__}: {error}; mend the file"
+    remedy = "install it, or mend" if isinstance(error, ModuleNotFoundError) else "mend"
+    return f"{file}: {line}{type(error).__name__}: {error}; {remedy} the file"
 
 
 # The operating system has no memory or file handle left, or its disk fails.
