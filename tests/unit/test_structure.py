@@ -16,7 +16,7 @@ PACKAGE = Path(drugtail.__file__).parent
 # Lowest first: a module imports from its own floor and from those before it.
 FLOORS = [
     "runtime", "config", "data", "features", "geometry", "models", "methods", "training",
-    "evaluation", "report", "plugins", "benchmark", "tracking", "predict", "recommendation",
+    "evaluation", "report", "plugins", "benchmark", "predict", "tracking", "recommendation",
     "listing", "project", "commands", "cli", "__main__",
 ]  # fmt: skip
 # What a workflow reads before any job: in milliseconds, so without what takes seconds to import.

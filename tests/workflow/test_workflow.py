@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
+import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +18,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import yaml
 from project import TINY_BENCHMARK, Project, listed_jobs
 
@@ -612,6 +617,68 @@ def test_tracking_has_a_parent_children_curves_metrics_and_tags(finished: Projec
         metric = f"test_balanced_accuracy{name}"
         at_parent = parents[0].data.metrics[f"tiny/random/gcn/class_distance/{metric}"]
         assert at_parent == pytest.approx(means[metric])
+
+
+def test_mlflow_serves_what_predict_asks(changeable: Project) -> None:
+    """A real server, asked over HTTP."""
+    # The copied store names the folder of the finished project for its artifacts.
+    (changeable.folder / "results/mlflow/mlflow.db").unlink()
+    blocks = sorted(str(p.parent) for p in changeable.folder.glob("results/runs/**/status.json"))
+    metrics = ("--metrics", "results/metrics/tiny")
+    track = ("drugtail", "track", *blocks, "--benchmark", "tiny", *metrics)
+    said = changeable.run(*track).stdout
+    logged = re.search(r"MLFLOW_TRACKING_URI=(\S+) (\S+) (models serve .*--model-uri \S+)", said)
+    assert logged is not None, said
+    uri, program, words = logged.groups()
+    assert "models serve" not in changeable.run(*track).stdout, "it is there"
+
+    port = free_port()
+    server = subprocess.Popen(
+        [program, *words.split(), "--port", str(port)],
+        cwd=changeable.folder, env={**changeable.environment, "MLFLOW_TRACKING_URI": uri},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/ping")
+        records = [{"smiles": "CCCCCCO"}, {"smiles": "nonsense"}]
+        answer = requests.post(
+            f"{address}/invocations", json={"dataframe_records": records}, timeout=60
+        )
+        refused = requests.post(
+            f"{address}/invocations", json={"dataframe_records": [{"x": "C"}]}, timeout=60
+        )
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    found = pd.DataFrame(json.loads(answer.text, parse_constant=pytest.fail)["predictions"])
+    (changeable.folder / "ask.csv").write_text("smiles\nCCCCCCO\nnonsense\n")
+    ask = ("predict", "--model", "results/metrics/tiny", "--molecules", "ask.csv", "--output")
+    changeable.run("drugtail", *ask, "asked.csv")
+    wanted = pd.read_csv(changeable.folder / "asked.csv").filter(like="drugtail_p_")
+    np.testing.assert_allclose(found.filter(like="p_").astype(float), wanted, rtol=1e-4)
+    assert found["reason"].tolist() == ["", "unparsable SMILES"]
+    assert found["class"].isna().tolist() == [False, True]
+    assert refused.status_code == 400
+    assert "Model is missing inputs ['smiles']" in refused.text
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(address: str, seconds: float = 120) -> None:
+    """Wait until a server answers."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if requests.get(address, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.5)
+    pytest.fail(f"{address} does not answer")
 
 
 def test_tracking_again_changes_nothing_and_a_changed_run_is_renewed(changeable: Project) -> None:

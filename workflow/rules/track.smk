@@ -5,6 +5,7 @@ rule track_runs:
     input:
         metrics=get_blocks("metrics.parquet"),
         status=get_blocks("status.json"),
+        runs=f"{METRICS}/runs.parquet",
     output:
         get_tracking_record(),
     log:
@@ -20,6 +21,7 @@ rule track_runs:
         blocks=lambda w, input: [str(Path(path).parent) for path in input.status],
         name=BENCHMARK.name,
         results=RESULTS,
+        metrics=METRICS,
         uri=lambda w: (
             f"--uri {shlex.quote(BENCHMARK.tracking.uri)}"
             if BENCHMARK.tracking.uri
@@ -32,4 +34,5 @@ rule track_runs:
         "Importing the runs of {BENCHMARK.name} into MLflow"
     shell:
         "drugtail track {params.blocks:q} --benchmark {params.name:q} --results {params.results:q} "
+        "--metrics {params.metrics:q} "
         "{params.uri} --experiment {params.experiment:q} --done {output:q} 2>&1 | tee {log:q}"

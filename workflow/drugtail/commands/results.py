@@ -283,6 +283,10 @@ def track(
         typer.Option(envvar="MLFLOW_TRACKING_URI", help="Server; default: SQLite in results."),
     ] = None,
     experiment: Annotated[str | None, typer.Option(help="Default: the benchmark's name.")] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="results/metrics/NAME, whose best methods are logged as models."),
+    ] = None,
     done: Annotated[Path | None, typer.Option(help="File that records what was imported.")] = None,
 ) -> None:
     """Import finished blocks into MLflow; repeating it changes nothing."""
@@ -297,6 +301,7 @@ def track(
         experiment=experiment or benchmark,
         benchmark=benchmark,
         artifacts=None if uri else results / "mlflow" / "artifacts",
+        metrics=metrics,
     )
     if done is not None:
         write_json(done, {"uri": uri, **asdict(imported)})

@@ -26,6 +26,7 @@ from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import counted, say
 from drugtail.runtime.parquet import read_parquet
+from drugtail.tracking.answers import log_answers
 from drugtail.tracking.store import SQLITE, create_store, set_aside_if_damaged, sole_writer
 
 KEY, CONTENT, PARENT = "drugtail.run", "drugtail.content", "mlflow.parentRunId"
@@ -59,7 +60,13 @@ def default_uri(results: Path) -> str:
 
 
 def track_blocks(
-    folders: Sequence[Path], *, uri: str, experiment: str, benchmark: str, artifacts: Path | None
+    folders: Sequence[Path],
+    *,
+    uri: str,
+    experiment: str,
+    benchmark: str,
+    artifacts: Path | None,
+    metrics: Path | None = None,
 ) -> Imported:
     """Import finished blocks; a second import of the same files changes nothing.
 
@@ -82,6 +89,9 @@ def track_blocks(
     artifacts
         Folder for artifacts of a new experiment, of a store that is ours and can be made again;
         None leaves it to the server.
+    metrics
+        ``results/metrics/{benchmark}``, if the parent is to get the models of its answers, too
+        (`drugtail.tracking.answers`).
 
     Raises
     ------
@@ -91,10 +101,12 @@ def track_blocks(
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         with _ready(uri, artifacts):
-            imported = _import_blocks(
-                MlflowClient(uri), folders, experiment=experiment, benchmark=benchmark,
-                artifacts=artifacts,
-            )  # fmt: skip
+            client = MlflowClient(uri)
+            parent, imported = _import_blocks(
+                client, folders, experiment=experiment, benchmark=benchmark, artifacts=artifacts
+            )
+            if metrics is not None:
+                log_answers(client, uri, parent, metrics)
     except mlflow.exceptions.MlflowException as error:
         raise DrugtailError(
             f"{uri}: MLflow does not answer, or refuses ({error.message}); what was imported "
@@ -148,7 +160,8 @@ def _import_blocks(
     experiment: str,
     benchmark: str,
     artifacts: Path | None,
-) -> Imported:
+) -> tuple[str, Imported]:
+    """Return the parent run and what was imported."""
     experiment_id = _experiment(client, experiment, artifacts)
     known = _known(client, experiment_id)
     parent = _parent(client, experiment_id, benchmark, known)
@@ -173,7 +186,7 @@ def _import_blocks(
             _import_run(client, experiment_id, parent, block, int(seed), state, key, content)
             added, renewed = added + (old is None), renewed + (old is not None)
     _log_means(client, parent, folders)
-    return Imported(added, renewed, kept)
+    return parent, Imported(added, renewed, kept)
 
 
 def _log_means(client: MlflowClient, parent: str, folders: Sequence[Path]) -> None:
