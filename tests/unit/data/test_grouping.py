@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.ML.Cluster import Butina
+from varied_molecules import VARIED
 
 from drugtail.config.split_name import each_split, parse_split
-from drugtail.data.clusters import butina_clusters, nearest_similarity
+from drugtail.data.clusters import butina_clusters, fingerprints, nearest_similarity
 from drugtail.data.grouping import group_molecules
 from drugtail.data.split import split_dataset
 from drugtail.data.strategy import STRATEGIES, UNUSED, Strategy
@@ -217,6 +218,18 @@ def test_clusters_are_those_of_rdkit() -> None:
     nearest = nearest_similarity(PRODUCTS[:5], PRODUCTS[5:])
     for i, similarity in enumerate(nearest):
         assert similarity == max(DataStructs.BulkTanimotoSimilarity(bits[i], bits[5:]))
+
+
+def test_fingerprints_of_canonical_smiles_are_those_of_molecules_that_are_checked() -> None:
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    canonical = [Chem.MolToSmiles(Chem.MolFromSmiles(one)) for one in [*VARIED, *PRODUCTS]]
+    checked = [generator.GetFingerprint(Chem.MolFromSmiles(one)) for one in canonical]
+    differing = [
+        text
+        for text, ours, theirs in zip(canonical, fingerprints(canonical), checked, strict=True)
+        if ours != theirs
+    ]
+    assert differing == []
 
 
 def test_a_strategy_that_divides_a_group_is_refused(tmp_path: Path) -> None:

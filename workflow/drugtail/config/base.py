@@ -58,7 +58,8 @@ def validated(model: type[Model], value: Any, where: Path | str) -> Model:
     except ValidationError as error:
         # A misspelt key shows twice, as unknown and as missing; the first is the cause.
         faults = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        lines = [_explain(model, item) for item in faults[:MOST_FAULTS]]
+        told: set[str] = set()
+        lines = [_explain(model, item, told) for item in faults[:MOST_FAULTS]]
         if len(faults) > MOST_FAULTS:
             lines.append(f"and {counted(len(faults) - MOST_FAULTS, 'more fault')}")
         raise DrugtailError("\n".join(f"{where}: {line}" for line in lines)) from None
@@ -83,13 +84,15 @@ def merged(model: Model, changes: Mapping[str, Any], where: str = "settings") ->
     return validated(type(model), value, where)
 
 
-def _explain(model: type[Settings], item: Any) -> str:
-    """One line for one pydantic error."""
+def _explain(model: type[Settings], item: Any, told: set[str]) -> str:
+    """One line for one pydantic error; `told` has the keys whose allowed ones have been listed."""
     location = [str(key) for key in item["loc"]]
     key = ".".join(_follow(model, location)[1])
     if item["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
-        hint = f"; allowed here: {', '.join(allowed)}" if allowed else ""
+        place = key.rpartition(".")[0]
+        hint = f"; allowed here: {', '.join(allowed)}" if allowed and place not in told else ""
+        told.add(place)
         return f"key {key}: unknown key{hint}{meant(location[-1], allowed)}"
     if item["type"] == "missing":
         return f"key {key}: is required; add it"
