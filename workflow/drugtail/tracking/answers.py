@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -70,7 +71,8 @@ def log_answers(client: MlflowClient, uri: str, parent: str, metrics: Path) -> i
             name = f"answer_{dataset}".replace(".", "_")
             found = _log(Path(folder), chosen, parent, name)
         say(
-            f"MLflow has {name}: {chosen.remark}. To serve it: MLFLOW_TRACKING_URI={uri} "
+            f"MLflow has {name}: {chosen.remark}. To serve it: "
+            f"MLFLOW_TRACKING_URI={shlex.quote(uri)} "
             f"{program('mlflow')} models serve --env-manager local --model-uri models:/{found}"
         )
         client.set_tag(parent, tag, f"{content} {found}")
