@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -98,7 +100,9 @@ def test_it_says_what_to_take_what_that_costs_and_what_cannot_be_judged(
     assert "; guessing has 33.3\n" in said
     command = re.search(r"^predict   (\S+) predict ", said, re.MULTILINE)
     assert command is not None
-    assert (project.folder / command[1]).is_file()
+    # By its name where the shell finds this environment's, else by its place.
+    found = shutil.which(command[1], path=project.environment["PATH"])
+    assert found == str(Path(sys.executable).with_name("drugtail"))
     assert (project.folder / "results/page/recommend_mine/index.html").is_file()
 
 
