@@ -43,6 +43,23 @@ tables: [head_tail, trade_off]
 """
 
 
+def run_in(
+    folder: Path, environment: dict[str, str], *command: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder; both outputs in stdout."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stdout
+    return done
+
+
 @dataclass
 class Project:
     """A copy of the project in a folder of its own."""
@@ -59,17 +76,7 @@ class Project:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the project's environment in the copy; both outputs in stdout."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stdout
-        return done
+        return run_in(self.folder, self.environment, *command, check=check)
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on the tiny benchmark."""

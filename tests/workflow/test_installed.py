@@ -7,12 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
-from project import PROJECT, TINY_DATASET, listed_jobs, tiny_table
+from project import PROJECT, TINY_DATASET, listed_jobs, run_in, tiny_table
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,18 +35,8 @@ def run(installed: Path, tmp_path: Path) -> Run:
     environment = {**os.environ, "PYTHONPATH": str(installed), "PATH": path}
     environment.pop("DRUGTAIL_PLAN", None)
 
-    def call(*command: str, folder: str = ".", check: bool = True) -> Any:
-        done = subprocess.run(
-            command,
-            cwd=tmp_path / folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stdout
-        return done
+    def call(*command: str, folder: str = ".", **how: bool) -> subprocess.CompletedProcess[str]:
+        return run_in(tmp_path / folder, environment, *command, **how)
 
     return call
 
