@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 BENCHMARKS = $(patsubst config/benchmarks/%.yaml,%,$(shell grep -lE '^(methods|extends):' -r config/benchmarks --include=*.yaml | sort))
 
 # Part C of the study is run and published by data set and kind of split.
-PAPER = $(wildcard results/published/paper_*)
+PAPER = $(wildcard results/published/paper results/published/paper_*)
 
 # Snakemake keeps caches in the home folder, which not every node of a cluster has.
 ifeq ($(and $(HOME),$(wildcard $(HOME)/.)),)
@@ -32,7 +32,7 @@ benchmark: $(VENV)/installed  ## Run config/benchmarks/NAME.yaml; MIRROR=folder 
 	$(SNAKEMAKE) --configfile "config/benchmarks/$(NAME).yaml" $(if $(MIRROR),--config "mirror=$(MIRROR)") $(ON_CLUSTER)
 
 paper-tables: $(VENV)/installed  ## Make the tables of the paper again from the published runs, in results/paper
-	@test -n "$(PAPER)" || { echo "Part C is not published yet; make benchmark NAME=study/paper trains it" >&2; exit 1; }
+	@test -n "$(PAPER)" || { echo "Part C is not published yet; study/paper and its four pieces study/paper_… are trained by make benchmark" >&2; exit 1; }
 	$(BIN)/drugtail retabulate $(PAPER) --output results/paper
 
 slurm: $(VENV)/installed  ## Install what workflow/profiles/slurm needs (docs/cluster.md)

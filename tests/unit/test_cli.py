@@ -1,4 +1,4 @@
-"""What a command says when it cannot run."""
+"""Commands that cannot run say why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakeFiles = Callable[[Sequence[int]], Any]
 def refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> str:
-    """What a command that ends with status 1 says."""
+    """Return the message of a command that must end with status 1."""
     monkeypatch.setattr(sys, "argv", ["drugtail", *words])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -34,7 +34,7 @@ def test_a_package_of_an_extra_that_is_not_installed_is_named(
     (tmp_path / "mine.csv").write_text("smiles,label\nCCO,a\nCCN,b\n")
     said = refused(monkeypatch, capsys, "inspect", str(tmp_path / "mine.csv"))
     assert "the Python package rdkit is not installed" in said
-    assert "pip install 'drugtail[all]'" in said
+    assert "install it, or drugtail again with its extra `all`" in said
 
 
 def test_a_featurizer_of_deepchem_says_that_deepchem_is_not_installed(

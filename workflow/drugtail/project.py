@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent
 # A wheel has the Snakefile and all that belongs to it in the package, a clone beside it.
 PACKED = PACKAGE / "_project"
 ROOT = PACKED if PACKED.is_dir() else PACKAGE.parents[1]
-# What people edit; rules and code are those of the package, and are renewed with it.
+# People edit these; rules and code are those of the package, and are renewed with it.
 EDITED = ("config", "workflow/profiles")
 SNAKEFILE = """\
 # Written by `drugtail init`. The rules are those of the installed package.

@@ -29,7 +29,7 @@ FIELDS = {
     "hydrogens": 5 + 1,
 }
 FEATURES = 74
-# What the codes of bonds mean.
+# Kinds of bonds, in the order of their codes.
 BONDS = ("OTHER", "SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 
 

@@ -1,4 +1,4 @@
-"""What MLflow runs to serve a benchmark's answer. It reads this file: nothing is pickled.
+"""The model of a benchmark's answer. MLflow runs this file to serve it: nothing is pickled.
 
 The models lie in MLflow's folder as `drugtail.tracking.answers` has put them there. The environment
 that serves them has Drugtail.
