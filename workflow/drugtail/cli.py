@@ -34,8 +34,8 @@ def main() -> None:
         if package in ("", "drugtail"):
             raise
         _fail(
-            f"the Python package {package} is not installed, and this command needs it; install it, "
-            "or drugtail again with its extra `all`, which brings everything"
+            f"the Python package {package} is not installed, and this command needs it; "
+            "install it, or drugtail again with its extra `all`, which brings everything"
         )
     except OSError as error:
         # Some libraries give no error number, only a text.
