@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/python workflow/unlock.py && $(BIN)/snakemake
+SNAKEMAKE := PYTHONPATH=workflow $(BIN)/python -m drugtail unlock >/dev/null && $(BIN)/snakemake
 # Of two profiles, as in PROFILE="slurm slurm-gpu", the second goes before the first.
 ON_CLUSTER = $(if $(PROFILE),--profile "workflow/profiles/$(firstword $(PROFILE))" \
   --workflow-profile "workflow/profiles/$(lastword $(PROFILE))")

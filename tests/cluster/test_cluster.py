@@ -216,7 +216,7 @@ def test_after_a_kill_jobs_that_live_on_are_waited_for(
     job = run.wait_for_job("block")
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
-    said = prepared.run("python", "workflow/unlock.py").stdout
+    said = prepared.run("drugtail", "unlock").stdout
     assert re.search(rf"still in SLURM's queue.* scancel .*\b{job}\b", said), said
     assert "unlocking the folder" in said
     Run(prepared, slurm).end()
@@ -230,7 +230,7 @@ def test_two_benchmarks_in_one_folder_take_turns(
     (prepared.folder / "config/twin.yaml").write_text(other)
     first = Run(prepared, slurm)
     first.wait_for_job("block")
-    said = prepared.run("python", "workflow/unlock.py").stdout
+    said = prepared.run("drugtail", "unlock").stdout
     assert "Another run is at work in this folder (benchmark tiny, since " in said
     assert f"process {first.process.pid}: " in said
     first.end()
@@ -259,7 +259,7 @@ def test_a_queue_that_does_not_answer_stops_what_might_write_twice(
     (locks / "run.json").write_text(json.dumps({"executor": executor}))
     if not answers:
         monkeypatch.setenv("SLURM_CONF", str(prepared.folder / "missing.conf"))
-    done = prepared.run("python", "workflow/unlock.py", check=False)
+    done = prepared.run("drugtail", "unlock", check=False)
     assert (done.returncode == 0) is started, done.stdout
     assert locks.exists() is not started
     refused = "SLURM does not say whether its jobs are still at work (squeue: error" in done.stdout

@@ -424,7 +424,7 @@ def killed_runs(bench: Bench) -> Tally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            unlocked = project.run("python", "workflow/unlock.py", check=False)
+            unlocked = project.run("drugtail", "unlock", check=False)
             tally.count("same" if unlocked.returncode == 0 else unlocked.stdout, "freeing a folder")
         done = project.snakemake("tables", check=False)
         found = content(project.folder / "results/tables/tiny/head_tail.csv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.util
 import json
 import os
 import re
@@ -21,15 +20,10 @@ import pandas as pd
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
-from project import PROJECT, TINY_DATASET, Project
+from project import TINY_DATASET, Project
 
+from drugtail.runtime import turns
 from drugtail.runtime.files import atomic_path
-
-SPEC = importlib.util.spec_from_file_location("unlock", PROJECT / "workflow/unlock.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-unlock = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(unlock)
 
 
 def start(project: Project, **changes: str | None) -> subprocess.Popen[str]:
@@ -243,7 +237,7 @@ def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     assert mark["process"] == snakemake_of(first).pid
     assert mark["executor"] == "local"
     locked(elsewhere.folder, host=os.uname().nodename, process=first.pid, started="now")
-    other = elsewhere.run("python", "workflow/unlock.py")
+    other = elsewhere.run("drugtail", "unlock")
     assert "unlocking the folder" in other.stdout, "a run in another folder is none in this one"
     assert first.poll() is None
     # Without make, and with nothing to do: Snakemake itself would delete the locks of the first.
@@ -272,7 +266,7 @@ def test_a_mark_that_says_nothing_is_no_obstacle(
 ) -> None:
     project = new_project("marked")
     locked(project.folder).write_text(mark)
-    assert "unlocking the folder" in project.run("python", "workflow/unlock.py").stdout
+    assert "unlocking the folder" in project.run("drugtail", "unlock").stdout
     assert not (project.folder / ".snakemake/locks").exists()
 
 
@@ -281,13 +275,13 @@ def test_a_folder_that_another_machine_has_locked_is_left_alone(
 ) -> None:
     project = new_project("shared")
     mark = locked(project.folder, host="login2", process=4711, started="2026-01-31 09:00:00")
-    said = project.run("python", "workflow/unlock.py", check=False)
+    said = project.run("drugtail", "unlock", check=False)
     assert said.returncode == 1
     assert "Process 4711 on login2 runs in this folder since 2026-01-31 09:00:00" in said.stdout
     assert f"delete {mark.relative_to(project.folder)}" in said.stdout
     assert mark.exists()
     mark.unlink()
-    assert "unlocking the folder" in project.run("python", "workflow/unlock.py").stdout
+    assert "unlocking the folder" in project.run("drugtail", "unlock").stdout
 
 
 @pytest.mark.parametrize("home", [None, "missing"])
@@ -313,7 +307,7 @@ def test_a_folder_with_spaces_without_git_and_home_is_enough(
         (["python", "-X", "dev", "-W", "ignore", "-m", "drugtail.cli", "train"], "drugtail"),
         (["python3", "-u", ".venv/bin/drugtail", "train"], "drugtail"),
         (["snakemake", "all"], "snakemake"),
-        (["/bin/sh", "-c", "python workflow/unlock.py && .venv/bin/snakemake"], "sh"),
+        (["/bin/sh", "-c", "python -m drugtail unlock && .venv/bin/snakemake"], "sh"),
         (["tail", "-f", ".venv/bin/snakemake"], "tail"),
         (["python", "-c", "import time", "snakemake"], "-c"),
         (["python"], "python"),
@@ -323,12 +317,12 @@ def test_a_folder_with_spaces_without_git_and_home_is_enough(
 def test_a_process_is_what_it_runs_not_what_its_words_mention(
     command: list[str], program: str
 ) -> None:
-    assert unlock.program_of(command) == program
+    assert turns.program_of(command) == program
 
 
 def test_a_snakemake_of_another_user_does_not_count(tmp_path: Path) -> None:
     if os.getuid() != 0:
-        assert unlock.processes_here("snakemake") == []
+        assert turns.processes_here("snakemake") == []
         return
     script = tmp_path / "snakemake"
     script.write_text("import time\ntime.sleep(60)\n")
@@ -337,11 +331,24 @@ def test_a_snakemake_of_another_user_does_not_count(tmp_path: Path) -> None:
         mine = subprocess.Popen([sys.executable, str(script)])
         theirs = subprocess.Popen(["sleep", "60"], executable="/bin/sleep", user=65534)
         try:
-            found = {process.pid for process in unlock.processes_here("snakemake")}
+            found = {process.pid for process in turns.processes_here("snakemake")}
             assert found == {mine.pid}
-            assert theirs.pid not in {process.pid for process in unlock.processes_here("sleep")}
+            assert theirs.pid not in {process.pid for process in turns.processes_here("sleep")}
         finally:
             for process in (mine, theirs):
+                process.kill()
+                process.wait()
+
+
+def test_jobs_are_waited_for_and_those_that_wait_are_not(tmp_path: Path) -> None:
+    script = tmp_path / "drugtail"
+    script.write_text("import time\ntime.sleep(60)\n")
+    with contextlib.chdir(tmp_path):
+        verbs = [subprocess.Popen([sys.executable, str(script), v]) for v in ("train", "unlock")]
+        try:
+            assert [process.pid for process in turns.jobs_here()] == [verbs[0].pid]
+        finally:
+            for process in verbs:
                 process.kill()
                 process.wait()
 
@@ -353,7 +360,7 @@ def test_a_process_that_nobody_reaps_is_not_waited_for() -> None:
     while found.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    unlock.wait_until_ended([found])
+    turns.wait_until_ended([found])
     assert ended.wait() == 0
 
 
@@ -365,7 +372,7 @@ def test_only_what_was_cut_runs_again(new_project: Callable[[str], Project]) -> 
     wait_for(project, "results/logs/train/tiny/random-0/gcn/*/seeds0-1.log", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    project.run("python", "workflow/unlock.py")
+    project.run("drugtail", "unlock")
     jobs = project.jobs_to_run()
     assert "fetch_dataset" not in jobs
     assert "prepare_dataset" not in jobs

@@ -14,7 +14,6 @@ sys.path.insert(0, CODE)
 PYTHONPATH = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([CODE, *PYTHONPATH]))
 
-import unlock
 from drugtail import plugins
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
@@ -25,10 +24,11 @@ from drugtail.config.split_name import parse_split
 from drugtail.config.table import KINDS
 from drugtail.features.choice import module_of, parts_of
 from drugtail.report.plots import plot_of
-from drugtail.runtime import names
+from drugtail.runtime import names, turns
 from drugtail.runtime.digest import PACKAGE, code_digest, file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import write_json
+from drugtail.runtime.invocation import program
 from snakemake.exceptions import WorkflowError
 
 # The command of the environment that runs the workflow, also when that is not activated.
@@ -44,10 +44,9 @@ LOOKING = (
     r"|--(list|report).*|-[lS]|-n\w*|-\wn"
 )
 if workflow.is_main_process and not any(re.fullmatch(LOOKING, w) for w in sys.argv):
-    if reason := unlock.reason_against_a_start():
+    if reason := turns.reason_against_a_start():
         raise WorkflowError(
-            f"{reason}. Nothing was started; `{BIN}/python {os.path.relpath(unlock.__file__)}` waits for its end, "
-            "as make does"
+            f"{reason}. Nothing was started; `{program('drugtail')} unlock` waits for its end, as make does"
         )
 
 FILES = ", ".join(str(path) for path in workflow.configfiles) or "configuration"
@@ -397,7 +396,7 @@ def get_tracking_uri():
 
 
 def mark_run():
-    """Say beside Snakemake's locks who holds them, for `workflow/unlock.py`."""
+    """Say beside Snakemake's locks who holds them, for `drugtail unlock`."""
     locks = Path(".snakemake/locks")
     # Without them (--nolock) nobody would delete it.
     if any(locks.glob("*.lock")):

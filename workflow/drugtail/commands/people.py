@@ -98,6 +98,17 @@ def init(
     init_project(folder)
 
 
+def unlock() -> None:
+    """Free this folder after a kill, once nothing is at work in it any more; `make` does it, too.
+
+    It waits for another run, for jobs that outlived a run, and for those in SLURM's queue.
+    """
+    from drugtail.runtime.turns import unlock_folder
+
+    if not unlock_folder():
+        print("The folder is free.")
+
+
 def clean(
     results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
     yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,

@@ -1,8 +1,8 @@
 """Take turns in the working folder: wait for a run that is at work, free it after one was killed.
 
-Snakemake locks its working directory, and a run that is killed cannot unlock it. The next start
-through make does, once nothing of that run is at work any more: neither processes on this machine
-nor jobs in SLURM's queue.
+Snakemake locks its working directory, and a run that is killed cannot unlock it. `drugtail unlock`
+does, once nothing of that run is at work any more: neither processes on this machine nor jobs in
+SLURM's queue. `make` calls it before every start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 
+from drugtail.runtime.errors import DrugtailError
+
 RUN, JOB = "snakemake", "drugtail"
 LOCKS = Path(".snakemake/locks")
 # Written by the Snakefile when a run starts. Snakemake deletes it with its locks.
@@ -28,29 +30,34 @@ WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 PATIENCE = 10.0
 
 
-class CannotTellError(Exception):
+class CannotTellError(DrugtailError):
     """It cannot be seen from here whether a run is at work."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Nothing was started")
 
-def main() -> int:
-    """Unlock the current folder once that is safe; return the exit status."""
+
+def unlock_folder() -> bool:
+    """Wait until nothing is at work in the current folder, and take the locks of a killed run away.
+
+    Returns whether there were any. Raises `CannotTellError` if another machine has locked the
+    folder or SLURM does not answer, and `DrugtailError` if Snakemake does not unlock it.
+    """
     if not locked():
-        return 0
-    try:
-        wait_for_run()
-        if not locked():
-            return 0
-        mark = read_mark()
-        refuse_run_elsewhere(mark)
-        if mark.get("executor") == "slurm":
-            wait_for_queue()
-        wait_for_jobs()
-    except CannotTellError as error:
-        say(f"{error}. Nothing was started.")
-        return 1
+        return False
+    wait_for_run()
+    if not locked():
+        return False
+    mark = read_mark()
+    refuse_run_elsewhere(mark)
+    if mark.get("executor") == "slurm":
+        wait_for_queue()
+    wait_for_jobs()
     say("A former run was cut off; unlocking the folder.")
     snakemake = Path(sys.executable).with_name("snakemake")
-    return subprocess.run([snakemake, "--unlock", "--quiet", "all"], check=False).returncode
+    if subprocess.run([snakemake, "--unlock", "--quiet", "all"], check=False).returncode:
+        raise DrugtailError("snakemake did not unlock the folder; it says why above")
+    return True
 
 
 def locked() -> bool:
@@ -81,9 +88,8 @@ def reason_against_a_start() -> str | None:
     """
     if not locked():
         return None
-    own = os.getpid()
-    at_work = [run for run in processes_here(RUN) if run.pid != own and not is_job(run)]
-    at_work += processes_here(JOB)
+    at_work = [run for run in processes_here(RUN) if not is_job(run)]
+    at_work += jobs_here()
     if at_work:
         return f"Another run is at work in this folder ({listed(at_work)})"
     if read_mark().get("executor") == "slurm":
@@ -138,7 +144,7 @@ def refuse_run_elsewhere(mark: dict[str, Any]) -> None:
 
 def wait_for_jobs() -> None:
     """Wait until no job of a former run is at work on this machine."""
-    if jobs := processes_here(JOB):
+    if jobs := jobs_here():
         say(
             f"A former run was cut off, but its jobs are still at work ({listed(jobs)}). Waiting "
             f"for them, since two jobs must not write the same files; to stop them: "
@@ -179,18 +185,23 @@ def queued_here() -> list[str]:
     return [job for job, folder in jobs if os.path.realpath(folder) == here and job != own]
 
 
+def jobs_here() -> list[psutil.Process]:
+    """Return the processes of `drugtail` in the current folder; one that waits here is none."""
+    return [process for process in processes_here(JOB) if not is_waiting(process)]
+
+
 def processes_here(program: str) -> list[psutil.Process]:
     """Return the processes of a program that this user runs in the current folder.
 
-    Ancestors of this process do not count: make starts Snakemake from the same shell.
+    Neither this process nor its ancestors count: make starts Snakemake from the same shell.
     """
     here, user = str(Path.cwd()), os.getuid()
-    ancestors = {parent.pid for parent in psutil.Process().parents()}
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         try:
             if (
-                process.pid not in ancestors
+                process.pid not in own
                 and program_of(process.cmdline()) == program
                 and process.uids().real == user
                 and process.cwd() == here
@@ -211,12 +222,20 @@ def is_job(process: psutil.Process) -> bool:
     return "--mode" in words and words[words.index("--mode") + 1 :][:1] != ["default"]
 
 
+def is_waiting(process: psutil.Process) -> bool:
+    """Return whether a process is a `drugtail unlock`: two of them must not wait for each other."""
+    try:
+        return "unlock" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return True
+
+
 def program_of(command: Sequence[str]) -> str:
     """Return the name of the program that a command line runs.
 
     That of a Python script or module is its own name, not that of the interpreter:
     ``python -m snakemake`` and ``python .venv/bin/snakemake`` are ``snakemake``. Later words do not
-    count: the shell of ``sh -c 'python unlock.py && snakemake'`` is a shell.
+    count: the shell of ``sh -c 'drugtail unlock && snakemake'`` is a shell.
     """
     words = iter(command)
     name = Path(next(words, "")).name
@@ -247,7 +266,3 @@ def listed(processes: Sequence[psutil.Process]) -> str:
             command = "ended"
         shown.append(f"process {process.pid}: {command[:80]}{'…' if command[80:] else ''}")
     return "; ".join(shown)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
