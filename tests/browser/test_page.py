@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -225,3 +226,67 @@ def test_each_row_is_compared_with_each_other_one(page: Page) -> None:
     assert fields.count() == 15 * 14
     said = fields.first.get_attribute("aria-label") or ""
     assert re.search(r"verdict: (better|equal|undecided|worse)", said)
+
+
+@pytest.fixture(scope="module")
+def followed(metrics: Path) -> Path:
+    """A page of three methods on two encoders each, two of which re-cluster."""
+    runs = pd.read_parquet(metrics / "runs.parquet")
+    names = ["class_distance", "class_distance_official_code", "cross_entropy"]
+    few = runs[runs["method"].isin(names)]
+    assert few["encoder"].unique().tolist() == ["morgan_mlp"]
+    twice = pd.concat([few, few.assign(encoder="gcn")])
+    twice.to_parquet(metrics.parent / "runs.parquet")
+    keys = itertools.product(
+        names[:2], ["morgan_mlp", "gcn"], few["split"].unique(), range(12), [1, 2]
+    )
+    history = pd.DataFrame(keys, columns=["method", "encoder", "split", "label", "epoch"])
+    history["weight"] = 1 + history["label"] / 100
+    history["class_distance"] = 5 + history["label"] * history["epoch"]
+    history = history.assign(dataset=few["dataset"].iloc[0], seed=0, moment="refresh", n=20)
+    history.to_parquet(metrics.parent / "history.parquet")
+    output = metrics.parent / "followed.html"
+    build_page(
+        title="t", notes=[], runs=metrics.parent / "runs.parquet",
+        classes=metrics / "class_metrics.parquet", reference="cross_entropy", tables=[], figures=[],
+        datasets=[], splits=[], tunings=[], output=output,
+        history=metrics.parent / "history.parquet",
+    )  # fmt: skip
+    return output
+
+
+def test_weights_and_distances_of_a_class_are_followed_by_choice(
+    browser: Browser, followed: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 420, "height": 900})
+    open_page(page, followed)
+    page.locator("summary", has_text="Weights and distances").click()
+    page.wait_for_selector("#reclusterings1 svg")
+    chart = page.locator("#reclusterings1")
+    dots = chart.locator("path[aria-roledescription=circle]")
+
+    def values() -> list[float]:
+        said = [dots.nth(i).get_attribute("aria-label") or "" for i in range(dots.count())]
+        return sorted(
+            float(found[1]) for text in said if (found := re.search(r"value: ([\d.]+)", text))
+        )
+
+    assert values() == sorted(1 + label / 100 for label in range(12) for _ in range(2))
+    chart.locator("select").nth(1).select_option(label="distance to the nearest class")
+    page.wait_for_timeout(300)
+    assert values() == sorted(5.0 + label * epoch for label in range(12) for epoch in (1, 2))
+    dots.first.hover(force=True)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert re.search(r"class\s+\w", page.locator("#vg-tooltip-element").inner_text())
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 420
+    page.close()
+
+
+def test_methods_stand_against_encoders(browser: Browser, followed: Path) -> None:
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    open_page(page, followed)
+    page.wait_for_selector("#encoders1 svg")
+    fields = page.locator("#encoders1 path[aria-roledescription='rect mark']")
+    assert fields.count() == 3 * 2
+    assert re.search(r"encoder: (gcn|morgan_mlp)", fields.first.get_attribute("aria-label") or "")
+    page.close()

@@ -130,6 +130,7 @@ rule build_page:
     input:
         runs=f"{METRICS}/runs.parquet",
         classes=f"{METRICS}/class_metrics.parquet",
+        history=f"{METRICS}/class_history.parquet",
         tables=[f"{TABLES}/{name}.md" for name in PLAN.tables],
         figures=[f"{FIGURES}/{name}.svg" for name in BENCHMARK.figures],
         datasets=get_dataset_summaries(),
@@ -168,7 +169,7 @@ rule build_page:
     message:
         "Building the page {output.page}"
     shell:
-        "drugtail page --runs {input.runs:q} --classes {input.classes:q} "
+        "drugtail page --runs {input.runs:q} --classes {input.classes:q} --history {input.history:q} "
         "--reference {params.reference:q} --title {params.title:q} {params.note_options:q} "
         "{params.options:q} {params.plugins:q} --output {output.page:q} {params.blocks:q} "
         "2>&1 | tee {log:q}"

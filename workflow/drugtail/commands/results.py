@@ -159,6 +159,10 @@ def page(
     tuning: Annotated[
         list[Path] | None, typer.Option(help="best.json of a tuning; may be repeated.")
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="class_history.parquet; without it nothing is said of re-clusterings."),
+    ] = None,
     plugin: PluginFiles = None,
     blocks: Annotated[
         list[Path] | None,
@@ -184,6 +188,7 @@ def page(
         tunings=tuning or [],
         output=output,
         blocks=blocks or [],
+        history=history,
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from drugtail.evaluation.best import by_validation
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.head_and_tail import changes
+from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.statistics import (
     LEVEL,
     by_split,
@@ -90,6 +91,10 @@ class Answer:
         """Return the methods of the board of which a verdict was given."""
         return self.board.loc[self.board["verdict"] == verdict, "method"].tolist()
 
+    def rows(self) -> list[str]:
+        """Return the rows of the board by method and encoder, the best first."""
+        return row_names(self.board).tolist()
+
     def classes_that_are(self, verdict: str) -> list[str]:
         """Return the names of the classes of which a verdict was given."""
         return self.classes.loc[self.classes["verdict"] == verdict, "label_name"].tolist()
@@ -132,9 +137,9 @@ def answer(
     keys = pd.MultiIndex.from_frame(ranked[ROW])
     kept = runs[pd.MultiIndex.from_frame(runs[ROW]).isin(keys)]
     # A method on an encoder is one thing to compare, whatever encoders others ran on.
-    labels = [_label(method, encoder) for method, encoder in keys]
-    named = kept.assign(method=_label_all(kept), encoder="")
-    chosen, against = _label(*best[ROW]), _label(*other[ROW])
+    labels = row_names(ranked).tolist()
+    named = kept.assign(method=row_names(kept), encoder="")
+    chosen, against = row_name(*best[ROW]), row_name(*other[ROW])
     return Answer(
         dataset=dataset,
         splits=int(runs["split"].nunique()),
@@ -151,15 +156,6 @@ def answer(
             else _classes(class_metrics(*best[ROW]), class_metrics(*other[ROW]))
         ),
     )
-
-
-def _label(method: str, encoder: str) -> str:
-    return f"{method} {encoder}"
-
-
-def _label_all(runs: pd.DataFrame) -> pd.Series:
-    named: pd.Series = runs["method"].astype(str) + " " + runs["encoder"].astype(str)
-    return named
 
 
 def _board(

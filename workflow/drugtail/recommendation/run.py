@@ -424,4 +424,5 @@ def _report(plan: Plan, pool: ProcessPoolExecutor, path: Path, results: Path) ->
         tunings=[],
         output=results / "page" / benchmark.name / "index.html",
         blocks=folders,
+        history=metrics / "class_history.parquet",
     )

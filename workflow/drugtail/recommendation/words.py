@@ -18,6 +18,7 @@ from drugtail.evaluation.answer import (
     Answer,
 )
 from drugtail.evaluation.derived_rows import uncorrected_name
+from drugtail.evaluation.row_names import row_name
 from drugtail.evaluation.statistics import BETTER, UNDECIDED, WORSE
 from drugtail.runtime.logging import counted
 
@@ -49,7 +50,7 @@ def _chosen(answer: Answer) -> Iterator[str]:
     first = answer.board.to_dict("records")[0]
     chance = 1 / len(answer.classes)
     others = len(answer.board) - 1
-    yield f"Use {_named(answer.method, answer.encoder)}"
+    yield f"Use {row_name(answer.method, answer.encoder)}"
     base, tau = uncorrected_name(answer.method)
     if tau is not None:
         yield (
@@ -79,8 +80,8 @@ def _chosen(answer: Answer) -> Iterator[str]:
 def _board(answer: Answer) -> Iterator[str]:
     """Every method by validation, with what test molecules say of it and of the difference."""
     board = answer.board
-    names = board["method"] + " on " + board["encoder"]
-    width = names.str.len().max()
+    names = answer.rows()
+    width = max(map(len, names))
     parts = [name for name in (HEAD, MIDDLE, TAIL) if name in board]
     titles = {HEAD: "head", MIDDLE: "middle", TAIL: "tail"}
     yield "Balanced accuracy (mean recall over classes), percent; best by validation first"
@@ -108,7 +109,7 @@ def _bounds(row: Mapping[Any, Any]) -> str:
 
 
 def _gains(answer: Answer) -> Iterator[str]:
-    plain = _named(answer.reference, answer.reference_encoder)
+    plain = row_name(answer.reference, answer.reference_encoder)
     if answer.gains.empty:
         yield f"It is the plain method itself: nothing else did better than {plain}."
         return
@@ -156,10 +157,6 @@ def _classes(answer: Answer, left_out: Mapping[str, Sequence[str]]) -> Iterator[
     for reason, dropped in left_out.items():
         if dropped:
             yield from _wrapped(f"{reason}: {', '.join(dropped)}")
-
-
-def _named(method: str, encoder: str) -> str:
-    return f"{method} on {encoder}"
 
 
 def _percent(row: Mapping[Any, Any], column: str) -> str:

@@ -13,7 +13,9 @@ import pandas as pd
 from drugtail.evaluation.answer import Answer
 from drugtail.evaluation.derived_rows import is_derived
 from drugtail.evaluation.head_and_tail import undominated
+from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.statistics import BETTER, EQUAL, UNDECIDED, WORSE
+from drugtail.report.reclustering import MEASURED
 
 PLAIN, CORRECTED, FIRST, SECOND = "#3a7ca5", "#e07a2d", "#3a7ca5", "#e07a2d"
 VERDICTS = {
@@ -34,10 +36,10 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     found = answer.plane
     if found.empty:
         return None
-    names = found["method"] + " on " + found["encoder"]
+    names = row_names(found)
     kind = is_derived(found["method"]).map({True: "prior corrected", False: "as trained"})
     best = undominated(found["head"].to_numpy(float), found["tail"].to_numpy(float))
-    chosen = names == f"{answer.method} on {answer.encoder}"
+    chosen = names == row_name(answer.method, answer.encoder)
     named = chosen | found.index.isin(found.index[best[:MOST_NAMED]])
     data = found.round(2).assign(name=names, rows=kind, named=named)
     data = data.drop(columns=["method", "encoder"])
@@ -199,6 +201,118 @@ def verdict_chart(pairs: pd.DataFrame, order: list[str]) -> dict[str, Any]:
                      *(alt.Tooltip(f"{name}:Q", format="+.1f") for name in points), "p:Q"],
         )
         .properties(width="container", height=max(120, LINE * len(order)))
+    )  # fmt: skip
+    return _specification(chart)
+
+
+def encoder_chart(board: pd.DataFrame, column: str) -> dict[str, Any] | None:
+    """Return the map of methods against encoders; None where no two of each ran with each other.
+
+    Parameters
+    ----------
+    board
+        ``method``, ``encoder`` and a share with its ``…_low`` and ``…_high``, the best first.
+    column
+        The share.
+    """
+    encoders = board.groupby("method", sort=False)["encoder"].nunique()
+    several = encoders.index[encoders > 1]
+    shown = board[board["method"].isin(several)]
+    if len(several) < 2:
+        return None
+    names = {column: "share", f"{column}_low": "low", f"{column}_high": "high"}
+    data = shown[["method", "encoder", *names]].rename(columns=names)
+    data[["share", "low", "high"]] = (100 * data[["share", "low", "high"]]).round(1)
+    x = (
+        alt.X("encoder:N")
+        .title(None)
+        .sort(list(dict.fromkeys(data["encoder"])))
+        .axis(orient="top", labelAngle=30, labelAlign="right", labelLimit=160, labelOverlap=False)
+    )
+    y = (
+        alt.Y("method:N")
+        .title(None)
+        .sort(several.tolist())
+        .axis(labelLimit=220, labelOverlap=False)
+    )
+    base = alt.Chart(data).encode(
+        x=x, y=y, tooltip=["method:N", "encoder:N", "share:Q", "low:Q", "high:Q"]
+    )
+    middle = float(data["share"].min() + data["share"].max()) / 2
+    colour = alt.Color("share:Q").title("balanced accuracy, %")
+    ink = alt.when(f"datum.share > {middle}").then(alt.value("#fff")).otherwise(alt.value("#123"))
+    chart = alt.layer(
+        base.mark_rect().encode(
+            color=colour.scale(scheme="blues", zero=False).legend(orient="bottom")
+        ),
+        base.mark_text(fontSize=11).encode(
+            text=alt.Text("share:Q", format=".1f"),
+            color=ink,
+            opacity=alt.value(alt.expr(f"width / {data['encoder'].nunique()} < 34 ? 0 : 1")),
+        ),
+    ).properties(width="container", height=LINE * len(several))
+    return _specification(chart)
+
+
+def reclustering_chart(measured: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the chart of what is measured at each re-clustering; None where nothing is.
+
+    The reader chooses method and quantity; lines are coloured by the size of the class.
+
+    Parameters
+    ----------
+    measured
+        As `drugtail.report.reclustering.reclusterings` returns it.
+    """
+    if measured.empty:
+        return None
+    columns = [name for name in MEASURED if name in measured]
+    data = measured.round(dict.fromkeys(columns, 4) | {"n": 0})
+    names = list(dict.fromkeys(data["name"]))
+    method = alt.param(
+        name="method", value=names[0], bind=alt.binding_select(options=names, name="method: ")
+    )
+    labels = [MEASURED[name] for name in columns]
+    shown = alt.param(
+        name="shown",
+        value=columns[0],
+        bind=alt.binding_select(options=columns, labels=labels, name="shown: "),
+    )
+    pointed = alt.selection_point(
+        fields=["label_name"], on="pointerover", empty=False, name="pointed"
+    )
+    colours = alt.Scale(type="log", scheme=alt.SchemeParams("plasma", extent=[0.85, 0.25]))
+    base = (
+        alt.Chart(data)
+        .transform_filter("datum.name == method")
+        .transform_calculate(value="datum[shown]")
+        .transform_filter("isValid(datum.value)")
+        .encode(
+            x=alt.X("epoch:Q").title("epoch").axis(tickMinStep=1),
+            y=alt.Y("value:Q").title(None).scale(zero=False),
+            color=alt.Color("n:Q")
+            .title("training molecules")
+            .scale(colours)
+            .legend(orient="bottom", columns=8),
+            detail="label_name:N",
+        )
+    )
+    thick = alt.when(pointed).then(alt.value(4)).otherwise(alt.value(1.5))
+    chart = (
+        alt.layer(
+            base.mark_line().encode(strokeWidth=thick),
+            base.mark_circle(size=40, opacity=1)
+            .encode(
+                tooltip=[
+                    alt.Tooltip("label_name:N", title="class"),
+                    alt.Tooltip("n:Q", title="training"), alt.Tooltip("epoch:Q"),
+                    alt.Tooltip("value:Q"),
+                ]
+            )
+            .add_params(pointed),
+        )
+        .add_params(method, shown)
+        .properties(width="container", height=320)
     )  # fmt: skip
     return _specification(chart)
 

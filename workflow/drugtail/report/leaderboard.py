@@ -12,6 +12,7 @@ import pandas as pd
 from drugtail.evaluation.across import mean_ranks
 from drugtail.evaluation.answer import OVERALL, ROW, Answer, answer
 from drugtail.evaluation.finished import FinishedBlocks
+from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import (
     BETTER,
@@ -92,8 +93,8 @@ def _sentence(found: Answer) -> str:
     others = len(found.board) - 1
     undecided = len(found.names(UNDECIDED))
     text = (
-        f"{found.method} on {found.encoder} is best on validation molecules; on test molecules its "
-        f"balanced accuracy is {_share(first, OVERALL)}"
+        f"{row_name(found.method, found.encoder)} is best on validation molecules; on test "
+        f"molecules its balanced accuracy is {_share(first, OVERALL)}"
     )
     if found.splits < 2:
         return f"{text} percent. A single split tells no method from another."
@@ -104,7 +105,7 @@ def _sentence(found: Answer) -> str:
     if gains and not np.isnan(gains[0]["difference"]):
         one = gains[0]
         text += (
-            f" Against {found.reference} on {found.reference_encoder}: "
+            f" Against {row_name(found.reference, found.reference_encoder)}: "
             f"{100 * one['difference']:+.1f} points [{100 * one['low']:+.1f}, "
             f"{100 * one['high']:+.1f}], p {p_as_text(one['p_holm'])}: {one['verdict']}."
         )
@@ -156,7 +157,7 @@ def rankings(runs: pd.DataFrame) -> Iterator[Ranking]:
         if len(whole) < 2 or whole.shape[1] < 2:
             continue
         gaps = wide.columns[wide.isna().any()].to_frame(index=False)
-        left = (gaps["method"] + " on " + gaps["encoder"]).tolist()
+        left = row_names(gaps).tolist()
         rows = []
         for one in mean_ranks(whole).to_dict("records"):
             method, encoder = one["method"]
@@ -187,11 +188,10 @@ def verdicts(runs: pd.DataFrame, found: Answer) -> pd.DataFrame | None:
         ``difference``, ``low``, ``high`` (in points), ``p`` (Holm's method over all pairs) and
         ``verdict`` on the method. None on a single split.
     """
-    board = found.board.head(MOST_COMPARED)
-    names = (board["method"] + " on " + board["encoder"]).tolist()
+    names = found.rows()[:MOST_COMPARED]
     if found.splits < 2 or len(names) < 2:
         return None
-    named = runs.assign(method=runs["method"] + " on " + runs["encoder"], encoder="")
+    named = runs.assign(method=row_names(runs), encoder="")
     pairs = [(one, two, OVERALL) for place, one in enumerate(names) for two in names[place + 1 :]]
     one_way = compare_pairs(named[named["status"] == "finished"], pairs)
     points = ["difference", "low", "high"]

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
-from drugtail.evaluation.answer import Answer
+from drugtail.evaluation.answer import OVERALL, Answer
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.derived_rows import is_derived, uncorrected_name
 from drugtail.evaluation.finished import FinishedBlocks
+from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.evaluation.statistics import kind_of
 from drugtail.report.latex import SAID_ONCE
 from drugtail.report.leaderboard import Board, boards, rankings, verdicts
 from drugtail.report.mistakes import Mistakes, mistakes_of
 from drugtail.report.plots import plot_of
+from drugtail.report.reclustering import reclusterings
 from drugtail.report.structures import svg_address
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json, write_text
@@ -48,6 +50,7 @@ def build_page(
     tunings: Sequence[Path],
     output: Path,
     blocks: Sequence[Path] = (),
+    history: Path | None = None,
 ) -> None:
     """Write one HTML file that opens from disk, with everything inside.
 
@@ -73,6 +76,8 @@ def build_page(
         The HTML file.
     blocks
         Folders of the blocks; without them the page says nothing of single classes and molecules.
+    history
+        ``class_history.parquet``; without it the page says nothing of re-clusterings.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drugtail", "report"), autoescape=True,
@@ -81,9 +86,10 @@ def build_page(
     frame = with_tuned_names(read_parquet(runs))
     finished = FinishedBlocks(blocks) if blocks else None
     of_classes = with_tuned_names(read_parquet(classes))
+    measured = None if history is None else with_tuned_names(read_parquet(history))
     molecules = {path.parent.name: path.with_name("molecules.parquet") for path in datasets}
     shown = [
-        _screen(board, frame, of_classes, finished, molecules)
+        _screen(board, frame, of_classes, measured, finished, molecules)
         for board in boards(frame, reference, finished)
     ]
     # Rows of a correction are no runs.
@@ -114,25 +120,29 @@ class Screen(NamedTuple):
     charts: dict[str, str]
     left_out: int
     mistakes: Mistakes | None
+    not_followed: int
 
 
 def _screen(
     board: Board,
     runs: pd.DataFrame,
     classes: pd.DataFrame,
+    history: pd.DataFrame | None,
     blocks: FinishedBlocks | None,
     molecules: Mapping[str, Path],
 ) -> Screen:
     """Draw the charts of a board; each is a specification as JSON."""
     # Takes a second to import.
-    from drugtail.report.charts import plane, verdict_chart
+    from drugtail.report.charts import encoder_chart, plane, reclustering_chart, verdict_chart
 
     found = board.answer
-    charts = {"plane": plane(found)}
-    own, rows = (
-        frame[(frame["dataset"] == found.dataset) & (frame["split"].map(kind_of) == board.kind)]
-        for frame in (runs, classes)
-    )
+    charts = {"plane": plane(found), "encoders": encoder_chart(found.board, OVERALL)}
+
+    def of_board(frame: pd.DataFrame) -> pd.DataFrame:
+        kinds = frame["split"].map(kind_of)
+        return frame[(frame["dataset"] == found.dataset) & (kinds == board.kind)]
+
+    own, rows = of_board(runs), of_board(classes)
     pairs = verdicts(own, found)
     if pairs is not None:
         charts["verdicts"] = verdict_chart(pairs, list(dict.fromkeys(pairs["method"])))
@@ -149,8 +159,12 @@ def _screen(
         mistakes = mistakes_of(*blocks.of(*row), molecules[found.dataset])
         charts |= mistakes.charts
     charts["classes"], left_out = _of_classes(found, rows[rows["subset"] == "test"])
+    not_followed = 0
+    if history is not None and len(history):
+        measured, not_followed = reclusterings(of_board(history), rows, found.rows())
+        charts["reclusterings"] = reclustering_chart(measured)
     embedded = {name: _embedded(drawn) for name, drawn in charts.items() if drawn is not None}
-    return Screen(board, embedded, left_out, mistakes)
+    return Screen(board, embedded, left_out, mistakes, not_followed)
 
 
 def _of_classes(found: Answer, tested: pd.DataFrame) -> tuple[dict[str, Any] | None, int]:
@@ -160,16 +174,15 @@ def _of_classes(found: Answer, tested: pd.DataFrame) -> tuple[dict[str, Any] | N
     if tested.empty:
         return None, 0
     recalls = class_recalls(tested)
-    recalls["name"] = recalls["method"] + " on " + recalls["encoder"]
-    order = (found.board["method"] + " on " + found.board["encoder"]).tolist()
-    kept = [name for name in order if name in set(recalls["name"])]
+    recalls["name"] = row_names(recalls)
+    kept = [name for name in found.rows() if name in set(recalls["name"])]
     most = max(2, MOST_DOTS // recalls["label"].nunique())
     recalls = recalls[recalls["name"].isin(kept[:most])]
-    chosen = f"{found.method} on {found.encoder}"
+    chosen = row_name(found.method, found.encoder)
     # Without the blocks, rows with a correction have no metrics of classes.
-    trained = f"{uncorrected_name(found.method)[0]} on {found.encoder}"
+    trained = row_name(uncorrected_name(found.method)[0], found.encoder)
     first = chosen if chosen in kept else trained
-    second = f"{found.reference} on {found.reference_encoder}"
+    second = row_name(found.reference, found.reference_encoder)
     others = [name for name in kept[:most] if name != first] or [first]
     return (
         class_recalls_chart(recalls, first, second if second in others else others[0]),
