@@ -1,5 +1,6 @@
 """Fixtures that several test files share: a tiny problem on disk, and a project that runs it."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from class_smiles import smiles_of_class
+from filelock import FileLock
 from project import Project, make_project
 from xdist.scheduler import LoadScopeScheduling
 
@@ -54,6 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "make_files" in getattr(item, "fixturenames", ()):
             item.add_marker("training")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take what all tests need out of the hands of the garbage collector.
+
+    Thousands of tests and all libraries would be looked through at every full collection, which
+    some libraries ask for in every call.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -118,10 +130,22 @@ def new_project(tmp_path: Path) -> Callable[[str], Project]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy in which the tiny benchmark has been run to the end; not to be changed."""
-    project = make_project(tmp_path_factory.mktemp("finished"))
-    (project.folder / "first-run.log").write_text(project.snakemake().stdout)
-    return project
+    """A copy in which the tiny benchmark has been run to the end; not to be changed.
+
+    The first process of a test run that asks for it makes it for all.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "finished"
+    said = folder / "first-run.log"
+    with FileLock(shared / "finished.lock"):
+        if not said.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            text = make_project(folder).snakemake().stdout
+            said.write_text(text)
+    return Project(folder)
 
 
 @pytest.fixture

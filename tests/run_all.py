@@ -6,15 +6,19 @@ meanwhile.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PYTEST = (sys.executable, "-m", "pytest")
+# Unbuffered: lines come as they are printed.
+PYTEST = (sys.executable, "-u", "-m", "pytest")
 OTHERS = ("-n", "2", "--durations=40", "--ignore", str(TESTS / "cluster"))
+PROGRESS = re.compile(r"\[ *\d+%\]$")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -42,14 +46,18 @@ def main() -> int:
 
 
 def run(*command: str) -> tuple[str, bool]:
-    """Run a command, printing what it says; return its last line and whether it failed."""
-    last = ""
+    """Run a command, printing what it says; return its last line and whether it failed.
+
+    Lines of progress get the minutes since the start.
+    """
+    last, start = "", time.monotonic()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            minutes = f" {(time.monotonic() - start) / 60:.0f} min" if PROGRESS.search(line) else ""
+            print(f"{line.rstrip()}{minutes}", flush=True)
             last = line.rstrip() or last
     return last, process.returncode != 0
 

@@ -20,7 +20,7 @@ FLOORS = [
     "listing", "project", "commands", "cli", "__main__",
 ]  # fmt: skip
 # What a workflow reads before any job: in milliseconds, so without what takes seconds to import.
-HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake"}
+HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake", "pandas"}
 
 
 def modules() -> dict[str, Path]:
@@ -98,6 +98,13 @@ def test_fingerprints_and_graphs_are_made_without_pytorch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "mlflow", "sklearn"} & set(done.stdout.split())
+
+
+def test_a_table_of_means_is_made_without_scipys_distributions() -> None:
+    """They take most of a second, and every table is a process of its own."""
+    code = "import sys; import drugtail.report.tables, drugtail.report.latex; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"scipy.stats", "statsmodels", "matplotlib"} & set(done.stdout.split())
 
 
 def test_components_have_their_settings_and_their_functions_in_modules_of_one_name() -> None:

@@ -7,10 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import roots_genlaguerre
 
-from drugtail.evaluation.statistics import LEVEL, MARGIN, paired_splits, standard_error
+from drugtail.evaluation.statistics import (
+    LEVEL,
+    MARGIN,
+    paired_splits,
+    standard_error,
+    t_quantile,
+)
 
 # Scale of the half-normal prior of the standard deviation between data sets: five points.
 BETWEEN = 0.05
@@ -43,7 +48,7 @@ def mean_ranks(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.D
     half = np.full(len(found), np.nan)
     if number > 2:
         error = ranks.std(axis=0, ddof=1) / np.sqrt(number)
-        half = float(stats.t.ppf((1 + LEVEL) / 2, number - 1)) * error
+        half = t_quantile(number - 1) * error
     found["low"] = (found["rank"] - half).clip(lower=1)
     found["high"] = (found["rank"] + half).clip(upper=len(found))
     return found.sort_values("rank", kind="stable", ignore_index=True)
@@ -142,11 +147,13 @@ def hierarchical(
     between
         Scale of the prior of the deviation between data sets; five points by default.
     """
+    from scipy.stats import halfnorm, norm
+
     means = np.array([one.mean for one in effects])
     reach = np.abs(means).max() + 4 * max(between, *(one.error for one in effects))
     mu = np.linspace(-reach, reach, MEANS)
     tau = np.linspace(0, 4 * between, DEVIATIONS)
-    log = np.broadcast_to(stats.halfnorm.logpdf(tau, scale=between), (MEANS, DEVIATIONS)).copy()
+    log = np.broadcast_to(halfnorm.logpdf(tau, scale=between), (MEANS, DEVIATIONS)).copy()
     for one in effects:
         freedom = min(one.freedom, MOST_FREE)
         nodes, weights = roots_genlaguerre(NODES, freedom / 2 - 1)
@@ -163,7 +170,7 @@ def hierarchical(
     # With no deviation at all the next data set has the mean itself.
     spread = np.maximum(tau, 1e-9)
     below, up_to = (
-        float((posterior * stats.norm.cdf((end - mu[:, None]) / spread)).sum())
+        float((posterior * norm.cdf((end - mu[:, None]) / spread)).sum())
         for end in (-margin, margin)
     )
     return Hierarchical(float(of_mu @ mu), float(low), float(high), below, up_to - below, 1 - up_to)

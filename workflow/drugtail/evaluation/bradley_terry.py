@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
-from drugtail.evaluation.statistics import LEVEL
+from drugtail.evaluation.statistics import t_quantile
 
 # A difference of so many points means odds of 10 to 1.
 SCALE = 400
@@ -51,7 +51,7 @@ def strengths(values: pd.DataFrame, *, smaller_is_better: bool = False) -> pd.Da
         without = np.array([fitted(np.delete(wins, row, axis=0)) for row in range(number)])
         deviations = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
         error: NDArray[np.float64] = np.sqrt((number - 1) / number * deviations)
-        half = float(stats.t.ppf((1 + LEVEL) / 2, number - 1)) * error
+        half = t_quantile(number - 1) * error
     middle = BASE + whole
     return pd.DataFrame(
         {"strength": middle, "strength_low": middle - half, "strength_high": middle + half},

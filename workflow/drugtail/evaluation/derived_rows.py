@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from drugtail.runtime.names import TUNED_SUFFIX, method_label, parse_method_label
+
+if TYPE_CHECKING:
+    # The Snakefile reads these names, and is read at every start.
+    import pandas as pd
 
 PRIOR = "+prior_"
 GHOST = "+ghost"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 
 def tukey(values: pd.DataFrame) -> pd.DataFrame:
@@ -28,6 +27,8 @@ def tukey(values: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         K x K; 1 on the diagonal, and where two methods never differ.
     """
+    from scipy.stats import studentized_range
+
     figures = values.to_numpy(dtype=float)
     splits, methods = figures.shape
     means = figures.mean(axis=0)
@@ -39,7 +40,7 @@ def tukey(values: pd.DataFrame) -> pd.DataFrame:
     q = np.divide(apart, error, out=np.where(apart > 0, np.inf, 0.0), where=error > 0)
     p = np.ones_like(q)
     upper = np.triu_indices(methods, 1)
-    p[upper] = stats.studentized_range.sf(q[upper], methods, freedom)
+    p[upper] = studentized_range.sf(q[upper], methods, freedom)
     p = np.minimum(p, p.T)
     return pd.DataFrame(p, index=values.columns, columns=values.columns)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from drugtail.evaluation.across import Effect, hierarchical
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.rank_correlation import rank_correlation
-from drugtail.evaluation.statistics import LEVEL, ROW, kind_of
+from drugtail.evaluation.statistics import ROW, kind_of, t_quantile
 
 SILHOUETTES = ["silhouette", "nearest_silhouette"]
 # Column -> what is correlated, and what is held fixed while that is done.
@@ -125,7 +124,7 @@ def _told(slope: Effect | None) -> dict[str, float]:
     """A slope with its interval, as columns."""
     if slope is None:
         return {}
-    half = float(stats.t.ppf((1 + LEVEL) / 2, slope.freedom)) * slope.error
+    half = t_quantile(slope.freedom) * slope.error
     return {
         "slope": slope.mean,
         "slope_low": slope.mean - half,
