@@ -20,7 +20,17 @@ FLOORS = [
     "listing", "project", "commands", "cli", "__main__",
 ]  # fmt: skip
 # What a workflow reads before any job: in milliseconds, so without what takes seconds to import.
-HEAVY = {"torch", "rdkit", "sklearn", "mlflow", "deepchem", "matplotlib", "snakemake", "pandas"}
+HEAVY = {
+    "torch",
+    "rdkit",
+    "sklearn",
+    "mlflow",
+    "deepchem",
+    "matplotlib",
+    "snakemake",
+    "pandas",
+    "scipy",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -75,12 +85,14 @@ def test_no_module_leads_back_to_itself() -> None:
         visit(module, [])
 
 
-def test_the_configuration_of_a_benchmark_is_read_without_anything_heavy() -> None:
+@pytest.mark.parametrize("name", ["config.yaml", "benchmarks/study/confirmation.yaml"])
+def test_the_configuration_of_a_benchmark_is_read_without_anything_heavy(name: str) -> None:
+    """At every start and in every job."""
     code = (
         "import sys; from pathlib import Path; from drugtail.benchmark.plan import Plan; "
         "from drugtail.config.catalogue import Catalogue, read_benchmark; "
-        "Plan(read_benchmark(Path('config/config.yaml')), Catalogue(Path('config'))); "
-        "print(*sys.modules)"
+        f"plan = Plan(read_benchmark(Path('config/{name}')), Catalogue(Path('config'))); "
+        "assert list(plan.blocks()); print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drugtail.evaluation.molecules import TESTED, share_of_one, with_group_sizes, with_rounding
+from drugtail.evaluation.molecules import (
+    TESTED,
+    differences_with_rounding,
+    share_of_one,
+    with_group_sizes,
+    with_rounding,
+)
 from drugtail.evaluation.statistics import (
     USUAL_RATIO,
     by_split,
@@ -44,12 +50,20 @@ def test_one_molecule_more_on_every_split_is_no_certainty() -> None:
     assert (found["wins"], found["losses"]) == (5, 0)
 
 
-def test_a_recall_that_is_the_same_on_every_split_has_an_interval() -> None:
-    means = by_split(runs({"plain": [1.0] * 5}, n_tail=3), [TAIL, "test_auroc_tail"])
+@pytest.mark.parametrize("recall", [0.0, 1.0])
+def test_a_recall_that_is_the_same_on_every_split_has_an_interval(recall: float) -> None:
+    means = by_split(runs({"plain": [recall] * 5}, n_tail=3), [TAIL, "test_auroc_tail"])
     low, high = mean_interval(on_splits(means, TAIL), USUAL_RATIO)
     assert high - low > 0.1
     # What is no share of molecules is not rounded to them.
     assert on_splits(means, "test_auroc_tail").std() == 0
+
+
+def test_methods_that_never_differ_are_equal_for_sure() -> None:
+    same = [0.0] * 5
+    found = compare_pairs(runs({"plain": same, "ours": same}, n_tail=3), [("ours", "plain", TAIL)])
+    assert (found["low"].item(), found["high"].item(), found["p"].item()) == (0, 0, 1)
+    assert (differences_with_rounding(np.zeros(5), 0.2) == 0).all()
 
 
 def test_chance_among_few_molecules_is_not_taken_for_certainty() -> None:
@@ -70,7 +84,7 @@ def test_spreading_keeps_the_mean_and_only_ever_widens(values: list[float], one:
     before = np.array(values)
     after = with_rounding(before, one)
     assert after.mean() == pytest.approx(before.mean(), abs=1e-9)
-    if len(before) > 1 and before.any():
+    if len(before) > 1:
         assert after.std(ddof=1) >= min(one / np.sqrt(12), before.std(ddof=1)) - 1e-9
         assert after.std(ddof=1) == pytest.approx(
             max(one / np.sqrt(12), before.std(ddof=1)), abs=1e-9

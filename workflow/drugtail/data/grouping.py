@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from drugtail.config.split_name import GROUPINGS
 from drugtail.runtime.errors import DrugtailError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def group_molecules(molecules: pd.DataFrame, grouping: str, where: str) -> NDArray[np.int64]:
@@ -31,6 +34,8 @@ def group_molecules(molecules: pd.DataFrame, grouping: str, where: str) -> NDArr
     DrugtailError
         If the data set has no such column.
     """
+    import pandas as pd
+
     if grouping == "none":
         return np.arange(len(molecules))
     if grouping == "parent":

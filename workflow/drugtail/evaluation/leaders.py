@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from drugtail.evaluation.metrics import smaller_is_better
-from drugtail.evaluation.molecules import share_of_one, with_rounding
+from drugtail.evaluation.molecules import differences_with_rounding, share_of_one
 from drugtail.evaluation.statistics import (
     LEVEL,
     by_split,
@@ -71,7 +71,8 @@ def _marked(values: NDArray[np.float64], column: str, one: float, ratio: float) 
     means = values.mean(axis=0)
     best = int(means.argmin() if smaller_is_better(column) else means.argmax())
     differences = (values - values[:, [best]]).T
-    p = np.array([corrected_t(with_rounding(row, one), ratio) for row in differences], dtype=float)
+    spread = (differences_with_rounding(row, one) for row in differences)
+    p = np.array([corrected_t(row, ratio) for row in spread], dtype=float)
     # The best is not compared with itself.
     p[best] = np.nan
     worse = holm(p) < 1 - LEVEL

@@ -68,14 +68,13 @@ def with_rounding(values: NDArray[np.float64], one: float) -> NDArray[np.float64
     Parameters
     ----------
     values
-        A figure, or a difference, on each split, [J]; their mean is kept. Where all are zero
-        nothing differs, and they stay.
+        A figure on each split, [J]; their mean is kept.
     one
         What one molecule adds, as `share_of_one` gives it; 0 leaves them as they are.
     """
     number = len(values)
     least = one / np.sqrt(12)
-    if number < 2 or not values.any() or values.std(ddof=1) >= least:
+    if number < 2 or values.std(ddof=1) >= least:
         return values
     mean, spread = values.mean(), values - values.mean()
     # What does not vary at all is spread evenly, in the order of the splits.
@@ -83,3 +82,11 @@ def with_rounding(values: NDArray[np.float64], one: float) -> NDArray[np.float64
         spread = np.arange(number) - (number - 1) / 2
     widened: NDArray[np.float64] = mean + spread * (least / spread.std(ddof=1))
     return widened
+
+
+def differences_with_rounding(values: NDArray[np.float64], one: float) -> NDArray[np.float64]:
+    """Spread differences of two methods on splits; where all are zero nothing differs at all.
+
+    Arguments as of `with_rounding`.
+    """
+    return with_rounding(values, one) if values.any() else values

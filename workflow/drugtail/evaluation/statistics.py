@@ -18,7 +18,12 @@ from scipy.special import stdtr, stdtrit
 from drugtail.config.split_name import parse_split
 from drugtail.config.table import OF_A_RUN
 from drugtail.evaluation.metrics import smaller_is_better
-from drugtail.evaluation.molecules import TESTED, share_of_one, with_rounding
+from drugtail.evaluation.molecules import (
+    TESTED,
+    differences_with_rounding,
+    share_of_one,
+    with_rounding,
+)
 from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 from drugtail.runtime.registry import Registry
 
@@ -237,7 +242,7 @@ def paired_splits(
     pair = ["split", "encoder"] if several else ["split"]
     one, two = (group[group["method"] == name].set_index(pair) for name in (method, other))
     found = (one[column] - two[column]).dropna().groupby(level="split", sort=False).mean()
-    values = with_rounding(found.to_numpy(dtype=float), share_of_one(group, column))
+    values = differences_with_rounding(found.to_numpy(dtype=float), share_of_one(group, column))
     return values, float(group["ratio"].mean())
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from drugtail.data.clusters import butina_clusters
+import numpy as np
+
 from drugtail.data.strategies.scaffold import cut_whole
 from drugtail.data.strategy import STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @STRATEGIES.register("butina")
@@ -22,6 +25,10 @@ class Butina(Strategy):
 
     def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy.cut`."""
+        import pandas as pd
+
+        from drugtail.data.clusters import butina_clusters
+
         codes, parents = pd.factorize(molecules["parent"])
         clusters = butina_clusters(list(parents))
         self.facts["clusters"] = int(clusters.max()) + 1

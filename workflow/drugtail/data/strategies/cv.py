@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from drugtail.data.strategy import STRATEGIES, Strategy
 from drugtail.runtime.errors import DrugtailError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDS = 5
 # One of so many parts of what is not tested is for validation.
@@ -56,6 +58,8 @@ def _folds(molecules: pd.DataFrame, folds: int, seed: int) -> list[np.ndarray]:
     DrugtailError
         If there are fewer groups than folds, or no class has as many molecules.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = molecules["group"].nunique()
     if groups < folds:
         raise DrugtailError(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.strategies.cv import CrossValidation
 from drugtail.data.strategy import STRATEGIES, UNUSED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOTS = 20
 

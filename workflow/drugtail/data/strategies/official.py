@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.grouping import group_molecules
 from drugtail.data.strategies.random import cut_classes
 from drugtail.data.strategy import STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @STRATEGIES.register("official")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.grouping import group_labels, taken
 from drugtail.data.strategy import STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @STRATEGIES.register("random")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.strategy import STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @STRATEGIES.register("scaffold")

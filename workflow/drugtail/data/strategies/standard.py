@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.strategy import STRATEGIES, SUBSETS, UNUSED, Strategy
 from drugtail.runtime.errors import DrugtailError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_DRAWS = 1000
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from drugtail.data.strategy import STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @STRATEGIES.register("time")
@@ -21,6 +25,8 @@ class Time(Strategy):
 
     def cut(self, molecules: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         """See `Strategy.cut`."""
+        import pandas as pd
+
         groups = molecules["group"].to_numpy()
         numbers = pd.to_numeric(molecules["time"], errors="coerce")
         times = molecules["time"] if numbers.isna().any() else numbers
