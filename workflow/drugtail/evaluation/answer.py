@@ -177,7 +177,7 @@ def _board(
         }  # fmt: skip
         for column in columns:
             values = on_splits(group, column)
-            found[column] = float(values.mean()) if len(values) else np.nan
+            found[column] = float(group[column].mean())
             bounds = mean_interval(values, float(group["ratio"].mean()))
             found[f"{column}_low"], found[f"{column}_high"] = bounds
         known = compared.loc[label] if label in compared.index else None

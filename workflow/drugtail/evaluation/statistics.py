@@ -90,7 +90,9 @@ def by_split(runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return means
 
 
-def on_splits(means: pd.DataFrame, column: str) -> NDArray[np.float64]:
+def on_splits(
+    means: pd.DataFrame, column: str, *, differences: bool = False
+) -> NDArray[np.float64]:
     """Return a metric of one method on the splits of one data set, [J], as far as it is defined.
 
     Parameters
@@ -100,9 +102,12 @@ def on_splits(means: pd.DataFrame, column: str) -> NDArray[np.float64]:
     column
         Metric. Figures that vary less than their rounding to whole molecules hides are spread
         (`drugtail.evaluation.molecules.with_rounding`).
+    differences
+        Whether they are differences to another method: where all are zero nothing is spread.
     """
     values = means[column].dropna().to_numpy(dtype=float)
-    return with_rounding(values, share_of_one(means, column))
+    spread = differences_with_rounding if differences else with_rounding
+    return spread(values, share_of_one(means, column))
 
 
 def mean_interval(values: NDArray[np.float64], ratio: float) -> tuple[float, float]:

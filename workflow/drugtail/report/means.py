@@ -28,8 +28,12 @@ ONE_SPLIT_NOTE = (
 )
 
 
-def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def summarise(
+    frame: pd.DataFrame, columns: list[str], *, differences: bool = False
+) -> pd.DataFrame:
     """Mean of `columns` over the splits of each kind, with its interval.
+
+    `differences` says that they are differences to a reference method (see `on_splits`).
 
     Returns
     -------
@@ -61,8 +65,9 @@ def summarise(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         }
         for column in columns:
             known = means.dropna(subset=column) if undefined[column] else means
-            values = on_splits(known, column)
-            row[f"{column}_mean"] = values.mean() if len(values) else np.nan
+            values = on_splits(known, column, differences=differences)
+            # Of the figures as they are: spread ones have the same mean but for its last digits.
+            row[f"{column}_mean"] = known[column].mean()
             ends = mean_interval(values, known["ratio"].mean())
             row[f"{column}_low"], row[f"{column}_high"] = ends
         rows.append(row)

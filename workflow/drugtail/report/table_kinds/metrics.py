@@ -27,7 +27,7 @@ def metrics_table(metrics: Path, table: Table, reference: str) -> Contents:
     frame = frame[[*ROW, "seed", "status", *WEIGHTS, *sizes, *columns]]
     if table.difference:
         frame = paired_difference(frame, columns, tuned_name(frame, reference))
-    summary = summarise(frame, columns)
+    summary = summarise(frame, columns, differences=table.difference)
     if table.order is not None:
         first = next(column for column in table.columns if column.metric == table.order)
         summary = _best_first(summary, f"{column_of(table, first)}_mean")
