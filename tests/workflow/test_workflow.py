@@ -607,6 +607,8 @@ def test_tracking_has_a_parent_children_curves_metrics_and_tags(finished: Projec
     assert len(child.data.tags["split_sha256"]) == 64
     assert child.data.tags["status"] == "finished"
     seed = int(child.data.tags["seed"])
+    assert child.info.run_name == f"class_distance on gcn, tiny random-0, seed {seed}"
+    assert "Group by" in experiment.tags["mlflow.note.content"]
     table = metrics(finished).set_index(["method", "seed"]).loc["class_distance", seed]
     assert child.data.metrics["final_test_balanced_accuracy_tail"] == pytest.approx(
         table["test_balanced_accuracy_tail"]

@@ -20,11 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from drugtail.config.table import GROUP_SUFFIXES
 from drugtail.evaluation.collect import Block, parse_block
+from drugtail.evaluation.row_names import row_name
 from drugtail.evaluation.statistics import by_split
 from drugtail.runtime.digest import file_digest, text_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 from drugtail.runtime.logging import counted, say
+from drugtail.runtime.names import method_label
 from drugtail.runtime.parquet import read_parquet
 from drugtail.tracking.answers import log_answers
 from drugtail.tracking.store import SQLITE, create_store, set_aside_if_damaged, sole_writer
@@ -36,6 +38,13 @@ ANSWER_SECONDS = 10
 MEANS = [f"test_balanced_accuracy{group}" for group in ("", *GROUP_SUFFIXES)]
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
+# What the page of an experiment says above its runs.
+NOTE = (
+    "Each benchmark is a run, with the mean recall of every method among its metrics and the model "
+    "of its answer. The trainings stand below it: click the + beside its name. Columns: "
+    "`final_test_balanced_accuracy`, `…_head` and `…_tail` are on test molecules. Group by: "
+    "`method` shows means over splits and seeds."
+)
 FILES = (
     "manifest.json",
     "status.json",
@@ -228,7 +237,8 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = artifacts.resolve().as_uri() if artifacts is not None else None
-    return str(client.create_experiment(name, artifact_location=location))
+    tags = {"mlflow.note.content": NOTE}
+    return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
 def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
@@ -286,7 +296,9 @@ def _import_run(
     times = (history["finished_at"] * 1000).astype("int64")
     start = int(times.iloc[0] - history["seconds"].iloc[0] * 1000) if len(times) else None
     end = int(times.iloc[-1]) if len(times) else None
-    name = f"{block.dataset} {block.split} {block.run_key[-1]} seed {seed}"
+    # The method first: lists of runs show some fifteen letters.
+    method = method_label(block.method, block.settings)
+    name = f"{row_name(method, block.encoder)}, {block.dataset} {block.split}, seed {seed}"
     tags = {
         KEY: key,
         PARENT: parent,
