@@ -18,7 +18,10 @@ from drugtail.runtime.files import read_json
 
 PAGE = (PROJECT / "docs/extending.md").read_text(encoding="utf-8")
 # What a reader with other data would change, and less work.
-CHANGES = {"datasets: [demo]": "datasets: [tiny]", "epochs: 8": "epochs: 2, batch_size: 16"}
+CHANGES = {
+    "datasets: [demo]": "datasets: [tiny]\nfigures: []\ntables: [head_tail]",
+    "epochs: 8": "epochs: 2, batch_size: 16",
+}
 
 
 @pytest.fixture(scope="module")

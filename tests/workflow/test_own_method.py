@@ -18,7 +18,7 @@ from drugtail.runtime.files import read_json
 PAGE = PROJECT / "config/methods/own.md"
 # What a reader with other data and less time would change.
 CHANGES = {
-    "datasets: [demo]": "datasets: [tiny]",
+    "datasets: [demo]": "datasets: [tiny]\nfigures: []\ntables: [head_tail]",
     "results/runs/demo/": "results/runs/tiny/",
     "training: {epochs: 20, schedule_scale: 0.2}": "training: {epochs: 2, batch_size: 16}",
 }

@@ -14,7 +14,7 @@ from drugtail.runtime.files import read_json
 
 PAGE = PROJECT / "docs/extending.md"
 # What a reader with other data would change.
-CHANGES = {"datasets: [demo]": "datasets: [tiny]"}
+CHANGES = {"datasets: [demo]": "datasets: [tiny]\nfigures: []\ntables: [head_tail]"}
 CONFIG = "my/splits.yaml"
 
 

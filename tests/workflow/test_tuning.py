@@ -26,7 +26,7 @@ METHODS = (
 )
 TUNED_BENCHMARK = re.sub(
     r"methods: .*\}\]",
-    f"{METHODS}\ntuning: {{trials: 2, seeds: 0-0}}\nprior_corrections: [1.0]",
+    f"{METHODS}\ntuning: {{trials: 2, seeds: 0-0}}\nprior_corrections: [1.0]\nfigures: []",
     TINY_BENCHMARK,
     flags=re.DOTALL,
 ).replace("name: tiny\n", "name: best\n", 1)
