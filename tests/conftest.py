@@ -132,11 +132,12 @@ def new_project(tmp_path: Path) -> Callable[[str], Project]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy in which the tiny benchmark has been run to the end; not to be changed.
 
-    The first process of a test run that asks for it makes it for all.
+    The first process of a test run that asks for it makes it for all (tests/run_all.py names their
+    folder; processes of xdist have one of their own).
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
+    own = tmp_path_factory.getbasetemp()
+    several = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    shared = Path(os.environ.get("DRUGTAIL_TESTS_SHARE", several))
     folder = shared / "finished"
     said = folder / "first-run.log"
     with FileLock(shared / "finished.lock"):

@@ -6,6 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def main() -> int:
     """Return 0 if every test passes; what the cluster's said is printed when all are at an end."""
     possible = subprocess.run([sys.executable, TESTS / "cluster/mini_slurm.py"], check=False)
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryDirectory() as share:
+        os.environ["DRUGTAIL_TESTS_SHARE"] = share
         cluster = None
         if possible.returncode == 0:
             words = (*PYTEST, "--durations=5", str(TESTS / "cluster"))
