@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_an_sdf(tmp_path: Path) -> None:
                                                 "label": "column3"}),
         ("a.csv", "", "{smiles},{label}", {"smiles": "smiles", "label": "column2"}),
         ("a.tsv", "cas\ttarget\tstructure", "{i}\t{label}\t{smiles}",
-         {"smiles": "structure", "label": "target"}),
+         {"smiles": "structure", "label": "target", "id": "cas"}),
         ("a.csv", "smiles,split,y", "{smiles},{split},{label}",
          {"smiles": "smiles", "label": "y", "split": "split"}),
         ("a.csv", "mapped_rxn,kind,class", "C.O>>{smiles},x,{label}",
@@ -98,6 +99,28 @@ def test_columns_are_found(
     summary = prepared(tmp_path, table)
     assert summary["molecules"] == 60
     assert len(summary["classes"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "names", "taken"),
+    [
+        ("Compound", "abcdefgh", True),
+        ("CAS", ["50-78-2", "64-17-5", "1", "2", "3", "4", "5", "6"], True),
+        ("molecule_name", "aabcdefg", False),
+        ("Drug", ["a", "", *"cdefgh"], False),
+        # A measurement whose name has the word in it.
+        ("molecule weight", [f"{100 + i / 8}" for i in range(1, 9)], False),
+        ("width", "abcdefgh", False),
+    ],
+)
+def test_a_column_of_different_names_names_the_rows(
+    tmp_path: Path, column: str, names: Sequence[str], taken: bool
+) -> None:
+    rows = [f"{name},{'C' * (i + 1)}O,{'xy'[i % 2]}" for i, name in enumerate(names)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([f"{column},smiles,class", *rows]))
+    found = inspect_table(path)
+    assert found.columns.get("id") == (column if taken else None)
 
 
 def test_one_hot_columns_and_tasks_are_distinguished(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LABEL_WORDS = (
     "label", "class", "activity", "active", "target", "category", "outcome", "type", "moa",
     "mechanism", "taste", "y",
 )  # fmt: skip
+ID_WORDS = ("id", "name", "identifier", "compound", "molecule", "drug", "title", "code", "cas")
 ONE_HOT = OneHotLabels(kind="one_hot")
 
 
@@ -393,6 +394,7 @@ def _find_others(found: Inspection) -> None:
             "id" not in found.columns
             and cells.is_unique
             and (cells.str.strip() != "").all()
-            and any(_has_word(column, word) for word in ("id", "name", "identifier"))
+            and any(_has_word(column, word) for word in ID_WORDS)
+            and not (_holds_numbers(found, column) and _are_measured(cells))
         ):
             found.columns["id"] = column
