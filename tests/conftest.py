@@ -132,8 +132,8 @@ def new_project(tmp_path: Path) -> Callable[[str], Project]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy in which the tiny benchmark has been run to the end; not to be changed.
 
-    The first process of a test run that asks for it makes it for all (tests/run_all.py names their
-    folder; processes of xdist have one of their own).
+    The first process of a test run that asks for it makes it for all, each of which takes a copy
+    (tests/run_all.py names their folder; processes of xdist have one of their own).
     """
     own = tmp_path_factory.getbasetemp()
     several = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -146,7 +146,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
             folder.mkdir()
             text = make_project(folder).snakemake().stdout
             said.write_text(text)
-    return Project(folder)
+    return Project(shutil.copytree(folder, own / "finished-copy", symlinks=True))
 
 
 @pytest.fixture

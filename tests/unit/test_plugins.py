@@ -488,7 +488,7 @@ def test_a_checkpoint_is_used_if_the_file_is_as_it_was(
         checkpoints = tmp_path / "checkpoints"
         train_block(block, tmp_path / "out", checkpoints=checkpoints, checkpoint_seconds=0)
 
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(DrugtailError, match="line 13: RuntimeError: stopped"):
         train()
     stop.unlink()
     if edited:

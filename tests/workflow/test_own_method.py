@@ -19,7 +19,6 @@ PAGE = PROJECT / "config/methods/own.md"
 # What a reader with other data and less time would change.
 CHANGES = {
     "datasets: [demo]": "datasets: [tiny]\nfigures: []\ntables: [head_tail]",
-    "results/runs/demo/": "results/runs/tiny/",
     "training: {epochs: 20, schedule_scale: 0.2}": "training: {epochs: 2, batch_size: 16}",
 }
 
@@ -139,4 +138,21 @@ def test_a_fault_in_the_file_stops_the_workflow_before_anything_runs(
     refused = project.run("bash", "-c", run, check=False)
     assert refused.returncode != 0
     assert "my/poly1.py: line 5: ImportError: cannot import name 'Feild'" in refused.stdout
+    assert "Traceback" not in refused.stdout
+
+
+def test_an_error_in_the_loss_ends_the_job_with_its_line(
+    followed: tuple[Project, dict[str, str]], tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "wrong")
+    shutil.copytree(followed[0].folder, project.folder, symlinks=True)
+    project.edit("my/poly1.py", "losses + settings.epsilon", "looses + settings.epsilon")
+    (run,) = [line for line in commands() if "snakemake" in line]
+    refused = project.run("bash", "-c", run.replace("snakemake", "snakemake train"), check=False)
+    assert refused.returncode != 0
+    line = project.folder.joinpath("my/poly1.py").read_text().splitlines().index(
+        "    return looses + settings.epsilon * (1 - (-losses).exp())"
+    )  # fmt: skip
+    said = f"loss 'poly1': my/poly1.py: line {line + 1}: NameError: name 'looses' is not defined"
+    assert said in refused.stdout
     assert "Traceback" not in refused.stdout

@@ -921,7 +921,7 @@ def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> No
     words = ("predict", "--molecules", "ask.csv", "--output", "asked.csv", "--model")
     said = finished.run("drugtail", *words, "results/metrics/tiny").stdout
     (encoder,) = runs.loc[runs["method"] == best, "encoder"].unique()
-    assert f"results/metrics/tiny: asks {best} on {encoder}, the best of 3 on tiny by" in said
+    assert f"results/metrics/tiny: takes {best} on {encoder}, the best of 3 on tiny by" in said
     assert f"({100 * scores[best]:.1f}, mean of 1 split); as trained on random-0" in said
     first = pd.read_csv(finished.folder / "asked.csv")
     file = results / "metrics/tiny/runs.parquet"
@@ -933,6 +933,17 @@ def test_of_a_benchmark_the_best_by_validation_is_asked(finished: Project) -> No
     finished.run("drugtail", *words, str(finished.block(str(best))))
     pd.testing.assert_frame_equal(pd.read_csv(finished.folder / "asked.csv"), first)
     finished.run("drugtail", *words, "results/metrics/tiny", "--seed", "1")
+    said = finished.run(
+        "drugtail", *words, "results/metrics/tiny", "--method", "cross_entropy"
+    ).stdout
+    assert "results/metrics/tiny: takes cross_entropy on gcn on tiny, balanced accuracy" in said
+    by_name = pd.read_csv(finished.folder / "asked.csv")
+    finished.run("drugtail", *words, str(finished.block("cross_entropy")))
+    pd.testing.assert_frame_equal(pd.read_csv(finished.folder / "asked.csv"), by_name)
+    refused = finished.run(
+        "drugtail", *words, "results/metrics/tiny", "--method", "focal", check=False
+    ).stdout
+    assert "--method focal: results/metrics/tiny has none; it has " in refused
     refused = finished.run(
         "drugtail", *words, "results/metrics/tiny", "--seed", "9", check=False
     ).stdout
@@ -954,7 +965,7 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     (changeable.folder / "ask.csv").write_text("smiles\nCCCCCCO\nCCCCCN\n")
     words = ("predict", "--molecules", "ask.csv", "--model")
     said = changeable.run("drugtail", *words, "results/metrics/tiny", "--output", "a.csv").stdout
-    assert "asks random_forest+prior_0.5 on morgan" in said
+    assert "takes random_forest+prior_0.5 on morgan" in said
     said = changeable.run(
         "drugtail", *words, "results/metrics/tiny", "--output", "a1.csv", "--prior", "1"
     ).stdout

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.runtime.draws import Draws
+from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.registry import Registry
 
 
@@ -62,3 +64,20 @@ def test_a_registry_of_a_package_imports_what_is_asked_for_alone() -> None:
         "set() Random {'random'}",
         "split strategy 'scaffold' is registered already, by the package; choose another name",
     ]
+
+
+def test_an_error_in_a_function_of_ones_own_names_its_file_and_line() -> None:
+    registry: Registry[Callable[..., float]] = Registry("loss")
+
+    @registry.register("own")
+    def own(says: str) -> float:
+        if says:
+            raise RuntimeError(says)
+        return 1.0
+
+    assert registry.guarded("own")("") == 1
+    with pytest.raises(DrugtailError, match=r"loss 'own': .*test_registry.py: line \d+: Runtime"):
+        registry.guarded("own")("wrong")
+    # Whoever caught it before catches it still.
+    with pytest.raises(RuntimeError, match="out of memory"):
+        registry.guarded("own")("CUDA out of memory")

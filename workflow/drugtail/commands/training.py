@@ -189,6 +189,10 @@ def predict(
             "averaged; default: the first."
         ),
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Method of a benchmark; default: the best on validation molecules."),
+    ] = None,
     plugin: PluginFiles = None,
     vectors: VectorFiles = None,
     encoding: Encoding = None,
@@ -201,7 +205,8 @@ def predict(
 
     run(
         model, molecules, output, column=column, second=second, seed=seed, prior=prior,
-        nearest=nearest, prefix=prefix, dataset=dataset, split=split, plugins=plugin or [],
+        nearest=nearest, prefix=prefix, dataset=dataset, split=split, method=method,
+        plugins=plugin or [],
         vectors=read_vector_files(vectors),
         layout=as_layout(encoding, separator, header, sheet),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from drugtail.benchmark.record import latest_plans
 from drugtail.config.benchmark import parse_seeds
 from drugtail.evaluation.best import TIED, by_validation
 from drugtail.evaluation.derived_rows import uncorrected_name
+from drugtail.evaluation.row_names import row_name
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.logging import counted
 from drugtail.runtime.names import parse_block_folder
@@ -39,7 +40,11 @@ class Chosen(NamedTuple):
 
 
 def find_models(
-    path: Path, dataset: str | None = None, split: str | None = None, seed: int | None = None
+    path: Path,
+    dataset: str | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+    method: str | None = None,
 ) -> Chosen:
     """Return the models that a path names.
 
@@ -54,6 +59,9 @@ def find_models(
         default the first split is taken; ``all`` takes the models of every split.
     seed
         Of a benchmark, blocks without this seed are left out; None takes all.
+    method
+        Of a benchmark, a method of its tables, with ``+prior_…`` if it is corrected; by default the
+        best one. Of one on several encoders the best encoder is taken.
 
     Raises
     ------
@@ -61,11 +69,11 @@ def find_models(
         If there is no model, or it is not clear which.
     """
     if (path / "runs.parquet").is_file():
-        return _best_of(path, dataset, split, seed)
-    if dataset is not None or split is not None:
+        return _best_of(path, dataset, split, seed, method)
+    if dataset is not None or split is not None or method is not None:
         raise DrugtailError(
-            f"{path}: is no benchmark's folder; --dataset and --split choose among the models of "
-            "one, results/metrics/NAME"
+            f"{path}: is no benchmark's folder; --dataset, --split and --method choose among the "
+            "models of one, results/metrics/NAME"
         )
     if (path / "model.pt").is_file():
         return Chosen([path / "model.pt"])
@@ -87,9 +95,13 @@ KEPT_NONE = (
 )
 
 
-def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | None) -> Chosen:
+def _best_of(
+    folder: Path, dataset: str | None, split: str | None, seed: int | None, wanted: str | None
+) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
+    if wanted is not None:
+        runs = _named(runs, "method", wanted, folder, needed=False)
     ranked = by_validation(runs)
     if ranked.empty:
         raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
@@ -114,8 +126,9 @@ def _best_of(folder: Path, dataset: str | None, split: str | None, seed: int | N
     ]
     tied = f", the first of {len(equal)} equally good" if len(equal) > 1 else ""
     where = asked[0] if len(asked) == 1 else f"each of {len(asked)} splits, mean of all"
+    among = f", the best of {len(ranked)} on {named} by" if len(ranked) > 1 else f" on {named},"
     remark = (
-        f"{folder}: asks {method} on {encoder}, the best of {len(ranked)} on {named} by "
+        f"{folder}: takes {row_name(method, encoder)}{among} "
         f"balanced accuracy on validation molecules "
         f"({100 * best['score']:.1f}, mean of {counted(splits, 'split')}{tied}); "
         f"as trained on {where}"

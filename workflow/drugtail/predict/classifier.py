@@ -77,6 +77,7 @@ def load_model(
     dataset: str | None = None,
     split: str | None = None,
     seed: int | None = None,
+    method: str | None = None,
     prior: float | None = None,
     plugins: Sequence[Path] = (),
     vectors: Mapping[str, Path] | None = None,
@@ -87,8 +88,8 @@ def load_model(
     ----------
     model
         ``model.pt``, a block's folder, or ``results/metrics/{benchmark}``, whose best method by
-        validation is asked.
-    dataset, split, seed, prior, plugins, vectors
+        validation is taken.
+    dataset, split, seed, method, prior, plugins, vectors
         As of `drugtail.predict.table.predict`.
 
     Raises
@@ -96,7 +97,7 @@ def load_model(
     DrugtailError
         If there is no such model, or a plugin or a file of vectors is lacking.
     """
-    chosen = find_models(Path(model), dataset, split, seed)
+    chosen = find_models(Path(model), dataset, split, seed, method)
     if chosen.remark:
         say(chosen.remark)
     models = [Model(path, seed, plugins, vectors) for path in chosen.models]

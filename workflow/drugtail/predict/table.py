@@ -64,6 +64,7 @@ def predict(
     prefix: str = PREFIX,
     dataset: str | None = None,
     split: str | None = None,
+    method: str | None = None,
     plugins: Sequence[Path] = (),
     vectors: Mapping[str, Path] | None = None,
     workers: int | None = None,
@@ -110,7 +111,7 @@ def predict(
         Whether training molecules are searched.
     prefix
         Of the columns that are added.
-    dataset, split
+    dataset, split, method
         See `drugtail.predict.choice.find_models`.
     plugins
         Files with an encoder, featurizer or estimator that is not the package's.
@@ -134,7 +135,7 @@ def predict(
     torch.set_num_threads(workers)
     if output.exists() and molecules.exists() and output.samefile(molecules):
         raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
-    chosen = find_models(model, dataset, split, seed)
+    chosen = find_models(model, dataset, split, seed, method)
     tau = chosen.tau if prior is None else prior
     asked = Asked([Model(path, seed, plugins, vectors) for path in chosen.models], tau)
     if chosen.remark:

@@ -95,9 +95,11 @@ def notes_on_means(summary: pd.DataFrame, table: Table) -> list[str]:
         notes.append("There is no method beside the reference.")
     gaps = summary[summary["runs"] < summary["expected"]]
     if len(gaps):
+        named = ", ".join(dict.fromkeys(gaps["method"]))
         notes.append(
             f"Gaps: {int(gaps['diverged'].sum())} runs diverged and {int(gaps['missing'].sum())} "
-            f"are missing; {GAP} marks a row without any finished run. Nothing is imputed."
+            f"are missing, of {named}; {GAP} marks a row without any finished run. Nothing is "
+            "imputed."
         )
     if summary["unpaired"].any():
         notes.append(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from drugtail.runtime.errors import file_of
+from drugtail.runtime.errors import DrugtailError, fault_in, file_of
 
 Implementation = TypeVar("Implementation", bound=Callable[..., object])
 
@@ -105,6 +106,26 @@ class Registry(Generic[Implementation]):
             known = ", ".join(self.names())
             raise KeyError(f"{self.kind} {name!r} is not registered; there are: {known}")
         return self._found[name]
+
+    def guarded(self, name: str) -> Implementation:
+        """Return what is registered under `name`; an error in a user's names its file and line."""
+        found = self[name]
+        if self.is_packaged(name):
+            return found
+
+        @wraps(found)
+        def named(*given: Any, **keywords: Any) -> Any:
+            try:
+                return found(*given, **keywords)
+            except DrugtailError:
+                raise
+            except Exception as error:
+                # PyTorch's own error of a full GPU, which says nothing of the function.
+                if "out of memory" in str(error):
+                    raise
+                raise DrugtailError(f"{self.kind} {name!r}: {fault_in(found, error)}") from error
+
+        return cast(Implementation, named)
 
     def names(self) -> list[str]:
         """All names there are, sorted."""

@@ -88,7 +88,8 @@ class ClassState:
     def _weights(self, geometry: Geometry | None, progress: float) -> Tensor:
         if progress < getattr(self.weighting, "start", 0.0):
             return torch.ones(len(self.counts), device=self.counts.device)
-        return CLASS_WEIGHTS[self.weighting.name](self.weighting, self.counts, geometry)
+        weigh = CLASS_WEIGHTS.guarded(self.weighting.name)
+        return weigh(self.weighting, self.counts, geometry)
 
     # ---------------------------------------------------------------------------- geometry
 
@@ -119,7 +120,8 @@ class ClassState:
         """
         settings = self.recipe.subclusters or BalancedKMeans()
         x = F.normalize(embeddings, dim=1)
-        subclusters = CLUSTERINGS[settings.name](settings, x, self.labels, seed)
+        cluster = CLUSTERINGS.guarded(settings.name)
+        subclusters = cluster(settings, x, self.labels, seed)
         return take_geometry(x, self.labels, F.normalize(valid, dim=1), valid_labels, subclusters)
 
     def use(self, index: int, geometry: Geometry) -> None:

@@ -234,7 +234,7 @@ class Objective:
         """Losses of embeddings mixed with others of the batch, [S, B]."""
         settings = self.recipe.mixing
         assert settings is not None
-        mixing, counts = MIXING[settings.name], self.classes.counts
+        mixing, counts = MIXING.guarded(settings.name), self.classes.counts
 
         def of_one_seed(key: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             draws = Draws(mix(key + MIXING_STREAM))
@@ -257,7 +257,7 @@ class Objective:
         labels, other = taken.labels.chunk(2, dim=1)
         settings = self.recipe.mixing
         assert settings is not None
-        share = MIXING[settings.name](settings, self.progress)
+        share = MIXING.guarded(settings.name)(settings, self.progress)
         output = network.classify_branches(first, second, share)
         return self._of_two_labels(output, labels, other, share.expand(labels.shape), keys)
 
@@ -300,7 +300,7 @@ class Objective:
         Its mean is the weighted mean, so that only the ratios of class weights matter.
         """
         settings = self._objective().loss
-        loss = LOSSES[settings.name]
+        loss = LOSSES.guarded(settings.name)
         scale = self.recipe.last_layer.scale
         keeps_scale = declares(settings, "keeps_scale")
         weighs_itself = declares(settings, "weighs_itself")
@@ -327,7 +327,7 @@ class Objective:
         )  # fmt: skip
 
     def _view(self, batch: Batch, keys: Tensor) -> Any:
-        settings, view = self.views, VIEWS[self.views.name]
+        settings, view = self.views, VIEWS.guarded(self.views.name)
 
         def of_one_seed(key: Tensor, *tensors: Tensor) -> Any:
             return view(settings, batch.with_tensors(tensors), Draws(key))
@@ -338,7 +338,7 @@ class Objective:
     def _contrastive(self, seeds: Tensor, /, **tensors: Tensor | None) -> Tensor:
         settings = self.recipe.contrastive
         assert settings is not None
-        term: Callable[[Any, ViewBatch], Tensor] = CONTRASTIVE[settings.name]
+        term: Callable[[Any, ViewBatch], Tensor] = CONTRASTIVE.guarded(settings.name)
         given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
         state = self.classes
 

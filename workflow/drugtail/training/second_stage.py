@@ -148,7 +148,7 @@ def posthoc_shift(settings: Any, counts: Tensor) -> Tensor | None:
     """Return what a posthoc change adds to the logits at prediction, [C]; None if nothing."""
     if settings is None or settings.fitted_on is not None:
         return None
-    shift: Tensor = POSTHOC[settings.name](settings, counts)
+    shift: Tensor = POSTHOC.guarded(settings.name)(settings, counts)
     return shift
 
 
@@ -170,4 +170,4 @@ def change_last_layer(state: SeedState, chosen: list[int]) -> None:
     features, labels = state.predict(molecules).features, state.labels[molecules]
     for index in chosen:
         layer = FittedLayer(last.weight[index], last.bias[index], features[index], labels)
-        last.weight[index], last.bias[index] = POSTHOC[settings.name](settings, layer)
+        last.weight[index], last.bias[index] = POSTHOC.guarded(settings.name)(settings, layer)

@@ -286,7 +286,7 @@ class SeedBatch:
         # Drawn on the CPU: a GPU's generator gives other numbers.
         labels = self.objective.pool.labels.cpu()
         progress = self.epoch / self.training.epochs
-        draw, once = SAMPLERS[sampler.name], declares(sampler, "once")
+        draw, once = SAMPLERS.guarded(sampler.name), declares(sampler, "once")
         drawn = []
         for one, seed in zip(labels, self.seeds, strict=True):
             generator = self._generator(stream, seed.number)
@@ -490,7 +490,8 @@ class SeedBatch:
             parts.append("warm-up" if None in scores else shown)
             parts.append(f"{rows[0]['molecules_per_second']:,.0f} molecules/s")
         parts += [
-            f"(seed {seed.number} ended in epoch {seed.epochs}: its loss is not a number)"
+            f"(seed {seed.number} ended in epoch {seed.epochs}: its loss or a gradient is not a "
+            "number)"
             for seed in self.seeds
             if seed.diverged
         ]
