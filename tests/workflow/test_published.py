@@ -32,7 +32,7 @@ def test_there_is_something_published() -> None:
     assert names == {
         "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
         "regularisation", "anchor_mesh", "anchor_taste", "confirmation",
-        "confirmation_davis",
+        "confirmation_davis", "paper_hiv_standard",
     }  # fmt: skip
 
 
