@@ -665,6 +665,35 @@ def test_mlflow_serves_what_predict_asks(changeable: Project) -> None:
     assert "Model is missing inputs ['smiles']" in refused.text
 
 
+def test_a_real_server_gets_every_run_once(changeable: Project) -> None:
+    port = free_port()
+    server = subprocess.Popen(
+        ["mlflow", "server", "--backend-store-uri", "sqlite:///server.db", "--workers", "1",
+         "--artifacts-destination", "kept", "--port", str(port)],
+        cwd=changeable.folder, env=changeable.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    blocks = sorted(str(p.parent) for p in changeable.folder.glob("results/runs/**/status.json"))
+    try:
+        wait_for(f"{address}/health")
+        track = ("drugtail", "track", *blocks, "--benchmark", "tiny", "--uri", address)
+        said = changeable.run(*track).stdout
+        assert "6 runs added, 0 renewed, 0 kept" in said
+        assert "View run" not in said
+        assert "0 runs added, 0 renewed, 6 kept" in changeable.run(*track).stdout
+        client = mlflow.MlflowClient(address)
+        experiment = client.get_experiment_by_name("tiny")
+        (parent,) = client.search_runs([experiment.experiment_id], "run_name = 'tiny'")
+        means = metrics(changeable).groupby("method")["test_balanced_accuracy_tail"].mean()
+        for method, encoder in (("class_distance", "gcn"), ("random_forest", "morgan")):
+            name = f"tiny/random/{encoder}/{method}/test_balanced_accuracy_tail"
+            assert parent.data.metrics[name] == pytest.approx(means[method])
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import mlflow
 import pandas as pd
 import requests
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus, RunTag
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -108,6 +110,8 @@ def track_blocks(
         If the server does not answer or refuses, or the experiment was deleted.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Two lines for each of hundreds of runs.
+    os.environ.setdefault(MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.name, "true")
     try:
         with _ready(uri, artifacts):
             client = MlflowClient(uri)
