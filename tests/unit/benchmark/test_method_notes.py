@@ -57,6 +57,16 @@ def test_what_differs_in_anything_is_trained_apart() -> None:
     assert trained(plan(both, tuning={"trials": 2})) == both
 
 
+def test_settings_of_the_benchmark_are_said() -> None:
+    weaker: Any = {"name": "weaker", "recipe": "logit_adjustment", "settings": {"loss.tau": 0.5}}
+    settings = {"classifier.n_estimators": 20, "classifier.class_weight": None}
+    forest: Any = {"name": "random_forest", "settings": settings}
+    assert plan(["cross_entropy", weaker, forest]).method_notes() == [
+        "weaker: logit_adjustment with loss.tau 0.5.",
+        "random_forest: the recipe with classifier.n_estimators 20, classifier.class_weight null.",
+    ]
+
+
 def test_a_reconstruction_is_said_to_be_one() -> None:
     found = plan(["cross_entropy", "cibl", "two_phase_food"]).method_notes()
     assert [note.partition(":")[0] for note in found] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,17 +50,34 @@ def _trained(recipe: Recipe) -> dict[str, Any]:
     return said
 
 
-def notes_on_methods(same: Mapping[str, str], recipes: Mapping[str, Recipe]) -> list[str]:
-    """Return a sentence on each method that is another one, averages others, or was made anew."""
+def notes_on_methods(
+    same: Mapping[str, str], recipes: Mapping[str, Recipe], choices: Iterable[MethodChoice]
+) -> list[str]:
+    """Return a sentence on each method of which a reader must know more than its name.
+
+    It is another one under two names, has settings of the benchmark's, averages others, or was made
+    anew from a paper.
+    """
     notes = [
         f"{name} is {of} by another name: trained and shown once." for name, of in same.items()
     ]
+    notes += filter(None, map(_changed, choices))
     for name, recipe in recipes.items():
         if recipe.reconstruction:
             notes.append(f"{name} is a reconstruction: {recipe.reconstruction}")
         if recipe.ensemble is not None:
             notes.append(_averaged(name, recipe.ensemble))
     return notes
+
+
+def _changed(choice: MethodChoice) -> str:
+    """Return what the benchmark changes of a recipe; who is averaged is said apart."""
+    changes = {k: v for k, v in choice.settings.items() if k.partition(".")[0] != "ensemble"}
+    if not changes:
+        return ""
+    said = ", ".join(f"{key} {json.dumps(value)}" for key, value in changes.items())
+    origin = choice.recipe or choice.name
+    return f"{choice.name}: {'the recipe' if origin == choice.name else origin} with {said}."
 
 
 def _averaged(name: str, ensemble: Ensemble) -> str:

@@ -443,7 +443,7 @@ class Plan:
 
     def method_notes(self) -> list[str]:
         """Return what readers of tables must know of methods, a sentence each."""
-        return notes_on_methods(self.other_names, self.recipes)
+        return notes_on_methods(self.other_names, self.recipes, self.benchmark.methods)
 
     def notes(self) -> list[str]:
         """Return the notes for readers of the page: the benchmark's, and how it was tuned."""
