@@ -230,8 +230,9 @@ def test_what_is_not_there_is_named(make_files: MakeFiles, tmp_path: Path) -> No
         predict(block, table, tmp_path / "said.csv", seed=7)
     with pytest.raises(DrugtailError, match=r"is a folder without a model; name a model\.pt"):
         predict(tmp_path, table, tmp_path / "said.csv")
-    with pytest.raises(DrugtailError, match=r"is no benchmark's folder; --dataset and --split"):
-        predict(block, table, tmp_path / "said.csv", dataset="tiny")
+    for asked_for in ("dataset", "split", "method"):
+        with pytest.raises(DrugtailError, match=r"is no benchmark's folder; --dataset, --split"):
+            predict(block, table, tmp_path / "said.csv", **{asked_for: "tiny"})
     (block / "model.pt").unlink()
     for path in (block, block / "model.pt"):
         with pytest.raises(DrugtailError, match=r"trained with keep_models: false"):
