@@ -26,6 +26,7 @@ from drugtail.features.arrays import load_arrays
 from drugtail.features.packed import GraphStore, Size
 from drugtail.methods.losses import LOSSES, Outcome
 from drugtail.models.encoders import gcn
+from drugtail.runtime.errors import DrugtailError
 from drugtail.training.checkpoints import Checkpoint
 from drugtail.training.class_state import ClassState
 from drugtail.training.pool import Pool, batches
@@ -230,7 +231,7 @@ def test_a_loss_that_breaks_the_rules_is_refused_at_once(
     recipe = CATALOGUE.recipe("cross_entropy").model_copy(update={"loss": RuleBreaker()})
     try:
         run = SeedBatch(*inputs, recipe, ENCODER, TRAINING, [0], False)
-        with pytest.raises(RuntimeError, match="vmap"):
+        with pytest.raises(DrugtailError, match=r"'rule_breaker': .*: line \d+: .*vmap"):
             run.train_epoch()
     finally:
         LOSSES.forget("rule_breaker")

@@ -10,6 +10,7 @@ from drugtail.config.schedule import refresh_epochs
 from drugtail.methods.contrastive import CONTRASTIVE
 from drugtail.methods.losses import LOSSES
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.registry import Registry
 from drugtail.training import objective as objective_module
 
 
@@ -39,7 +40,8 @@ def test_a_classification_loss_is_the_weighted_mean_its_formula_gives(
 
 def test_a_loss_that_is_a_mean_is_refused(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = LOSSES["cross_entropy"]
-    changed = {"cross_entropy": lambda *inputs: loss(*inputs).mean()}
+    changed: Registry[Any] = Registry("loss")
+    changed.register("cross_entropy")(lambda *inputs: loss(*inputs).mean())
     monkeypatch.setattr(objective_module, "LOSSES", changed)
     step = Step(files, "cross_entropy")
     with pytest.raises(DrugtailError, match=r"loss 'cross_entropy'.* \[\] .*must give \[30\]"):
@@ -50,7 +52,8 @@ def test_a_contrastive_term_that_is_no_mean_is_refused(
     files: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     term = CONTRASTIVE["supervised"]
-    changed = {"supervised": lambda *inputs: term(*inputs).expand(30)}
+    changed: Registry[Any] = Registry("contrastive term")
+    changed.register("supervised")(lambda *inputs: term(*inputs).expand(30))
     monkeypatch.setattr(objective_module, "CONTRASTIVE", changed)
     step = Step(files, "supcon")
     with pytest.raises(DrugtailError, match=r"term 'supervised'.* \[30\] .*must give \[\]"):
