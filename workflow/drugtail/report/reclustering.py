@@ -1,4 +1,4 @@
-"""What each re-clustering measured of each class: the data of a chart of the page."""
+"""Measurements of classes at each re-clustering: the data of a chart of the page."""
 
 from __future__ import annotations
 
