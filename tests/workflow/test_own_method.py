@@ -128,31 +128,28 @@ def test_a_change_of_the_file_trains_its_methods_again_and_no_other(
     assert (project.folder / "results/metrics/my_loss/runs.parquet").stat().st_mtime > before
 
 
-def test_a_fault_in_the_file_stops_the_workflow_before_anything_runs(
-    followed: tuple[Project, dict[str, str]], tmp_path: Path
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        # Noticed before anything runs, and in the job that trains.
+        (
+            "from pydantic import Field", "from pydantic import Feild",
+            "my/poly1.py: line 5: ImportError: cannot import name 'Feild'",
+        ),
+        (
+            "losses + settings.epsilon", "looses + settings.epsilon",
+            "loss 'poly1': my/poly1.py: line 23: NameError: name 'looses' is not defined",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_in_the_file_is_said_in_one_line(
+    followed: tuple[Project, dict[str, str]], tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     project = Project(tmp_path / "faulty")
     shutil.copytree(followed[0].folder, project.folder, symlinks=True)
-    project.edit("my/poly1.py", "from pydantic import Field", "from pydantic import Feild")
-    (run,) = [line for line in commands() if "snakemake" in line]
-    refused = project.run("bash", "-c", run, check=False)
-    assert refused.returncode != 0
-    assert "my/poly1.py: line 5: ImportError: cannot import name 'Feild'" in refused.stdout
-    assert "Traceback" not in refused.stdout
-
-
-def test_an_error_in_the_loss_ends_the_job_with_its_line(
-    followed: tuple[Project, dict[str, str]], tmp_path: Path
-) -> None:
-    project = Project(tmp_path / "wrong")
-    shutil.copytree(followed[0].folder, project.folder, symlinks=True)
-    project.edit("my/poly1.py", "losses + settings.epsilon", "looses + settings.epsilon")
+    project.edit("my/poly1.py", old, new)
     (run,) = [line for line in commands() if "snakemake" in line]
     refused = project.run("bash", "-c", run.replace("snakemake", "snakemake train"), check=False)
     assert refused.returncode != 0
-    line = project.folder.joinpath("my/poly1.py").read_text().splitlines().index(
-        "    return looses + settings.epsilon * (1 - (-losses).exp())"
-    )  # fmt: skip
-    said = f"loss 'poly1': my/poly1.py: line {line + 1}: NameError: name 'looses' is not defined"
     assert said in refused.stdout
     assert "Traceback" not in refused.stdout

@@ -62,7 +62,7 @@ def test_measurements_are_means_over_seeds_by_the_name_of_the_class() -> None:
     frame = history(["ours"])
     measured, left_out = reclusterings(frame, CLASSES, ["ours on gcn"])
     assert left_out == 0
-    # What was nowhere measured is not offered.
+    # A quantity that was measured nowhere is not offered.
     assert list(measured) == ["name", "label_name", "epoch", "n", "weight"]
     assert len(measured) == 3 * 4
     one = measured[(measured["label_name"] == "<d>") & (measured["epoch"] == 2)].iloc[0]

@@ -66,7 +66,7 @@ def summarise(
         for column in columns:
             known = means.dropna(subset=column) if undefined[column] else means
             values = on_splits(known, column, differences=differences)
-            # Of the figures as they are: spread ones have the same mean but for its last digits.
+            # The figures as they are: spread ones have another last digit of their mean.
             row[f"{column}_mean"] = known[column].mean()
             ends = mean_interval(values, known["ratio"].mean())
             row[f"{column}_low"], row[f"{column}_high"] = ends

@@ -18,6 +18,11 @@ MEASURED = {
 MOST_ROWS = 12_000
 
 
+def at_reclusterings(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``class_history.parquet`` that a re-clustering measured."""
+    return history[history["moment"] == "refresh"] if "moment" in history else history.head(0)
+
+
 def reclusterings(
     history: pd.DataFrame, classes: pd.DataFrame, order: list[str]
 ) -> tuple[pd.DataFrame, int]:
@@ -40,7 +45,7 @@ def reclusterings(
     int
         Methods that are left out, since there are more than `MOST_ROWS` rows.
     """
-    rows = history[history["moment"] == "refresh"] if "moment" in history else history.head(0)
+    rows = at_reclusterings(history)
     measured = [name for name in MEASURED if name in rows and rows[name].notna().any()]
     if rows.empty or not measured:
         return pd.DataFrame(), 0

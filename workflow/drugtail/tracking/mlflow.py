@@ -40,7 +40,7 @@ ANSWER_SECONDS = 10
 MEANS = [f"test_balanced_accuracy{group}" for group in ("", *GROUP_SUFFIXES)]
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
-# What the page of an experiment says above its runs.
+# Shown by MLflow above the runs of an experiment.
 NOTE = (
     "Each benchmark is a run, with the mean recall of every method among its metrics and the model "
     "of its answer. The trainings stand below it: click the + beside its name. Columns: "

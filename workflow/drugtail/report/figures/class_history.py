@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from drugtail.report.drawing import empty
 from drugtail.report.plots import FIGURES
+from drugtail.report.reclustering import MEASURED, at_reclusterings
 
 # Up to so many points of a line are marked.
 FEW = 8
@@ -24,36 +25,28 @@ def class_history(history: pd.DataFrame) -> Figure:
     validation molecules) and recall on validation molecules at the end of that epoch; mean over
     seeds, coloured from the largest class (dark) to the smallest (bright).
     """
-    moving = history[history["moment"] == "refresh"] if "moment" in history else history.head(0)
+    moving = at_reclusterings(history)
     row = ["dataset", "split", "encoder", "method"]
     found = list(moving.groupby(row, sort=False)) if len(moving) else []
-    titles = {
-        "class_distance": "distance to nearest class",
-        "subclusters": "sub-clusters",
-        "weight": "class weight (mean 1)",
-        "valid_separability": "separability (validation)",
-        "valid_recall": "recall (validation)",
-    }
-
     if not found:
         return empty("No method of this benchmark re-clusters its classes.")
     figure, axes = plt.subplots(
-        len(found), len(titles), figsize=(3.2 * len(titles), 2.6 * len(found)),
+        len(found), len(MEASURED), figsize=(3.2 * len(MEASURED), 2.6 * len(found)),
         squeeze=False, layout="constrained",
     )  # fmt: skip
     for row_axes, (name, rows) in zip(axes, found, strict=True):
         sizes = rows.groupby("label")["n"].mean().sort_values(ascending=False)
         shades = plt.get_cmap("plasma")(np.linspace(0, 0.9, len(sizes)))
         for shade, label in zip(shades, sizes.index, strict=True):
-            line = rows[rows["label"] == label].groupby("epoch")[list(titles)].mean()
-            for axis, column in zip(row_axes, titles, strict=True):
+            line = rows[rows["label"] == label].groupby("epoch")[list(MEASURED)].mean()
+            for axis, column in zip(row_axes, MEASURED, strict=True):
                 axis.plot(
                     line.index, line[column], color=shade, label=f"{sizes[label]:,.0f}",
                     marker="." if len(line) <= FEW else "",
                 )  # fmt: skip
         row_axes[0].set_title(" ".join(map(str, name)), loc="left")
-        row_axes[1].set_yscale("log")
-        for axis, title in zip(row_axes, titles.values(), strict=True):
+        row_axes[list(MEASURED).index("subclusters")].set_yscale("log")
+        for axis, title in zip(row_axes, MEASURED.values(), strict=True):
             axis.set_ylabel(title)
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
