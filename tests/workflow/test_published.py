@@ -36,14 +36,35 @@ def test_there_is_something_published() -> None:
     }  # fmt: skip
 
 
-def test_the_readme_quotes_the_study() -> None:
+# Column of README's table -> published folder that it quotes.
+QUOTED = {
+    "Drug classes": "methods",
+    "Natural products": "methods_npclassifier",
+    "Assay": "methods_tox21",
+}
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def answers(folder: str) -> dict[str, str]:
+    """Question -> difference, with p and verdict where it is decided, as README says it."""
+    page = PROJECT / "results/published" / folder / "tables/questions.md"
+    rows = [cells(row) for row in table_rows(page.read_text())[2:]]
+    return {
+        question: difference if verdict == "undecided" else f"{difference}, p {p}: **{verdict}**"
+        for question, _, _, difference, p, verdict in rows
+    }
+
+
+def test_the_readme_quotes_the_study_and_leaves_no_question_out() -> None:
     readme = (PROJECT / "README.md").read_text()
-    published = PROJECT.glob("results/published/methods*/tables/*.md")
-    rows = {row for path in published for row in table_rows(path.read_text())}
-    quoted = re.findall(r"(?m)^<!-- from the study -->\n((?:\|.*\n)+)", readme)
-    assert quoted
-    for block in quoted:
-        assert set(table_rows(block)) <= rows
+    (quoted,) = re.findall(r"(?m)^<!-- from the study -->\n((?:\|.*\n)+)", readme)
+    head, _, *rows = map(cells, table_rows(quoted))
+    assert head == ["Question", *QUOTED]
+    for column, folder in enumerate(QUOTED.values(), 1):
+        assert {row[0]: row[column] for row in rows} == answers(folder)
 
 
 def test_what_was_withdrawn_is_quoted_nowhere() -> None:

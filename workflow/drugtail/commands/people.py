@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from drugtail.commands.options import (
 )
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.invocation import program, running
+
+if TYPE_CHECKING:
+    from drugtail.benchmark.trial import Trial
 
 
 def recommend(
@@ -133,9 +136,11 @@ def check(
 ) -> None:
     """Validate configurations and what they name, or refuse gaps in runs.
 
-    Of tables on this machine columns are checked, no molecule is.
+    Of tables on this machine columns are checked, no molecule is. Methods, encoders, featurizers
+    and metrics of your own are tried on made-up molecules.
     """
     from drugtail.benchmark.plan import Plan
+    from drugtail.benchmark.trial import try_own_code
     from drugtail.config.catalogue import (
         Catalogue,
         check_described,
@@ -172,6 +177,7 @@ def check(
                 print(f"{path}: vectors: {name}: {file}: {describe_vectors(file)}")
             for remark in plan.remarks():
                 print(f"{path}: {remark}")
+            _say_trial(path, try_own_code(plan))
         except DrugtailError as error:
             named = str(error).startswith(str(path))
             faults.append(str(error) if named else f"{path}: {error}")
@@ -187,6 +193,15 @@ def check(
         raise DrugtailError("\n".join(faults))
     if runs is not None:
         print(f"{runs}: all {check_complete(runs)} runs are finished")
+
+
+def _say_trial(path: Path, trial: Trial) -> None:
+    """Say which code of the user's own was tried, and which was not."""
+    if trial.tried:
+        named = ", ".join(f"{one.method} on {one.encoder}" for one in trial.tried)
+        print(f"{path}: tried for three epochs on made-up molecules: {named}")
+    for reason in trial.left_out:
+        print(f"{path}: not tried beforehand: {reason}")
 
 
 def schemas(folder: Annotated[Path, typer.Argument(help="For example config/schemas.")]) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from drugtail.data.groups import GROUPS
-from drugtail.runtime.errors import DrugtailError, fault_in
 from drugtail.runtime.registry import Registry
 
 BINS = 15
@@ -213,12 +212,8 @@ def run_metrics(
 def _value(name: str, part: Evaluated) -> float:
     if not len(part.labels) or not len(part.per_class["recall"]):
         return float("nan")
-    try:
+    with METRICS.blamed(name):
         return float(METRICS[name](part))
-    except Exception as error:
-        if METRICS.is_packaged(name):
-            raise
-        raise DrugtailError(f"metric {name!r}: {fault_in(METRICS[name], error)}") from error
 
 
 def packaged_metrics() -> list[str]:

@@ -24,7 +24,7 @@ from drugtail.evaluation.molecules import (
     share_of_one,
     with_rounding,
 )
-from drugtail.runtime.errors import DrugtailError, fault_in, file_of
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.registry import Registry
 
 LEVEL = 0.95
@@ -288,12 +288,8 @@ def p_value(test: str, differences: NDArray[np.float64], ratio: float = USUAL_RA
         raise DrugtailError(f"test {test!r} is unknown; there are {', '.join(TESTS.names())}")
     if not len(differences):
         return float("nan")
-    try:
+    with TESTS.blamed(test, f"test {test!r}"):
         p = float(TESTS[test](differences, ratio))
-    except Exception as error:
-        if TESTS.is_packaged(test):
-            raise
-        raise DrugtailError(f"test {test!r}: {fault_in(TESTS[test], error)}") from error
     if not 0 <= p <= 1 and not np.isnan(p):
         raise DrugtailError(
             f"test {test!r} ({file_of(TESTS[test])}): gives {p}; a p value lies between 0 and 1"

@@ -32,14 +32,8 @@ def make_encoder(settings: EncoderSettings, shape: InputShape) -> nn.Module:
     DrugtailError
         If it is no module, or does not say its width.
     """
-    make = ENCODERS[settings.kind]
-    try:
-        module = make(settings, shape)
-    except Exception as error:
-        if ENCODERS.is_packaged(settings.kind):
-            raise
-        raise DrugtailError(f"encoder {settings.kind!r}: {fault_in(make, error)}") from error
-    where = f"encoder {settings.kind!r} ({file_of(make)})"
+    module = ENCODERS.guarded(settings.kind)(settings, shape)
+    where = f"encoder {settings.kind!r} ({file_of(ENCODERS[settings.kind])})"
     if not isinstance(module, nn.Module):
         raise DrugtailError(f"{where}: gives {type(module).__name__}; it must be a torch.nn.Module")
     if not isinstance(getattr(module, "width", None), int):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from drugtail.evaluation.settings import with_tuned_names
 from drugtail.report.plots import FIGURES, Input, plot_of
-from drugtail.runtime.errors import DrugtailError, fault_in, file_of
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.files import atomic_path, read_json
 from drugtail.runtime.parquet import read_parquet, read_parquet_metadata
 
@@ -72,15 +72,10 @@ def plot(figure: str, inputs: Mapping[Input, Sequence[Path]], output: Path) -> N
     given = [READERS[kind](inputs.get(kind, ())) for kind in wanted]
     with plt.rc_context(STYLE):
         try:
-            drawn = FIGURES[figure](*given)
+            drawn = FIGURES.guarded(figure)(*given)
         except DrugtailError as error:
             places = ", ".join(str(path) for kind in wanted for path in inputs.get(kind, ()))
             raise DrugtailError(f"{figure} of {places}: {error}") from None
-        except Exception as error:
-            if FIGURES.is_packaged(figure):
-                raise
-            fault = fault_in(FIGURES[figure], error)
-            raise DrugtailError(f"figure {figure!r}: {fault}") from error
         if not isinstance(drawn, Figure):
             raise DrugtailError(
                 f"figure {figure!r} ({file_of(FIGURES[figure])}): gives "

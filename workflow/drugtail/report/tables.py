@@ -13,7 +13,7 @@ from drugtail.config.table import OF_A_RUN, Style, Table, TableColumn
 from drugtail.evaluation.evaluate import NEW_PARENTS
 from drugtail.report.latex import Marks
 from drugtail.report.table_files import write_table
-from drugtail.runtime.errors import DrugtailError, fault_in, file_of
+from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.parquet import read_parquet
 from drugtail.runtime.registry import Registry
 
@@ -68,15 +68,8 @@ def tabulate(
             f"{', '.join(TABLE_KINDS.names())}; one of your own needs its file: --plugin"
         )
     table = _without_repetition(table, metrics)
-    try:
+    with TABLE_KINDS.blamed(table.kind, f"table {table.name}: kind {table.kind!r}"):
         contents = TABLE_KINDS[table.kind](metrics, table, reference)
-    except DrugtailError:
-        raise
-    except Exception as error:
-        if TABLE_KINDS.is_packaged(table.kind):
-            raise
-        fault = fault_in(TABLE_KINDS[table.kind], error)
-        raise DrugtailError(f"table {table.name}: kind {table.kind!r}: {fault}") from error
     if not isinstance(contents, Contents):
         raise DrugtailError(
             f"table {table.name}: kind {table.kind!r} ({file_of(TABLE_KINDS[table.kind])}) gives "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -115,17 +116,32 @@ class Registry(Generic[Implementation]):
 
         @wraps(found)
         def named(*given: Any, **keywords: Any) -> Any:
-            try:
+            with self.blamed(name):
                 return found(*given, **keywords)
-            except DrugtailError:
-                raise
-            except Exception as error:
-                # PyTorch's own error of a full GPU, which says nothing of the function.
-                if "out of memory" in str(error):
-                    raise
-                raise DrugtailError(f"{self.kind} {name!r}: {fault_in(found, error)}") from error
 
         return cast(Implementation, named)
+
+    @contextmanager
+    def blamed(self, name: str, where: str | None = None) -> Iterator[None]:
+        """Let an error in what a user registered under `name` say its file and line.
+
+        Parameters
+        ----------
+        name
+            Name of what is at work. An error in what is the package's stays as it is.
+        where
+            Beginning of the message; by default kind and name.
+        """
+        try:
+            yield
+        except DrugtailError:
+            raise
+        except Exception as error:
+            # PyTorch's own error of a full GPU, which says nothing of the function.
+            if self.is_packaged(name) or "out of memory" in str(error):
+                raise
+            place = where or f"{self.kind} {name!r}"
+            raise DrugtailError(f"{place}: {fault_in(self[name], error)}") from error
 
     def names(self) -> list[str]:
         """All names there are, sorted."""
