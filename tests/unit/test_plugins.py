@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from project import PROJECT
+from walkthrough import shown_files
 
 from drugtail import plugins
 from drugtail.benchmark.plan import Plan
@@ -387,6 +389,17 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def test_the_command_checks_an_encoders_settings_with_its_file(write: Write) -> None:
+    page = (PROJECT / "docs/extending.md").read_text(encoding="utf-8")
+    code = write(shown_files(page)["my/own_gine.py"], "own_gine.py")
+    settings = write({"name": "narrow", "kind": "own_gine", "width": 16}, "narrow.yaml")
+    done = command("check", settings, "--plugin", code)
+    assert (done.returncode, done.stdout) == (0, f"{settings}: good\n"), done.stderr
+    assert "'own_gine' is unknown" in command("check", settings).stderr
+    write({"name": "narrow", "kind": "own_gine", "widht": 16}, "narrow.yaml")
+    assert "did you mean width?" in command("check", settings, "--plugin", code).stderr
+
+
 def test_the_command_checks_a_recipe_outside_the_catalogue(write: Write) -> None:
     recipe, code = write({**RECIPE, "loss": {"name": "tilted"}}, "mine.yaml"), write(CODE)
     done = command("check", "--method", recipe, "--plugin", code)
@@ -394,7 +407,7 @@ def test_the_command_checks_a_recipe_outside_the_catalogue(write: Write) -> None
     without = command("check", "--method", recipe)
     assert without.returncode == 1
     assert f"{recipe}: key loss.name: " in without.stderr
-    assert "name the recipe" in command("check", "--plugin", code).stderr
+    assert "name what it is for" in command("check", "--plugin", code).stderr
     write("1 / 0\n")
     faulty = command("check", "--method", recipe, "--plugin", code)
     assert faulty.returncode == 1

@@ -81,6 +81,13 @@ def test_a_model_on_an_encoder_of_ones_own_predicts_what_it_predicted(
     assert "Traceback" not in refused.stdout
     project.run("drugtail", *words, "--plugin", "my/own_gine.py", "--seed", "0")
     found = pd.read_csv(project.folder / "said.csv")
+    by_name = ["results/metrics/encoders" if word == str(model) else word for word in words]
+    chosen = ("--method", "cross_entropy", "--encoder", "own_gine")
+    said = project.run("drugtail", *by_name, *chosen, "--plugin", "my/own_gine.py", "--seed", "0")
+    assert "takes cross_entropy on own_gine on tiny" in said.stdout
+    pd.testing.assert_frame_equal(pd.read_csv(project.folder / "said.csv"), found)
+    refused = project.run("drugtail", *by_name, "--encoder", "gin", check=False)
+    assert "--encoder gin: results/metrics/encoders has none; it has gcn, " in refused.stdout
     stored = pd.read_parquet(model.parent / "predictions.parquet")
     stored = stored[stored["seed"] == 0].set_index("id")
     logits = stored.filter(like="logit_").to_numpy()

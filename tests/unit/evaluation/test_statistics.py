@@ -16,6 +16,7 @@ from drugtail.evaluation.statistics import (
     USUAL_RATIO,
     by_split,
     compare_methods,
+    compare_pairs,
     corrected_t,
     holm,
     kind_of,
@@ -192,6 +193,34 @@ def test_a_method_on_two_encoders_is_compared_within_each() -> None:
     assert found.loc[("a", "plain"), "splits"] == 5, "encoders are no further splits"
     assert found.loc[("a", "plain"), "difference"] == pytest.approx(0.052 - 0.1)
     assert found.loc[("a", "same"), "difference"] == pytest.approx(0.052)
+
+
+def test_a_forest_and_a_network_on_two_encoders_are_each_averaged_over_their_own() -> None:
+    runs = paired_runs()
+    other = runs[runs["method"] == "ours"].assign(encoder="other")
+    other[METRIC] -= 0.2
+    forest = runs["method"] == "plain"
+    runs.loc[forest, "encoder"] = "bits"
+    both = pd.concat([runs, other], ignore_index=True)
+    found = compare_methods(both, "ours", [METRIC]).set_index(["dataset", "against"])
+    assert found.loc[("a", "plain"), "splits"] == 5
+    assert found.loc[("a", "plain"), "difference"] == pytest.approx(0.052 - 0.1)
+
+
+def test_a_method_is_compared_with_itself_or_another_on_one_encoder() -> None:
+    runs = paired_runs()
+    first = runs["encoder"].iloc[0]
+    other = runs[runs["method"] != "same"].assign(encoder="other")
+    other.loc[other["method"] == "ours", METRIC] -= 0.2
+    both = pd.concat([runs, other], ignore_index=True)
+    pairs = [
+        ("ours on other", f"ours on {first}", METRIC),
+        (f"ours on {first}", "plain on other", METRIC),
+        ("ours on elsewhere", f"ours on {first}", METRIC),
+    ]
+    found = compare_pairs(both[both["dataset"] == "a"], pairs)
+    assert found["difference"].to_list() == pytest.approx([-0.2, 0.052, np.nan], nan_ok=True)
+    assert found["splits"].to_list() == [5, 5, 0]
 
 
 def test_a_smaller_error_wins() -> None:

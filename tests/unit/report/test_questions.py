@@ -23,7 +23,7 @@ CATALOGUE = Catalogue(Path(__file__).parents[3] / "config")
 BENCHMARK: dict[str, Any] = {
     "name": "asked", "title": "Asked", "datasets": ["demo"], "splits": ["cv-1x5"],
     "methods": ["cross_entropy", "focal", "random_forest"], "seeds": ["0-0"],
-    "prior_corrections": [0.5],
+    "encoders": ["gcn", "gin"], "prior_corrections": [0.5],
 }  # fmt: skip
 GAIN = {"asks": "Does focal gain?", "method": "focal", "against": "cross_entropy"}
 
@@ -44,11 +44,17 @@ def test_a_benchmarks_questions_are_its_first_table() -> None:
     assert [*plan_of().tables] == ["head_tail"]
 
 
+def test_a_question_may_be_about_encoders() -> None:
+    asked = {"asks": "Does GIN gain?", "method": "focal on gin", "against": "focal on gcn"}
+    assert plan_of(asked).tables["questions"].questions[0].method == "focal on gin"
+
+
 @pytest.mark.parametrize(
     ("question", "changes", "says"),
     [
         ({**GAIN, "method": "fokal"}, {}, r"method: 'fokal' is no row .*did you mean focal\?"),
         ({**GAIN, "against": "focal+prior_1"}, {}, "'focal.prior_1' is no row of the benchmark"),
+        ({**GAIN, "method": "focal on gnc"}, {}, r"'focal on gnc' .*mean focal on g"),
         ({**GAIN, "metric": "recal"}, {}, "'Does focal gain[?]': metric 'recal' is unknown"),
         (GAIN, {"tables": ["questions"]}, "table of the benchmark's own questions"),
     ],
@@ -60,11 +66,15 @@ def test_a_question_that_cannot_be_answered_is_refused(
         plan_of(question, **changes)
 
 
-def answered(folder: Path, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    asked = [
-        {"asks": "Better?", "method": "ours", "against": "plain"},
-        {"asks": "The same?", "method": "same", "against": "plain"},
-    ]
+ASKED = [
+    {"asks": "Better?", "method": "ours", "against": "plain"},
+    {"asks": "The same?", "method": "same", "against": "plain"},
+]
+
+
+def answered(
+    folder: Path, runs: pd.DataFrame, asked: list[dict[str, str]] = ASKED
+) -> tuple[pd.DataFrame, str]:
     write_parquet(folder / "runs.parquet", runs)
     definition = {"name": "q", "title": "Q", "kind": "questions", "questions": asked}
     tabulate(folder, Table.model_validate(definition), folder / "out")
@@ -88,6 +98,24 @@ def test_questions_are_corrected_among_themselves_on_each_data_set(tmp_path: Pat
     assert over_all.loc["ours", "better"] > 0.7
     assert "worse 0." in text
     assert "Comparisons that the benchmark registers" in text
+
+
+def test_encoders_are_averaged_with_a_note_or_compared_where_they_are_named(
+    tmp_path: Path,
+) -> None:
+    runs = paired_runs()
+    other = runs.assign(encoder="other")
+    other["test_balanced_accuracy"] -= 0.2 * (other["method"] == "ours")
+    both = pd.concat([runs, other], ignore_index=True)
+    found, text = answered(tmp_path, both)
+    mean = found[(found["asks"] == "Better?") & (found["dataset"] == "a")]["difference"]
+    assert mean.tolist() == pytest.approx([0.052 - 0.1])
+    first = runs["encoder"].iloc[0]
+    assert f"means over the encoders that both methods ran on (of {first}, other)" in text
+    named = [{"asks": "Other?", "method": "ours on other", "against": f"ours on {first}"}]
+    found, text = answered(tmp_path, both, named)
+    assert found["difference"].tolist() == pytest.approx([-0.2] * 3, abs=1e-6)
+    assert "means over the encoders" not in text
 
 
 def test_a_question_about_a_row_without_runs_has_no_answer(tmp_path: Path) -> None:

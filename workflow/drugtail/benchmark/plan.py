@@ -114,7 +114,7 @@ class Plan:
         self.ensembles = Ensembles(benchmark, self.recipes, self.pairs, self.other_names)
         self.ensembles.check(self.datasets)
         check_splits(benchmark, self.datasets, self.additions)
-        check_tables(benchmark, self.tables, self.recipes, self.additions)
+        check_tables(benchmark, self.tables, self.recipes, self.encoders, self.additions)
 
     @classmethod
     def read(cls, path: Path) -> Plan:

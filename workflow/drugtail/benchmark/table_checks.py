@@ -15,6 +15,7 @@ from drugtail.config.table import (
     Table,
 )
 from drugtail.evaluation.derived_rows import GHOST, corrected_name
+from drugtail.evaluation.row_names import row_name
 from drugtail.plugins import FIGURES, METRICS, TABLE_KINDS, TESTS
 from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
@@ -48,6 +49,7 @@ def check_tables(
     benchmark: Benchmark,
     tables: Mapping[str, Table],
     methods: Collection[str],
+    encoders: Collection[str],
     additions: Additions,
 ) -> None:
     """Refuse tables and figures of a benchmark before anything runs.
@@ -73,10 +75,10 @@ def check_tables(
         _check_metrics(table, additions, where)
         for question in table.questions:
             rows = {"method": [question.method], "against": [question.against]}
-            _check_rows(rows, benchmark, methods, f"{where}: {question.asks!r}")
+            _check_rows(rows, benchmark, methods, encoders, f"{where}: {question.asks!r}")
         if table.criterion is not None:
             rows = table.criterion.model_dump(include={"candidates", "baselines"})
-            _check_rows(rows, benchmark, methods, f"{where}: criterion")
+            _check_rows(rows, benchmark, methods, encoders, f"{where}: criterion")
         if table.kind not in KINDS:
             additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
         if "test" in table.model_fields_set:
@@ -92,6 +94,7 @@ def _check_rows(
     named: Mapping[str, Collection[str]],
     benchmark: Benchmark,
     methods: Collection[str],
+    encoders: Collection[str],
     where: str,
 ) -> None:
     """Refuse rows that the benchmark does not have, by the key that names them."""
@@ -100,12 +103,14 @@ def _check_rows(
         *(corrected_name(name, tau) for name in methods for tau in benchmark.prior_corrections),
         *(f"{name}{GHOST}" for name in methods if benchmark.ghost_thresholds),
     ]
+    rows += [row_name(row, encoder) for row in rows for encoder in encoders]
     for key, names in named.items():
         for row in names:
             if row not in rows:
                 raise DrugtailError(
                     f"{where}: {key}: {row!r} is no row of the benchmark{meant(row, rows)}; add "
-                    "the method, or the correction to `prior_corrections`"
+                    "the method, or the correction to `prior_corrections`. A method on one encoder "
+                    "is called METHOD on ENCODER"
                 )
 
 

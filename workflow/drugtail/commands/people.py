@@ -157,9 +157,10 @@ def check(
     if not config and runs is None and method is None and not plugin:
         raise DrugtailError("nothing to check; name a benchmark, for example config/config.yaml")
     faults = []
+    own = {kind: one for file in load_plugins(plugin) for kind, one in file.encoders.items()}
     for path in config or []:
         try:
-            if described := check_described(path):
+            if described := check_described(path, own):
                 if isinstance(described, Dataset):
                     check_own_tables(described)
                 print(f"{path}: good")
@@ -187,8 +188,8 @@ def check(
             print(f"{method}: good")
         except DrugtailError as error:
             faults.append(str(error))
-    elif plugin:
-        faults.append("--plugin: name the recipe that it is for with --method")
+    elif plugin and not config:
+        faults.append("--plugin: name what it is for: a recipe with --method, or an encoder's file")
     if faults:
         raise DrugtailError("\n".join(faults))
     if runs is not None:

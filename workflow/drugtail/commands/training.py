@@ -193,6 +193,9 @@ def predict(
         str | None,
         typer.Option(help="Method of a benchmark; default: the best on validation molecules."),
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder that the method ran on; default: the best one.")
+    ] = None,
     plugin: PluginFiles = None,
     vectors: VectorFiles = None,
     encoding: Encoding = None,
@@ -206,7 +209,7 @@ def predict(
     run(
         model, molecules, output, column=column, second=second, seed=seed, prior=prior,
         nearest=nearest, prefix=prefix, dataset=dataset, split=split, method=method,
-        plugins=plugin or [],
+        encoder=encoder, plugins=plugin or [],
         vectors=read_vector_files(vectors),
         layout=as_layout(encoding, separator, header, sheet),
     )  # fmt: skip

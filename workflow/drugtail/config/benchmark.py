@@ -151,9 +151,10 @@ class Benchmark(Settings):
     splits: list[str] = Field(
         min_length=1,
         description="A split strategy and a split seed, for example random-0, or the strategy "
-        "alone if it knows no seeds (official); cv-R-F is fold F of repetition R, and cv-5x5 "
-        "stands for 25 of them. Parents stay together; random-0-none, random-0-scaffold and "
-        "random-0-COLUMN group otherwise. `drugtail list splits` shows all.",
+        "alone if it knows no seeds (official); cv-R-F is fold F (0 to 4) of repetition R, and "
+        "cv-5x5 stands for 25 of them (cv-1x3 for three folds of five). Parents stay together; "
+        "random-0-none, random-0-scaffold and random-0-COLUMN group otherwise. `drugtail list "
+        "splits` shows all.",
     )
     plugins: list[str] = Field(
         [],

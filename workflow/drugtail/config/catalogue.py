@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from drugtail.config.yaml_reader import parse_yaml, read_yaml
 from drugtail.runtime.errors import DrugtailError
 
 Named = TypeVar("Named", Dataset, Recipe, Encoder, Table)
+# Kind of encoder -> class of its settings.
+Kinds = Mapping[str, type[Encoder]]
 
 
 # Names that were given up, and what took their place.
@@ -129,7 +132,7 @@ def read_table_definition(path: Path) -> Table:
     return _same_name(validated(Table, read_yaml(path), path), path)
 
 
-def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] | None = None) -> Encoder:
+def read_encoder(path: Path, kinds: Kinds | None = None) -> Encoder:
     """Read one encoder.
 
     Parameters
@@ -145,7 +148,7 @@ def read_encoder(path: Path, kinds: Mapping[str, type[Encoder]] | None = None) -
 def validated_encoder(
     value: Mapping[str, Any],
     where: Path | str,
-    kinds: Mapping[str, type[Encoder]] | None = None,
+    kinds: Kinds | None = None,
 ) -> Encoder:
     """Validate settings of an encoder as those of its kind.
 
@@ -217,16 +220,16 @@ def with_extended(
     return base | {key: given for key, given in value.items() if key != "extends"}
 
 
-def check_described(path: Path) -> Settings | None:
+def check_described(path: Path, own: Kinds | None = None) -> Settings | None:
     """Validate and return a register, recipe, encoder or table; None if it is none of them.
 
     In datasets/, methods/, encoders/ and tables/, the folder says what a file is; elsewhere its
-    keys do, but for recipes, which may need a plugin.
+    keys do, but for recipes, which may need a plugin. `own` are kinds of encoders of plugins.
     """
     readers: dict[str, Callable[[Path], Settings]] = {
         "datasets": read_dataset,
         "methods": read_recipe,
-        "encoders": read_encoder,
+        "encoders": partial(read_encoder, kinds={**package_kinds(), **(own or {})}),
         "tables": read_table_definition,
     }
     kinds = readers.keys() & set(path.resolve().parent.parts[-2:]) or {_kind_by_keys(path)}

@@ -56,7 +56,8 @@ class Question(Settings):
 
     asks: str = Field(description="The question, in a sentence.")
     method: str = Field(
-        description="Row that is asked about: a method, or METHOD+prior_TAU of `prior_corrections`."
+        description="Row that is asked about: a method, METHOD+prior_TAU of `prior_corrections`, "
+        "or either on one encoder, as in METHOD on ENCODER; else encoders are averaged."
     )
     against: str = Field(description="Row that it is compared with.")
     metric: str = Field("balanced_accuracy", description="Name of a metric.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from drugtail.evaluation.row_names import parse_row, row_name
 from drugtail.runtime.names import TUNED, TUNED_SUFFIX
 
 
@@ -20,7 +21,13 @@ def with_tuned_names(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuned_name(frame: pd.DataFrame, method: str) -> str:
-    """Return the name of a method's runs: by default if there are any, else tuned."""
-    tuned = method + TUNED_SUFFIX
+    """Return the name of a method's runs: by default if there are any, else tuned.
+
+    Of a method on one encoder (``METHOD on ENCODER``) the encoder stays.
+    """
+    plain, encoder = parse_row(method)
+    tuned = plain + TUNED_SUFFIX
     names = set(frame["method"])
-    return tuned if method not in names and tuned in names else method
+    if plain in names or tuned not in names:
+        return method
+    return tuned if encoder is None else row_name(tuned, encoder)

@@ -24,6 +24,7 @@ from drugtail.evaluation.molecules import (
     share_of_one,
     with_rounding,
 )
+from drugtail.evaluation.row_names import parse_row
 from drugtail.runtime.errors import DrugtailError, file_of
 from drugtail.runtime.registry import Registry
 
@@ -148,14 +149,14 @@ def compare_methods(
 ) -> pd.DataFrame:
     """Compare one method with every other one on each data set and kind of split, by splits.
 
-    Training seeds of a split, and encoders that both methods ran on, are averaged first. p values
-    are corrected with Holm's method over all rows of the table.
+    Training seeds of a split are averaged first, and differences over encoders, see
+    `paired_splits`. p values are corrected with Holm's method over all rows of the table.
 
     Parameters
     ----------
     runs
         Finished runs: `ROW`, ``seed``, `SIZES` (if known) and `columns`. Splits on which a value is
-        missing are left out. A method that ran on several encoders is compared within each.
+        missing are left out.
     method
         The method that differences are taken of.
     columns
@@ -231,24 +232,36 @@ def paired_splits(
 ) -> tuple[NDArray[np.float64], float]:
     """Return the differences of two methods on the splits of one data set and kind, [J].
 
-    Encoders that both ran on are averaged. Differences that vary less than rounding to whole
-    molecules hides are spread, as `on_splits` does. The second value is n_test / n_train.
+    Methods are compared on each encoder that both ran on, and these differences averaged; without
+    such an encoder, as a forest and a network, each is averaged over its own. Differences that vary
+    less than rounding to whole molecules hides are spread, as `on_splits` does. The second value is
+    n_test / n_train.
 
     Parameters
     ----------
     group
         Rows of `by_split` of that data set and kind.
     method, other
-        The first less the second.
+        The first less the second: methods, or a method on one encoder (``METHOD on ENCODER``).
     column
         Metric.
     """
-    several = group.duplicated(["split", "method"]).any()
-    pair = ["split", "encoder"] if several else ["split"]
-    one, two = (group[group["method"] == name].set_index(pair) for name in (method, other))
-    found = (one[column] - two[column]).dropna().groupby(level="split", sort=False).mean()
+    one, two = (_rows_named(group, name) for name in (method, other))
+    shared = set(one["encoder"]) & set(two["encoder"])
+    pair = ["split", "encoder"] if shared else ["split"]
+    first, second = (rows.groupby(pair, sort=False)[column].mean() for rows in (one, two))
+    found = (first - second).dropna().groupby(level="split", sort=False).mean()
     values = differences_with_rounding(found.to_numpy(dtype=float), share_of_one(group, column))
     return values, float(group["ratio"].mean())
+
+
+def _rows_named(group: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Rows of a method on all its encoders, or on the one that is named beside it."""
+    rows = group[group["method"] == name]
+    if len(rows):
+        return rows
+    method, encoder = parse_row(name)
+    return group[(group["method"] == method) & (group["encoder"] == encoder)]
 
 
 def verdict_on(row: Mapping[Any, Any]) -> str:

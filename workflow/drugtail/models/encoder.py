@@ -113,7 +113,8 @@ class SeedBySeed(nn.Module):
                 raise DrugtailError(
                     f"encoder {self.kind!r} ({self._file}): gives embeddings of shape "
                     f"{list(embedding.shape)} for {batch.molecules} molecules; it must give "
-                    f"{wanted}"
+                    f"{wanted}, a row for each molecule as wide as self.width, {self.width}; mend "
+                    "`forward` or `self.width`"
                 )
         return torch.stack(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,7 @@ def find_models(
     split: str | None = None,
     seed: int | None = None,
     method: str | None = None,
+    encoder: str | None = None,
 ) -> Chosen:
     """Return the models that a path names.
 
@@ -61,7 +63,9 @@ def find_models(
         Of a benchmark, blocks without this seed are left out; None takes all.
     method
         Of a benchmark, a method of its tables, with ``+prior_…`` if it is corrected; by default the
-        best one. Of one on several encoders the best encoder is taken.
+        best one.
+    encoder
+        Of a benchmark, the encoder that the method ran on; by default the best one.
 
     Raises
     ------
@@ -69,11 +73,11 @@ def find_models(
         If there is no model, or it is not clear which.
     """
     if (path / "runs.parquet").is_file():
-        return _best_of(path, dataset, split, seed, method)
-    if dataset is not None or split is not None or method is not None:
+        return _best_of(path, dataset, split, seed, {"method": method, "encoder": encoder})
+    if any(one is not None for one in (dataset, split, method, encoder)):
         raise DrugtailError(
-            f"{path}: is no benchmark's folder; --dataset, --split and --method choose among the "
-            "models of one, results/metrics/NAME"
+            f"{path}: is no benchmark's folder; --dataset, --split, --method and --encoder choose "
+            "among the models of one, results/metrics/NAME"
         )
     if (path / "model.pt").is_file():
         return Chosen([path / "model.pt"])
@@ -96,12 +100,17 @@ KEPT_NONE = (
 
 
 def _best_of(
-    folder: Path, dataset: str | None, split: str | None, seed: int | None, wanted: str | None
+    folder: Path,
+    dataset: str | None,
+    split: str | None,
+    seed: int | None,
+    wanted: Mapping[str, str | None],
 ) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
-    if wanted is not None:
-        runs = _named(runs, "method", wanted, folder, needed=False)
+    for column, name in wanted.items():
+        if name is not None:
+            runs = _named(runs, column, name, folder, needed=False)
     ranked = by_validation(runs)
     if ranked.empty:
         raise DrugtailError(f"{folder}: no method of it is finished on every split and seed")
@@ -139,7 +148,7 @@ def _best_of(
 def _named(
     runs: pd.DataFrame, column: str, name: str | None, folder: Path, *, needed: bool
 ) -> pd.DataFrame:
-    """Rows of one data set or split: the one that is named, or the only or first one."""
+    """Rows of one data set, split, method or encoder: the named one, or the only or first one."""
     known = runs[column].unique().tolist()
     if name is None:
         if needed and len(known) > 1:

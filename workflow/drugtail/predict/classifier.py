@@ -78,6 +78,7 @@ def load_model(
     split: str | None = None,
     seed: int | None = None,
     method: str | None = None,
+    encoder: str | None = None,
     prior: float | None = None,
     plugins: Sequence[Path] = (),
     vectors: Mapping[str, Path] | None = None,
@@ -89,7 +90,7 @@ def load_model(
     model
         ``model.pt``, a block's folder, or ``results/metrics/{benchmark}``, whose best method by
         validation is taken.
-    dataset, split, seed, method, prior, plugins, vectors
+    dataset, split, seed, method, encoder, prior, plugins, vectors
         As of `drugtail.predict.table.predict`.
 
     Raises
@@ -97,7 +98,7 @@ def load_model(
     DrugtailError
         If there is no such model, or a plugin or a file of vectors is lacking.
     """
-    chosen = find_models(Path(model), dataset, split, seed, method)
+    chosen = find_models(Path(model), dataset, split, seed, method, encoder)
     if chosen.remark:
         say(chosen.remark)
     models = [Model(path, seed, plugins, vectors) for path in chosen.models]

@@ -65,6 +65,7 @@ def predict(
     dataset: str | None = None,
     split: str | None = None,
     method: str | None = None,
+    encoder: str | None = None,
     plugins: Sequence[Path] = (),
     vectors: Mapping[str, Path] | None = None,
     workers: int | None = None,
@@ -111,7 +112,7 @@ def predict(
         Whether training molecules are searched.
     prefix
         Of the columns that are added.
-    dataset, split, method
+    dataset, split, method, encoder
         See `drugtail.predict.choice.find_models`.
     plugins
         Files with an encoder, featurizer or estimator that is not the package's.
@@ -135,7 +136,7 @@ def predict(
     torch.set_num_threads(workers)
     if output.exists() and molecules.exists() and output.samefile(molecules):
         raise DrugtailError(f"{output}: is the table that is read; name another file for --output")
-    chosen = find_models(model, dataset, split, seed, method)
+    chosen = find_models(model, dataset, split, seed, method, encoder)
     tau = chosen.tau if prior is None else prior
     asked = Asked([Model(path, seed, plugins, vectors) for path in chosen.models], tau)
     if chosen.remark:

@@ -22,6 +22,10 @@ PRIOR_NOTE = (
     "METHOD+prior_T: T times the log of the class shares that the method has learned is taken off "
     "its stored log-probabilities, which are at least log 1e-6; nothing is trained."
 )
+ENCODERS_NOTE = (
+    "Differences are means over the encoders that both methods ran on (of {encoders}); methods "
+    "that share none are each averaged over their own."
+)
 GHOST_NOTE = (
     "METHOD+ghost: the smaller of two classes is said from another probability on than a half, the "
     "one with the highest median of Cohen's kappa over 100 subsets of a fifth of the validation "
@@ -74,6 +78,16 @@ def left_out_notes(metrics: Path, table: Table) -> list[str]:
         if note is not None and note not in notes.values():
             notes[subset] = f"{column.title}: {note}"
     return [note for note in notes.values() if note is not None]
+
+
+def encoder_notes(frame: pd.DataFrame) -> list[str]:
+    """Return a note on differences that are means over encoders, if methods ran on several."""
+    encoders = frame.groupby("method")["encoder"].unique()
+    several = [names for names in encoders if len(names) > 1]
+    if not several:
+        return []
+    named = ", ".join(dict.fromkeys(name for names in several for name in names))
+    return [ENCODERS_NOTE.format(encoders=named)]
 
 
 def settings_notes(frame: pd.DataFrame) -> list[str]:

@@ -78,7 +78,8 @@ class SeedBatch:
         self.encoder = encoder
         self.seeds = [SeedRecord(seed) for seed in seeds]
         named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
-        self.name = f"{problem.dataset} {problem.split} {recipe.name} {named}"
+        row = f"{recipe.name} on {encoder.name}"
+        self.name = f"{problem.dataset} {problem.split} {row} {named}"
         self.subsets = {
             subset: torch.from_numpy(rows).to(device) for subset, rows in problem.subsets.items()
         }

@@ -11,7 +11,7 @@ from drugtail.config.table import Table
 from drugtail.evaluation.metrics import smaller_is_better
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import LEVEL, TESTS, compare_methods
-from drugtail.report.table_notes import left_out_notes, notes_on_runs
+from drugtail.report.table_notes import encoder_notes, left_out_notes, notes_on_runs
 from drugtail.report.table_rows import (
     CONSTANT,
     CONSTANT_NOTE,
@@ -61,6 +61,7 @@ def comparison(metrics: Path, table: Table, reference: str) -> Contents:
         *([f"There is no method beside {table.method}."] if found.empty else []),
         *([f"Gaps: {gaps} runs are not finished."] if gaps else []),
         *([CONSTANT_NOTE] if any(marked) else []),
+        *encoder_notes(frame),
         *left_out_notes(metrics, table),
         *notes_on_runs(metrics, frame),
     ]

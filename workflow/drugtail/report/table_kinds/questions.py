@@ -10,9 +10,10 @@ import pandas as pd
 
 from drugtail.config.table import Question, Table
 from drugtail.evaluation.across import over_data_sets
+from drugtail.evaluation.row_names import parse_row
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import by_split, compare_pairs
-from drugtail.report.table_notes import left_out_notes, notes_on_runs
+from drugtail.report.table_notes import encoder_notes, left_out_notes, notes_on_runs
 from drugtail.report.table_rows import UNDEFINED, p_as_text, runs_of
 from drugtail.report.tables import TABLE_KINDS, Contents
 
@@ -52,10 +53,12 @@ def questions(metrics: Path, table: Table, reference: str) -> Contents:
     over_all = _over_data_sets(finished, pairs)
     found = pd.concat([found, over_all]).sort_values("question", kind="stable", ignore_index=True)
     missing = int((frame["status"] != "finished").sum())
+    on_one = [parse_row(row)[1] is not None for one in asked for row in (one.method, one.against)]
     notes = [
         NOTE,
         *([ALL_NOTE] if len(over_all) else []),
         *([f"Gaps: {missing} runs are not finished."] if missing else []),
+        *([] if all(on_one) else encoder_notes(frame)),
         *left_out_notes(metrics, table),
         *notes_on_runs(metrics, frame),
     ]
