@@ -88,6 +88,7 @@ rule strict:
 
 
 onstart:
+    check_queue()
     write_plan(PLAN, Path(RESULTS))
     # With a limit of jobs per second, Snakemake looks for jobs again a second after each look, beside
     # the look after each job that ends: after a thousand jobs, a thousand times a second.

@@ -209,6 +209,37 @@ def test_a_node_that_fails_is_done_without(
         slurm.wait(lambda: sorted(slurm.idle()) == slurm.nodes, 60)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "# slurm_account: mylab",
+            "slurm_account: mylab",
+            "slurm_account: 'mylab' is none of yours",
+        ),
+        ("# slurm_partition: main", "slurm_partition: mian", "invalid partition specified: mian"),
+        ("cores: 2", "cores: 64", r"\(.*--cpus-per-task=64.*\): .*(CPU count|not available)"),
+        ("# slurm_account: m", "slurm_acount: m", "'slurm_acount' .*did you mean slurm_account"),
+    ],
+)
+def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(
+    slurm: MiniSlurm, prepared: Project, old: str, new: str, said: str
+) -> None:
+    prepared.edit(f"{PROFILE}/config.yaml", old, new)
+    run = Run(prepared, slurm)
+    assert run.process.wait(timeout=60) != 0
+    words = run.log.read_text()
+    assert re.search(said, words), words
+    assert "Nothing was submitted" in words
+    assert states(slurm, prepared) == []
+    plan = ["drugtail", "plan", "--config", "config/tiny.yaml", "--profile", PROFILE]
+    refused = prepared.run(*plan, check=False)
+    assert refused.returncode == 1
+    assert re.search(said, refused.stdout), refused.stdout
+    prepared.edit(f"{PROFILE}/config.yaml", new, old)
+    assert "SLURM takes such jobs" in prepared.run(*plan).stdout
+
+
 def test_after_a_kill_jobs_that_live_on_are_waited_for(
     slurm: MiniSlurm, finished: Project, prepared: Project
 ) -> None:

@@ -255,7 +255,7 @@ def test_a_second_start_waits_for_the_first_and_for_no_run_elsewhere(
     said = (project.folder / "run.log").read_text()
     assert re.search(
         r"Another run is at work in this folder \(benchmark tiny, since 20\d\d-.*; process \d+: "
-        r".*to stop it: kill",
+        r".*to stop it: kill -INT",
         said,
     )
     assert "Nothing to be done" in said, "the second finds everything made"

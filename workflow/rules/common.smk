@@ -15,9 +15,16 @@ PYTHONPATH = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([CODE, *PYTHONPATH]))
 
 from drugtail import plugins
+from drugtail.benchmark import slurm
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.record import plan_path, write_plan
-from drugtail.benchmark.resources import megabytes_to_ask_for, minutes_to_ask_for
+from drugtail.benchmark.resources import (
+    EVALUATE_MINUTES,
+    SPLIT_MINUTES,
+    data_minutes,
+    megabytes_to_ask_for,
+    minutes_to_ask_for,
+)
 from drugtail.config.catalogue import Catalogue, parse_benchmark
 from drugtail.config.code import code_of
 from drugtail.config.split_name import parse_split
@@ -220,6 +227,11 @@ def get_minutes(wildcards, attempt):
     return minutes_to_ask_for(PLAN, get_job(wildcards)) * attempt
 
 
+def get_data_minutes(wildcards, attempt):
+    """The time limit of preparing or featurizing a data set; twice as long the second time."""
+    return data_minutes(PLAN, wildcards.dataset) * attempt
+
+
 def get_megabytes(wildcards, attempt):
     """The memory of a job, for a cluster; twice as much the second time."""
     return megabytes_to_ask_for(PLAN, get_job(wildcards)) * attempt
@@ -393,6 +405,30 @@ def get_tracking_uri():
     """The MLflow store, for people; the environment's server as `drugtail track` takes it."""
     server = BENCHMARK.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return server or f"sqlite:///{RESULTS}/mlflow/mlflow.db"
+
+
+def check_queue():
+    """Refuse a start whose jobs SLURM would not take, with SLURM's reason."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    # Jobs that are joined to one have all CPUs of a job together.
+    joined = workflow.group_settings.overwrite_groups
+    cores = workflow.resource_settings.cores
+    asked = {
+        slurm.Request(
+            job.resources.get("slurm_account"),
+            job.resources.get("slurm_partition"),
+            cores if joined and cores else job.threads,
+        )
+        for job in jobs
+    }
+    try:
+        slurm.refuse_names({name for job in jobs for name in job.resources.keys()}, "the profile")
+        for request in asked:
+            slurm.refuse(request, "the profile")
+    except DrugtailError as error:
+        raise WorkflowError(f"{error}. Nothing was submitted")
 
 
 def mark_run():

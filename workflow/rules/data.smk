@@ -81,7 +81,7 @@ rule prepare_dataset:
     threads: 2
     resources:
         mem_mb=times_attempt(2000),
-        runtime=times_attempt(60),
+        runtime=get_data_minutes,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output.molecules, parent=True),
@@ -109,7 +109,7 @@ rule split_dataset:
     threads: 1
     resources:
         mem_mb=times_attempt(1000),
-        runtime=times_attempt(10),
+        runtime=times_attempt(SPLIT_MINUTES),
     params:
         stem=subpath(output.subsets, strip_suffix=".parquet"),
         options=get_split_options,
@@ -157,7 +157,7 @@ rule featurize_dataset:
     threads: 2
     resources:
         mem_mb=times_attempt(2000),
-        runtime=times_attempt(60),
+        runtime=get_data_minutes,
     params:
         name=lambda w: Path(w.featurizer).name,
         plugin=get_featurizer_plugin,

@@ -15,7 +15,7 @@ rule evaluate_block:
     threads: 1
     resources:
         mem_mb=times_attempt(1000),
-        runtime=times_attempt(5),
+        runtime=times_attempt(EVALUATE_MINUTES),
     params:
         block=BLOCK_NAME,
         code=get_code("drugtail.evaluation.evaluate"),

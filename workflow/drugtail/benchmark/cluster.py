@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drugtail.benchmark import slurm
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.resources import (
+    EVALUATE_MINUTES,
+    SPLIT_MINUTES,
     Job,
     bytes_to_keep,
+    data_minutes,
     megabytes_to_ask_for,
     minutes_to_ask_for,
     train_molecules,
 )
 from drugtail.config.yaml_reader import read_yaml
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import counted
+from drugtail.runtime.names import SHARED
 
 PROFILES = Path("workflow/profiles")
 # Jobs of training in a profile's groups are these rules.
@@ -57,7 +63,15 @@ def read_profile(profile: str) -> tuple[dict[str, Any], Path]:
             there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
             raise DrugtailError(f"--profile {name}: no file {path}; there are {', '.join(there)}")
         settings |= read_yaml(path)
+        for resources in _resources(settings):
+            slurm.refuse_names(resources, str(path))
     return settings, path
+
+
+def _resources(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Resources of all jobs, and those of single rules."""
+    yield settings.get("default-resources") or {}
+    yield from (settings.get("set-resources") or {}).values()
 
 
 def grouping_of(settings: dict[str, Any], path: Path) -> Grouping:
@@ -91,20 +105,30 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         return [f"  by profile {profile}: nothing is left to submit"]
     blocks = [job for job in jobs if isinstance(job, PlannedBlock)]
     tunings = len(jobs) - len(blocks)
+    data = data_jobs(plan)
     minutes = [minutes_to_ask_for(plan, job) for job in jobs]
     gpu = [plan.benchmark.device == "cuda" and plan.recipes[j.method].is_network for j in jobs]
     # Blocks of a job run beside each other, or follow each other where it has not as many CPUs.
     beside = min(grouping.blocks, grouping.cpus)
-    longest = max(minutes) * math.ceil(grouping.blocks / beside)
+    longest = (max(minutes) + EVALUATE_MINUTES) * math.ceil(grouping.blocks / beside)
     largest = max(megabytes_to_ask_for(plan, job) for job in jobs) * beside
     gpu_hours = sum(m for m, on_gpu in zip(minutes, gpu, strict=True) if on_gpu) / 60
     kept = sum(bytes_to_keep(plan, block) for block in blocks)
+    training = math.ceil(len(blocks) / grouping.blocks) + tunings
     lines = [
-        f"  by profile {profile}: {math.ceil(len(blocks) / grouping.blocks) + tunings} jobs of "
-        f"training, of up to {grouping.blocks} blocks on {grouping.cpus} CPUs",
-        f"    limits asked for: {sum(minutes) / 60:,.0f} core hours"
-        + (f", {gpu_hours:,.0f} GPU hours" if gpu_hours else "")
+        f"  by profile {profile}: {counted(training, 'job')} of training, of up to "
+        f"{counted(grouping.blocks, 'block')} on {counted(grouping.cpus, 'CPU')}",
+        f"    limits asked for: {counted(math.ceil(sum(minutes) / 60), 'core hour')}"
+        + (f", {counted(math.ceil(gpu_hours), 'GPU hour')}" if gpu_hours else "")
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
+        *(
+            [
+                f"    before them {counted(len(data), 'job')} that prepare data, of up to "
+                f"{_hours(max(data))}"
+            ]
+            if data
+            else []
+        ),
         f"    on disk: about {kept / 1e6:,.0f} MB in {FILES_OF_BLOCK * len(blocks):,} files",
     ]
     own = set(settings.get("set-resources") or {}) & set(TRAINING_RULES)
@@ -116,7 +140,39 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
             f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first, "
             "as in `snakemake data --configfile …`)"
         )
+    lines.append(_accepted(settings, path, grouping.cpus, largest, max([longest, *data])))
     return lines
+
+
+def data_jobs(plan: Plan) -> list[int]:
+    """Return the time limit in minutes of each job that prepares, cuts and featurizes a data set.
+
+    A profile that joins these steps to one job adds their limits up; fewer are needed where steps
+    run beside each other. Data sets of which all is there have no job.
+    """
+    found = []
+    for name in plan.datasets:
+        splits = [plan.split_name(split) for split in plan.benchmark.splits]
+        lacking = sum(
+            not (SHARED / "splits" / name / f"{split}.json").is_file() for split in splits
+        )
+        folders = {plan.inputs.folder(encoder) for encoder in plan.encoders}
+        unread = sum(not (SHARED / "features" / name / folder).is_dir() for folder in folders)
+        unprepared = not (SHARED / "data" / name / "molecules.parquet").is_file()
+        steps = int(unprepared) + unread
+        if steps or lacking:
+            found.append(steps * data_minutes(plan, name) + lacking * SPLIT_MINUTES)
+    return found
+
+
+def _accepted(settings: dict[str, Any], path: Path, cpus: int, megabytes: int, minutes: int) -> str:
+    """Ask SLURM for a job like the largest one, and say what it said."""
+    if not slurm.answers():
+        return "    (no SLURM answers here, so account and partition were not tried)"
+    resources = settings.get("default-resources") or {}
+    account, partition = (resources.get(f"slurm_{name}") for name in ("account", "partition"))
+    slurm.refuse(slurm.Request(account, partition, cpus, megabytes, minutes), str(path))
+    return "    SLURM takes such jobs (tried with the largest limits; nothing was submitted)"
 
 
 def _hours(minutes: int) -> str:

@@ -12,6 +12,7 @@ import math
 from drugtail.benchmark.plan import Plan
 from drugtail.benchmark.planned import PlannedBlock, PlannedTuning
 from drugtail.config.benchmark import parse_seeds
+from drugtail.config.dataset import Dataset
 from drugtail.config.encoders.graph_and_vector import GraphAndVectorEncoder
 from drugtail.runtime.files import read_json
 from drugtail.runtime.names import SHARED
@@ -38,6 +39,11 @@ VIEWS, EXPERT = 2.5, 0.1
 # Before the first and after the last step, and what the guess is multiplied with when it is asked
 # for: nodes of a cluster differ, and share what the measured machine had alone.
 START_SECONDS, MARGIN = 15.0, 4.0
+
+# Molecules that are prepared or featurized per minute, at least; a core of the machine that was
+# measured takes 50,000 and more. A split takes SPLIT_MINUTES, evaluating a block EVALUATE_MINUTES.
+DATA_RATE = 4_000
+DATA_MINUTES, SPLIT_MINUTES, EVALUATE_MINUTES = 10, 10, 5
 
 # The size of the generated data set stands in its generator; about this many molecules.
 GENERATED_MOLECULES = 6_000
@@ -72,13 +78,17 @@ def _expected_molecules(plan: Plan, name: str) -> int | None:
     dataset = plan.datasets[name]
     if dataset.expected.molecules is not None:
         return dataset.expected.molecules
+    rows = _rows(dataset)
+    return min(rows, dataset.sample.molecules) if rows and dataset.sample else rows
+
+
+def _rows(dataset: Dataset) -> int | None:
+    """Return the rows of a data set's files, or about how many are generated; None if unknown."""
     if not dataset.files:
         return GENERATED_MOLECULES
     rows = [file.rows for file in dataset.files]
     known = [count for count in rows if count is not None]
-    if len(known) < len(rows):
-        return None
-    return min(sum(known), dataset.sample.molecules) if dataset.sample else sum(known)
+    return sum(known) if len(known) == len(rows) else None
 
 
 def amount(plan: Plan, job: Job) -> int | None:
@@ -117,6 +127,13 @@ def minutes_to_ask_for(plan: Plan, job: Job) -> int:
         work = GUESSED_MOLECULES * job.epochs * len(parse_seeds(job.seeds))
         seconds = work / _rate(plan, job)
     return min(max(10, math.ceil(MARGIN * seconds / 60)), 14 * 24 * 60)
+
+
+def data_minutes(plan: Plan, dataset: str) -> int:
+    """Return the time limit of preparing a data set, or of featurizing it once, in minutes."""
+    known = {**plan.registers, **plan.datasets}
+    rows = _rows(known[dataset])
+    return DATA_MINUTES + math.ceil((GUESSED_MOLECULES if rows is None else rows) / DATA_RATE)
 
 
 def megabytes_to_ask_for(plan: Plan, job: Job) -> int:

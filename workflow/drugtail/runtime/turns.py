@@ -75,7 +75,8 @@ def wait_for_run() -> None:
     if runs := [run for run in processes_here(RUN) if not is_job(run)]:
         say(
             f"Another run is at work in this folder ({named_by(read_mark())}{listed(runs)}). "
-            f"Waiting for it to end; to stop it: kill {numbers(runs)}"
+            f"Waiting for it to end; to stop it: kill -INT {numbers(runs)} (without -INT its jobs "
+            "end first)"
         )
         wait_until_ended(runs)
 
@@ -160,7 +161,10 @@ def wait_for_queue() -> None:
             f"A former run was cut off, but its jobs are still in SLURM's queue. Waiting for them, "
             f"since two jobs must not write the same files; to stop them: scancel {' '.join(jobs)}"
         )
-        while queued_here():
+        while left := queued_here():
+            if left != jobs:
+                say(f"Still in the queue: {' '.join(left)}")
+                jobs = left
             time.sleep(PATIENCE)
 
 
