@@ -55,8 +55,10 @@ def unlock_folder() -> bool:
     wait_for_jobs()
     say("A former run was cut off; unlocking the folder.")
     snakemake = Path(sys.executable).with_name("snakemake")
-    if subprocess.run([snakemake, "--unlock", "--quiet", "all"], check=False).returncode:
-        raise DrugtailError("snakemake did not unlock the folder; it says why above")
+    command = [snakemake, "--unlock", "--quiet", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DrugtailError(f"snakemake did not unlock the folder: {done.stderr.strip()}")
     return True
 
 
