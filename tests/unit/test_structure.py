@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import drugtail
 
@@ -124,3 +127,26 @@ def test_components_have_their_settings_and_their_functions_in_modules_of_one_na
     functions = {path.stem for path in (PACKAGE / "methods").glob("[a-z]*.py")}
     functions |= {path.stem for path in (PACKAGE / "training").glob("[a-z]*.py")}
     assert settings - functions == {"network"}, "heads and layers are modules of models/"
+
+
+def test_pins_are_what_the_package_asks_for_on_each_python() -> None:
+    """A pin that some Python has no version of would stop `make run` there."""
+    project = PACKAGE.parents[1]
+    described = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = described["optional-dependencies"]
+    wanted = [*described["dependencies"], *extras["data"], *extras["classical"], *extras["report"]]
+    lines = (project / "envs/requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        canonicalize_name(pin.name): pin
+        for pin in map(Requirement, filter(lambda line: line[:1] != "#", lines))
+    }
+    for python in ("3.11", "3.12", "3.13"):
+        here = {"python_version": python, "sys_platform": "linux"}
+        for one in map(Requirement, wanted):
+            pin = pins.get(canonicalize_name(one.name))
+            needed = one.marker is None or one.marker.evaluate(here)
+            assert (pin is not None) or not needed, one
+            if pin is not None:
+                assert needed == (pin.marker is None or pin.marker.evaluate(here)), pin
+                (version,) = pin.specifier
+                assert one.specifier.contains(version.version), pin

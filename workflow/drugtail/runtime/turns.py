@@ -55,7 +55,7 @@ def unlock_folder() -> bool:
     wait_for_jobs()
     say("A former run was cut off; unlocking the folder.")
     snakemake = Path(sys.executable).with_name("snakemake")
-    command = [snakemake, "--unlock", "--quiet", "all"]
+    command = [str(snakemake), "--unlock", "--quiet", "all"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DrugtailError(f"snakemake did not unlock the folder: {done.stderr.strip()}")
