@@ -101,6 +101,13 @@ def test_columns_are_found(
     assert len(summary["classes"]) == 2
 
 
+def test_rows_without_a_molecule_need_no_name(tmp_path: Path) -> None:
+    rows = [f"c{i},{'C' * (i + 1)}O,{'xy'[i % 2]}" for i in range(8)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["Compound_ID,smiles,class", *rows[:4], ",,", *rows[4:], ",,"]))
+    assert inspect_table(path).columns.get("id") == "Compound_ID"
+
+
 @pytest.mark.parametrize(
     ("column", "names", "taken"),
     [

@@ -115,7 +115,15 @@ def test_molecules_of_several_classes_are_said_where_they_are_kept(
 ) -> None:
     rows = [*ENOUGH, ["OCC", "1"], ["C(N)C", "0"]]
     prepare(tmp_path, rows)
-    assert "tiny: 2 molecules in several classes, kept as published" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    names = "tiny-2, tiny-4, tiny-1, tiny-3"
+    assert f"tiny: 2 molecules in several classes ({names}), kept as published" in said
+    assert "identity: parent" not in said
+    # A salt of another class is another molecule of the same parent.
+    prepare(tmp_path, [*rows, ["CCO.[Na+].[Cl-]", "1"], ["CCCC", "0"], ["CCCC.Cl", "1"]])
+    said = capsys.readouterr().err
+    assert "2 molecules in several classes" in said
+    assert "3 parent compounds in several classes, salts and stereoisomers" in said
     prepare(tmp_path, [*rows, ["CCC", "0"], ["CCCC", "1"]], register(conflicts="drop"))
     assert "in several classes" not in capsys.readouterr().err
 
@@ -145,6 +153,16 @@ def test_a_repeated_id_is_an_error_that_names_both_rows(tmp_path: Path) -> None:
     with pytest.raises(DrugtailError, match=r"tiny\.csv: row 3: id 'a' stands already in row 1"):
         prepare(tmp_path, rows, dataset, ["smiles", "label", "id"])
     assert not (tmp_path / "out1").exists()
+
+
+def test_a_row_without_an_id_is_numbered_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = register({"smiles": "smiles", "label": "label", "id": "id"})
+    rows = [["CCO", "0", "a"], ["CCN", "1", " "], ["", "", ""], ["CCC", "1", "c"]]
+    found = prepare(tmp_path, rows, dataset, ["smiles", "label", "id"])
+    assert found.molecules["id"].tolist() == ["a", "tiny-2", "c"]
+    assert "tiny: 2 rows without id, named tiny- and a number" in capsys.readouterr().err
 
 
 def test_a_column_called_row_is_a_column_like_any_other(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from drugtail.evaluation.answer import (
     answer,
 )
 from drugtail.evaluation.statistics import compare_methods
+from drugtail.recommendation.words import in_words
 from drugtail.runtime.errors import DrugtailError
 
 SPLITS = [f"cv-0-{fold}" for fold in range(5)]
@@ -82,6 +85,25 @@ def test_validation_molecules_choose_and_test_molecules_measure() -> None:
     assert (found.reference, found.reference_encoder) == ("plain", "morgan")
 
 
+def test_other_rows_are_counted_by_what_test_molecules_say_of_them() -> None:
+    found = asked(runs())
+    verdicts = found.board["verdict"].tolist()
+    assert found.standing() == "of 3 other rows " + ", ".join(
+        f"{verdicts.count(name)} {name}"
+        for name in ("better", "worse", "equal", "undecided")
+        if verdicts.count(name)
+    )
+    frame = runs()
+    same = frame["method"] != "chosen"
+    for name in (OVERALL, "valid_balanced_accuracy"):
+        values = frame.loc[~same, name].to_numpy()
+        frame.loc[same, name] = np.tile(values, same.sum() // len(values))
+    equal = asked(frame)
+    assert equal.standing() == "all 3 other rows are equal"
+    assert equal.tied == 4
+    assert found.tied == 1
+
+
 def test_gains_are_those_of_the_corrected_t_over_all_parts() -> None:
     frame = runs()
     found = asked(frame).gains.set_index("metric")
@@ -130,3 +152,27 @@ def test_a_method_with_a_gap_takes_no_part_and_a_missing_reference_is_named() ->
     assert asked(frame).method == "lucky"
     with pytest.raises(DrugtailError, match="mine: plain is not finished on every split"):
         asked(frame[frame["method"] != "plain"])
+
+
+def test_the_words_say_how_other_rows_stand_and_that_several_are_equally_good() -> None:
+    found = asked(runs())
+    text = in_words(found, {"Left out": ["odd"]})
+    assert f"Measured on test molecules, {found.standing()}" in text
+    assert "equally good on those" not in text
+    assert "by plain, and by chosen" in text
+    assert "Left out: odd" in text
+    frame = runs()
+    frame["valid_balanced_accuracy"] = 1.0
+    text = in_words(asked(frame), {})
+    assert "4 rows are equally good on those; it is the first of them" in text
+    # The plain method is the first, and there is nothing to compare it with.
+    assert "Recall of each class in percent: by plain [" in text
+
+
+def test_the_interval_of_a_share_ends_at_a_hundred_percent() -> None:
+    frame = runs()
+    chosen = frame["method"] == "chosen"
+    frame.loc[chosen, OVERALL] = [1.0, 1.0, 0.9, 1.0, 1.0]
+    found = asked(frame)
+    assert found.board[f"{OVERALL}_high"].iloc[0] > 1
+    assert re.search(r"balanced accuracy 98\.0 \[\d+\.\d, 100\.0\]", in_words(found, {}))

@@ -134,6 +134,15 @@ def _inspected(
 # ---------------------------------------------------------------------------------- reading
 
 
+def _have_molecule(found: Inspection) -> pd.Series:
+    """Whether each row has something in the column of molecules; all, without such a column."""
+    column = found.columns.get("smiles") or found.columns.get("reaction")
+    if column is None:
+        return pd.Series(True, index=found.table.index)
+    filled: pd.Series = found.table[column].str.strip() != ""
+    return filled
+
+
 def _read(path: Path, given: Layout) -> Inspection:
     """Read a table, with the encoding that fits and with or without a header."""
     content = unpacked(path)
@@ -386,7 +395,8 @@ def _find_others(found: Inspection) -> None:
     for column in map(str, found.table.columns):
         if column in used or not column:
             continue
-        cells = found.table[column]
+        # What stands in a row without a molecule names nothing.
+        cells = found.table[column][_have_molecule(found)]
         if "split" not in found.columns and _is_split(values_of(found, column)):
             found.columns["split"] = column
             found.remarks.append(f"{column} holds a published split (`official`)")

@@ -23,6 +23,8 @@ from drugtail.runtime.parquet import write_parquet
 OPTIONAL = ("second", "official", "reactants", "time")
 # Begins the reason of a row with a mark, not an empty cell, in place of a label.
 MARKED = "missing label: "
+# Names in a line of progress.
+MOST_SHOWN = 6
 
 
 def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int = 1) -> None:
@@ -86,13 +88,14 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
     compared = frame.assign(smiles=frame["smiles"] + both, parent=frame["parent"] + both)
     usable, as_read = rows.reasons == "", compared.copy()
     apply_policies(rows, compared, dataset)
-    repeats = count_repeats(as_read[usable & is_of_sample(rows.reasons, as_read, dataset)])
+    counted_rows = as_read[usable & is_of_sample(rows.reasons, as_read, dataset)]
+    repeats = count_repeats(counted_rows)
     frame["published"] = compared["published"]
 
     rejected = output / "rejected.csv"
     _write_rejected(rows, frame, dataset, rejected)
     _say_outcome(rows, frame, dataset, rejected)
-    _say_conflicts(repeats, dataset)
+    _say_conflicts(repeats, counted_rows, dataset)
     used = rows.reasons == ""
     if not used.any():
         raise DrugtailError(_nothing_left(rows, dataset, rejected))
@@ -118,10 +121,17 @@ def prepare_dataset(dataset: Dataset, raw: Path, output: Path, *, workers: int =
 def _ids(rows: Rows, dataset: Dataset) -> pd.Series:
     """Name of each row: the published one, or the data set's and a running number."""
     column = dataset.columns.id
+    numbers = pd.Series(range(1, len(rows) + 1), index=rows.table.index)
+    numbered: pd.Series = dataset.name + "-" + numbers.astype(str)
     if column is None:
-        numbers = pd.Series(range(1, len(rows) + 1), index=rows.table.index)
-        return dataset.name + "-" + numbers.astype(str)
-    ids = rows.table[column]
+        return numbered
+    without = rows.table[column].str.strip() == ""
+    if without.any():
+        say(
+            f"{dataset.name}: {counted(int(without.sum()), 'row')} without {column}, named "
+            f"{dataset.name}- and a number"
+        )
+    ids = rows.table[column].mask(without, numbered)
     repeated = ids[ids.duplicated()]
     if not repeated.empty:
         index = int(repeated.index[0])
@@ -235,14 +245,25 @@ def _say_outcome(rows: Rows, frame: pd.DataFrame, dataset: Dataset, rejected: Pa
         say(f"{dataset.name}: {counted(number, 'molecule')}: {NOTES[str(note)]}")
 
 
-def _say_conflicts(repeats: dict[str, int], dataset: Dataset) -> None:
-    """Say how many molecules have several classes, where they are kept."""
-    named = {"smiles": "molecule", "parent": "parent"}[dataset.identity]
+def _say_conflicts(repeats: dict[str, int], molecules: pd.DataFrame, dataset: Dataset) -> None:
+    """Say how many molecules have several classes, and name some, where they are kept."""
+    if dataset.conflicts != "keep":
+        return
+    key, named = dataset.identity, {"smiles": "molecule", "parent": "parent"}[dataset.identity]
     several = repeats[f"{named}s_with_several_classes"]
-    if several and dataset.conflicts == "keep":
+    if several:
+        labels = molecules.groupby(key, sort=False)["published"].transform("nunique")
+        ids = molecules.loc[labels > 1].sort_values(key, kind="stable")["id"].astype(str)
+        shown = ", ".join(ids[:MOST_SHOWN]) + (", …" if len(ids) > MOST_SHOWN else "")
         say(
-            f"{dataset.name}: {counted(several, named)} in several classes, kept as published; "
-            "`conflicts: drop` in the register leaves them out"
+            f"{dataset.name}: {counted(several, named)} in several classes ({shown}), kept as "
+            "published; a line `conflicts: drop` in the data set's register leaves them out"
+        )
+    parents = repeats["parents_with_several_classes"]
+    if key == "smiles" and parents > several:
+        say(
+            f"{dataset.name}: {counted(parents, 'parent compound')} in several classes, salts and "
+            "stereoisomers taken together; `identity: parent` beside it compares those"
         )
 
 

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from drugtail.evaluation.best import by_validation
+from drugtail.evaluation.best import TIED, by_validation
 from drugtail.evaluation.class_recalls import class_recalls
 from drugtail.evaluation.head_and_tail import changes
 from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.statistics import (
+    BETTER,
+    EQUAL,
     LEVEL,
+    UNDECIDED,
+    WORSE,
     by_split,
     compare_pairs,
     holm,
@@ -90,6 +94,22 @@ class Answer:
     def names(self, verdict: str) -> list[str]:
         """Return the methods of the board of which a verdict was given."""
         return self.board.loc[self.board["verdict"] == verdict, "method"].tolist()
+
+    @property
+    def tied(self) -> int:
+        """Number of rows that are equally good on validation molecules, with the chosen one."""
+        scores = self.board["validation"]
+        return int((scores >= scores.max() - TIED).sum())
+
+    def standing(self) -> str:
+        """Say how many other rows are better, worse, equal or undecided on test molecules."""
+        others = len(self.board) - 1
+        counts = {name: len(self.names(name)) for name in (BETTER, WORSE, EQUAL, UNDECIDED)}
+        if len(set(counts.values()) - {0}) == 1 and max(counts.values()) == others:
+            named = next(name for name, number in counts.items() if number)
+            return f"all {others} other rows are {named}" if others > 1 else f"the other is {named}"
+        found = [f"{number} {name}" for name, number in counts.items() if number]
+        return f"of {others} other rows {', '.join(found)}"
 
     def rows(self) -> list[str]:
         """Return the rows of the board by method and encoder, the best first."""

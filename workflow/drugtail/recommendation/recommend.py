@@ -135,10 +135,12 @@ def _left_out(plan: Plan, results: Path) -> dict[str, list[str]]:
     (dataset,) = plan.datasets
     summary = read_json(SHARED / "data" / dataset / "dataset.json")
     header = read_parquet_metadata(results / "metrics" / plan.benchmark.name / "runs.parquet")
+    left_out = header["left_out"].get(dataset, {})
     return {
-        "Not in the mean over classes, since not every split tests them": header["left_out"]
-        .get(dataset, {})
-        .get("test", []),
+        "Takes no part in the choice, since not every split has validation molecules of it": (
+            left_out.get("valid", [])
+        ),
+        "Not in the mean over classes, since not every split tests them": left_out.get("test", []),
         f"Left out (results/data/{dataset}/rejected.csv), so that no model says them": [
             f"{counted(number, 'row')} {reason}" for reason, number in summary["left_out"].items()
         ],

@@ -19,7 +19,7 @@ from drugtail.evaluation.answer import (
 )
 from drugtail.evaluation.derived_rows import uncorrected_name
 from drugtail.evaluation.row_names import row_name
-from drugtail.evaluation.statistics import BETTER, UNDECIDED, WORSE
+from drugtail.evaluation.statistics import BETTER, EQUAL, UNDECIDED, WORSE
 from drugtail.runtime.logging import counted
 
 # Classes that are printed; the page has all.
@@ -63,18 +63,14 @@ def _chosen(answer: Answer) -> Iterator[str]:
     )
     if not first[f"{OVERALL}_low"] > chance:
         yield "  This is not told from guessing: do not rely on any of these methods."
-    undecided = len(answer.names(UNDECIDED))
-    if undecided:
-        which = "None" if undecided == others else f"{others - undecided}"
-        yield (
-            f"  {which} of the {others} other rows can be told apart from it by these data: it is "
-            "one good choice, not the best one."
-        )
-        yield "  Prefer another that is faster or that you understand."
-    yield (
-        "  It was chosen by validation molecules; test molecules took no part in the choice. A row "
-        "is a method, or its predictions corrected (+prior)."
-    )
+    if others:
+        yield f"  Measured on test molecules, {answer.standing()} (equal: within a point)."
+    if answer.names(EQUAL) or answer.names(UNDECIDED):
+        yield "  It is one good choice among several: prefer one that is faster or that you know."
+    yield "  It was chosen by validation molecules; test molecules took no part in the choice."
+    if answer.tied > 1:
+        yield f"  {answer.tied} rows are equally good on those; it is the first of them."
+    yield "  A row is a method, or its predictions corrected (+prior)."
 
 
 def _board(answer: Answer) -> Iterator[str]:
@@ -128,18 +124,22 @@ def _classes(answer: Answer, left_out: Mapping[str, Sequence[str]]) -> Iterator[
     classes = answer.classes
     names = classes["label_name"].astype(str)
     width = min(40, max(5, names.str.len().max()))
+    # The plain method may be the one that was chosen.
+    both = answer.method != answer.reference
+    before = f"by {answer.reference}, and " if both else ""
     yield (
-        f"Recall of each class in percent: by {answer.reference}, and by {answer.method} "
+        f"Recall of each class in percent: {before}by {answer.method} "
         "[95 % interval for as many parent compounds as were tested]"
     )
-    yield f"  {'class':<{width}}  {'part':<6}  tested  before  with it"
+    yield f"  {'class':<{width}}  {'part':<6}  tested{'  before' if both else ''}  with it"
     for row in classes.head(MOST_CLASSES).to_dict("records"):
         name = str(row["label_name"])
         name = name if len(name) <= width else f"{name[: width - 1]}…"
         plain, recall, low, high = (100 * row[key] for key in ("plain", "recall", "low", "high"))
         line = (
-            f"  {name:<{width}}  {row['group']:<6}  {row['parents']:6,}  {plain:6.1f}  "
-            f"{recall:5.1f} [{low:.0f}, {high:.0f}]  {row['verdict']}"
+            f"  {name:<{width}}  {row['group']:<6}  {row['parents']:6,}  "
+            f"{f'{plain:6.1f}  ' if both else ''}{recall:5.1f} [{low:.0f}, {high:.0f}]  "
+            f"{row['verdict']}"
         )
         yield line.rstrip()
     if len(classes) > MOST_CLASSES:
@@ -160,7 +160,9 @@ def _classes(answer: Answer, left_out: Mapping[str, Sequence[str]]) -> Iterator[
 
 
 def _percent(row: Mapping[Any, Any], column: str) -> str:
+    """Mean and interval of a share; beyond 0 and 100 there is none."""
     mean, low, high = (100 * row[key] for key in (column, f"{column}_low", f"{column}_high"))
+    low, high = max(low, 0.0), min(high, 100.0)
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 

@@ -5,10 +5,13 @@ The page brings Vega along and needs nothing from outside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from drugtail.evaluation.answer import Answer
 from drugtail.evaluation.derived_rows import is_derived
@@ -23,6 +26,8 @@ VERDICTS = {
 }  # fmt: skip
 # Height of a class in pixels, and methods whose names are written beside their dots.
 LINE, MOST_NAMED = 22, 3
+# Share of a chart's width and height that a name beside a dot takes.
+LABEL = np.array([0.3, 0.06])
 # Charts of fewer pixels have no room for names.
 NARROW = 500
 
@@ -39,9 +44,12 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     names = row_names(found)
     kind = is_derived(found["method"]).map({True: "prior corrected", False: "as trained"})
     best = undominated(found["head"].to_numpy(float), found["tail"].to_numpy(float))
-    chosen = names == row_name(answer.method, answer.encoder)
-    named = chosen | found.index.isin(found.index[best[:MOST_NAMED]])
-    data = found.round(2).assign(name=names, rows=kind, named=named)
+    chosen = np.flatnonzero(names == row_name(answer.method, answer.encoder)).tolist()
+    points = found[["head", "tail"]].to_numpy(float)
+    named = np.isin(np.arange(len(found)), _apart(points, [*chosen, *best[:MOST_NAMED]]))
+    # A name stands on that side of its dot where the chart has more room.
+    right = points[:, 0] < points[:, 0].min() / 2 + points[:, 0].max() / 2
+    data = found.round(2).assign(name=names, rows=kind, named=named, right=right)
     data = data.drop(columns=["method", "encoder"])
     pointed = alt.selection_point(fields=["name"], on="pointerover", empty=False, name="pointed")
     x, y = (
@@ -70,12 +78,34 @@ def plane(answer: Answer) -> dict[str, Any] | None:
         base.mark_circle(size=70, opacity=0.9)
         .encode(x=x, y=y, tooltip=tooltip)
         .add_params(pointed),
-        base.transform_filter("datum.named")
-        .mark_text(align="right", dx=-7, dy=-7, opacity=alt.expr(f"width < {NARROW} ? 0 : 1"))
-        .encode(x=x, y=y, text="name:N"),
+        *(
+            base.transform_filter(f"datum.named && {side}")
+            .mark_text(align=align, dx=dx, dy=-7, opacity=alt.expr(f"width < {NARROW} ? 0 : 1"))
+            .encode(x=x, y=y, text="name:N")
+            for side, align, dx in (("datum.right", "left", 7), ("!datum.right", "right", -7))
+        ),
     ]
     chart = alt.layer(*layers).properties(width="container", height=380)
     return _specification(chart)
+
+
+def _apart(points: NDArray[np.float64], candidates: Sequence[int]) -> list[int]:
+    """Return the candidates whose names do not cover each other, earlier ones first.
+
+    Parameters
+    ----------
+    points
+        Places of all dots, [N, 2].
+    candidates
+        Rows of `points`.
+    """
+    span = np.ptp(points, axis=0)
+    kept: list[int] = []
+    for row in candidates:
+        near = [np.abs(points[row] - points[other]) <= LABEL * span for other in kept]
+        if not any(both.all() for both in near):
+            kept.append(row)
+    return kept
 
 
 def class_recalls_chart(recalls: pd.DataFrame, first: str, second: str) -> dict[str, Any]:

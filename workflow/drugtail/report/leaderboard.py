@@ -16,7 +16,6 @@ from drugtail.evaluation.row_names import row_name, row_names
 from drugtail.evaluation.settings import tuned_name
 from drugtail.evaluation.statistics import (
     BETTER,
-    UNDECIDED,
     WORSE,
     by_split,
     compare_pairs,
@@ -32,6 +31,7 @@ COLUMNS = {
     f"{OVERALL}_middle": "Middle",
     f"{OVERALL}_tail": "Tail",
 }
+TAIL = f"{OVERALL}_tail"
 # Rows that are compared pair by pair.
 MOST_COMPARED = 15
 
@@ -90,17 +90,18 @@ def boards(
 
 def _sentence(found: Answer) -> str:
     first = found.board.to_dict("records")[0]
-    others = len(found.board) - 1
-    undecided = len(found.names(UNDECIDED))
+    best = "best" if found.tied < 2 else f"the first of {found.tied} that are equally good"
     text = (
-        f"{row_name(found.method, found.encoder)} is best on validation molecules; on test "
+        f"{row_name(found.method, found.encoder)} is {best} on validation molecules; on test "
         f"molecules its balanced accuracy is {_share(first, OVERALL)}"
     )
     if found.splits < 2:
-        return f"{text} percent. A single split tells no method from another."
+        return f"{text} percent. {_tail(found)}A single split tells no method from another."
     text += f" percent (mean of {found.splits} splits; ± half its 95 % interval, for other splits)."
-    if undecided:
-        text += f" Of {others} other rows {undecided} are not told apart from it."
+    text += f" {_tail(found)}"
+    if len(found.board) > 1:
+        standing = found.standing()
+        text += f"{standing[0].upper()}{standing[1:]} (equal: within a point)."
     gains = found.gains[found.gains["metric"] == OVERALL].to_dict("records")
     if gains and not np.isnan(gains[0]["difference"]):
         one = gains[0]
@@ -110,6 +111,19 @@ def _sentence(found: Answer) -> str:
             f"{100 * one['high']:+.1f}], p {p_as_text(one['p_holm'])}: {one['verdict']}."
         )
     return text
+
+
+def _tail(found: Answer) -> str:
+    """Say its tail recall, and the row that has the highest; nothing where there is no tail."""
+    if TAIL not in found.board or found.board[TAIL].isna().all():
+        return ""
+    recalls = found.board[TAIL]
+    text = f"Its tail recall is {_share(found.board.iloc[0].to_dict(), TAIL)}"
+    highest = int(recalls.to_numpy().argmax())
+    if recalls.iloc[highest] > recalls.iloc[0]:
+        share = _share(found.board.iloc[highest].to_dict(), TAIL)
+        text += f", and the highest {share} ({found.rows()[highest]})"
+    return f"{text}. "
 
 
 def _row(row: Mapping[Any, Any], columns: list[str]) -> list[Cell]:

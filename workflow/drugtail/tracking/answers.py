@@ -71,7 +71,7 @@ def log_answers(client: MlflowClient, uri: str, parent: str, metrics: Path) -> i
             name = f"answer_{dataset}".replace(".", "_")
             found = _log(Path(folder), chosen, parent, name)
         say(
-            f"MLflow has {name}: {chosen.remark}. To serve it: "
+            f"MLflow keeps the chosen model of {dataset} as {name}; to serve it: "
             f"MLFLOW_TRACKING_URI={shlex.quote(uri)} "
             f"{program('mlflow')} models serve --env-manager local --model-uri models:/{found}"
         )
