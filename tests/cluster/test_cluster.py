@@ -218,13 +218,15 @@ def test_a_node_that_fails_is_done_without(
             "slurm_account: 'mylab' is none of yours",
         ),
         ("# slurm_partition: main", "slurm_partition: mian", "invalid partition specified: mian"),
-        ("cores: 2", "cores: 64", r"\(.*--cpus-per-task=64.*\): .*(CPU count|not available)"),
+        ("block: 2", "block: 64", r"\(.*--cpus-per-task=64.*\): .*(CPU count|not available)"),
         ("# slurm_account: m", "slurm_acount: m", "'slurm_acount' .*did you mean slurm_account"),
     ],
 )
 def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(
     slurm: MiniSlurm, prepared: Project, old: str, new: str, said: str
 ) -> None:
+    # As many CPUs as a job has blocks, and no more than `cores`.
+    prepared.edit(f"{PROFILE}/config.yaml", "cores: 2", "cores: 64")
     prepared.edit(f"{PROFILE}/config.yaml", old, new)
     run = Run(prepared, slurm)
     assert run.process.wait(timeout=60) != 0
@@ -237,7 +239,7 @@ def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(
     assert refused.returncode == 1
     assert re.search(said, refused.stdout), refused.stdout
     prepared.edit(f"{PROFILE}/config.yaml", new, old)
-    assert "SLURM takes such jobs" in prepared.run(*plan).stdout
+    assert "SLURM refuses neither account" in prepared.run(*plan).stdout
 
 
 def test_after_a_kill_jobs_that_live_on_are_waited_for(

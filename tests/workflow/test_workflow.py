@@ -1011,6 +1011,15 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     a, b, c = (pd.read_csv(changeable.folder / f"{name}.csv") for name in "abc")
     pd.testing.assert_frame_equal(a, b)
     assert not a.equals(c)
+    # The same by its name, though another row were better.
+    named = ("--method", "random_forest+prior_0.5", "--encoder", "morgan", "--output", "e.csv")
+    changeable.run("drugtail", *words, "results/metrics/tiny", *named)
+    pd.testing.assert_frame_equal(pd.read_csv(changeable.folder / "e.csv"), a)
+    nowhere = ("--method", "random_forest", "--encoder", "gcn", "--output", "f.csv")
+    refused = changeable.run(
+        "drugtail", *words, "results/metrics/tiny", *nowhere, check=False
+    ).stdout
+    assert "random_forest on gcn is not finished on every split and seed" in refused
     # Of a method with a gap no row is whole, though its corrected rows have none of their own.
     gap = better.head(1).assign(method="random_forest", split="random-1", status="missing")
     write_parquet(path, pd.concat([runs, better, gap], ignore_index=True), header)

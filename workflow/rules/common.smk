@@ -229,7 +229,9 @@ def get_minutes(wildcards, attempt):
 
 def get_data_minutes(wildcards, attempt):
     """The time limit of preparing or featurizing a data set; twice as long the second time."""
-    return data_minutes(PLAN, wildcards.dataset) * attempt
+    # Those of a user's own lie in a folder with their digest.
+    own = "/" in wildcards.get("featurizer", "")
+    return data_minutes(PLAN, wildcards.dataset, own=own) * attempt
 
 
 def get_megabytes(wildcards, attempt):
@@ -412,14 +414,14 @@ def check_queue():
     if workflow.executor_plugin.name != "slurm":
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    # Jobs that are joined to one have all CPUs of a job together.
-    joined = workflow.group_settings.overwrite_groups
-    cores = workflow.resource_settings.cores
+    # Jobs that are joined to one stand beside each other, on no more CPUs than `cores`.
+    joined = max(workflow.group_settings.group_components.values(), default=1)
+    cores = workflow.resource_settings.cores or joined
     asked = {
         slurm.Request(
             job.resources.get("slurm_account"),
             job.resources.get("slurm_partition"),
-            cores if joined and cores else job.threads,
+            min(cores, max(job.threads, joined)),
         )
         for job in jobs
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,15 +53,24 @@ def plan(path: str) -> Plan:
     ],
 )
 def test_what_is_of_ones_own_is_tried_once_each_and_nothing_is_left(
-    write: Path, benchmark: str, tried: list[str], capfd: pytest.CaptureFixture[str]
+    write: Path,
+    benchmark: str,
+    tried: list[str],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = sorted(write.parent.rglob("*"))
+    # Where temporary files go is looked up once; PyTorch's compilers leave some there.
+    temporary = write.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     trial = try_own_code(plan(benchmark))
     assert [f"{one.encoder}/{one.method}" for one in trial.tried] == tried
     assert trial.left_out == []
     assert capfd.readouterr() == ("", "")
-    made = set(write.parent.rglob("*")) - set(before)
-    assert not {path for path in made if "__pycache__" not in str(path)}
+    assert not list(temporary.glob("drugtail-*"))
+    made = {path for path in write.parent.rglob("*") if temporary not in (path, *path.parents)}
+    assert not {path for path in made - set(before) if "__pycache__" not in str(path)}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,12 @@ def test_what_is_of_ones_own_is_tried_once_each_and_nothing_is_left(
             "my/benchmark.yaml", "my/poly1.py",
             "return losses + ", "return (losses - losses).log() + ",
             r"poly1 on gcn: its loss or gradient is no longer a number",
+        ),
+        (
+            "my/benchmark.yaml", "my/poly1.py",
+            "return losses + settings.epsilon * (1 - (-losses).exp())",
+            "return (losses + settings.epsilon * (1 - (-losses).exp())).detach()",
+            r"poly1 on gcn: RuntimeError: .*grad",
         ),
         (
             "my/encoders.yaml", "my/own_gine.py",
@@ -128,3 +144,17 @@ def test_what_reads_a_file_or_a_second_input_is_left_out_with_the_reason(write: 
     trial = try_own_code(plan("my/benchmark.yaml"))
     assert trial.tried == []
     assert trial.left_out[0] == "poly1 on morgan_mlp: davis has a second input"
+    # Another data set that can be made up goes before it.
+    change("my/benchmark.yaml", "datasets: [davis]", "datasets: [davis, hiv]")
+    trial = try_own_code(plan("my/benchmark.yaml"))
+    assert trial.tried[0] == Combination("hiv", "morgan_mlp", "poly1")
+    assert trial.left_out == []
+
+
+def test_a_loss_of_two_classes_is_tried_on_two(write: Path) -> None:
+    change("my/benchmark.yaml", "datasets: [demo]", "datasets: [hiv]")
+    change("my/poly1.py", "    losses = neg", "    assert len(batch.counts) == 2\n    losses = neg")
+    assert try_own_code(plan("my/benchmark.yaml")).tried
+    change("my/benchmark.yaml", "datasets: [hiv]", "datasets: [demo]")
+    with pytest.raises(DrugtailError, match=r"poly1\.py: line 22: AssertionError"):
+        try_own_code(plan("my/benchmark.yaml"))

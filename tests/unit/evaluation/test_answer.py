@@ -87,19 +87,14 @@ def test_validation_molecules_choose_and_test_molecules_measure() -> None:
 
 def test_other_rows_are_counted_by_what_test_molecules_say_of_them() -> None:
     found = asked(runs())
-    verdicts = found.board["verdict"].tolist()
-    assert found.standing() == "of 3 other rows " + ", ".join(
-        f"{verdicts.count(name)} {name}"
-        for name in ("better", "worse", "equal", "undecided")
-        if verdicts.count(name)
-    )
+    assert found.standing() == "3 other rows: 1 better, 2 worse"
     frame = runs()
     same = frame["method"] != "chosen"
     for name in (OVERALL, "valid_balanced_accuracy"):
         values = frame.loc[~same, name].to_numpy()
         frame.loc[same, name] = np.tile(values, same.sum() // len(values))
     equal = asked(frame)
-    assert equal.standing() == "all 3 other rows are equal"
+    assert equal.standing() == "3 other rows: 3 equal"
     assert equal.tied == 4
     assert found.tied == 1
 
@@ -157,14 +152,14 @@ def test_a_method_with_a_gap_takes_no_part_and_a_missing_reference_is_named() ->
 def test_the_words_say_how_other_rows_stand_and_that_several_are_equally_good() -> None:
     found = asked(runs())
     text = in_words(found, {"Left out": ["odd"]})
-    assert f"Measured on test molecules, {found.standing()}" in text
-    assert "equally good on those" not in text
+    assert "By test molecules, 3 other rows: 1 better, 2 worse (equal: within a point)" in text
+    assert "equally good" not in text
     assert "by plain, and by chosen" in text
     assert "Left out: odd" in text
     frame = runs()
     frame["valid_balanced_accuracy"] = 1.0
     text = in_words(asked(frame), {})
-    assert "4 rows are equally good on those; it is the first of them" in text
+    assert "4 rows are equally good on validation molecules; it is the first" in text
     # The plain method is the first, and there is nothing to compare it with.
     assert "Recall of each class in percent: by plain [" in text
 

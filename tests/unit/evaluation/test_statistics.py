@@ -207,6 +207,20 @@ def test_a_forest_and_a_network_on_two_encoders_are_each_averaged_over_their_own
     assert found.loc[("a", "plain"), "difference"] == pytest.approx(0.052 - 0.1)
 
 
+def test_a_split_that_lacks_one_of_the_encoders_is_left_out() -> None:
+    runs = paired_runs()
+    forest = runs["method"] == "plain"
+    runs.loc[forest, "encoder"] = "bits"
+    other = runs[runs["method"] == "ours"].assign(encoder="other")
+    other[METRIC] -= 0.2
+    other = other[other["split"] != "random-0"]
+    both = pd.concat([runs, other], ignore_index=True)
+    found = compare_methods(both, "ours", [METRIC]).set_index(["dataset", "against"])
+    # With the first split it would be compared on one encoder there, and on two elsewhere.
+    assert found.loc[("a", "plain"), "splits"] == 4
+    assert found.loc[("a", "plain"), "difference"] == pytest.approx(0.0525 - 0.1)
+
+
 def test_a_method_is_compared_with_itself_or_another_on_one_encoder() -> None:
     runs = paired_runs()
     first = runs["encoder"].iloc[0]

@@ -54,6 +54,13 @@ def test_a_question_may_be_about_encoders() -> None:
     [
         ({**GAIN, "method": "fokal"}, {}, r"method: 'fokal' is no row .*did you mean focal\?"),
         ({**GAIN, "against": "focal+prior_1"}, {}, "'focal.prior_1' is no row of the benchmark"),
+        ({**GAIN, "method": "random_forest on gcn"}, {}, "'random_forest on gcn' is no row"),
+        ({**GAIN, "against": "focal"}, {}, "'focal' with 'focal'; name two methods"),
+        (
+            {**GAIN, "against": "focal on gin"},
+            {},
+            "compares 'focal' with 'focal on gin'; name two methods",
+        ),
         ({**GAIN, "method": "focal on gnc"}, {}, r"'focal on gnc' .*mean focal on g"),
         ({**GAIN, "metric": "recal"}, {}, "'Does focal gain[?]': metric 'recal' is unknown"),
         (GAIN, {"tables": ["questions"]}, "table of the benchmark's own questions"),

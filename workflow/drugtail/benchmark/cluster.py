@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,29 @@ def read_profile(profile: str) -> tuple[dict[str, Any], Path]:
             there = sorted(one.parent.name for one in PROFILES.glob("*/config.yaml"))
             raise DrugtailError(f"--profile {name}: no file {path}; there are {', '.join(there)}")
         settings |= read_yaml(path)
-        for resources in _resources(settings):
-            slurm.refuse_names(resources, str(path))
+        for rule in (None, *TRAINING_RULES):
+            slurm.refuse_names(_resources(settings, rule), str(path))
     return settings, path
 
 
-def _resources(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Resources of all jobs, and those of single rules."""
-    yield settings.get("default-resources") or {}
-    yield from (settings.get("set-resources") or {}).values()
+def _resources(settings: dict[str, Any], rule: str | None = None) -> dict[str, Any]:
+    """Resources of the jobs of a rule, or of all.
+
+    Snakemake takes a mapping, or a list of ``name=value`` and ``rule:name=value``.
+    """
+    found = _as_mapping(settings.get("default-resources"))
+    own = settings.get("set-resources") or {}
+    if isinstance(own, dict):
+        return found | _as_mapping(own.get(rule))
+    begun = [str(one).partition(":") for one in own]
+    return found | _as_mapping([given for name, _, given in begun if name == rule])
+
+
+def _as_mapping(given: Any) -> dict[str, Any]:
+    if isinstance(given, list):
+        parts = [str(one).partition("=") for one in given]
+        return {name: value for name, _, value in parts}
+    return given if isinstance(given, dict) else {}
 
 
 def grouping_of(settings: dict[str, Any], path: Path) -> Grouping:
@@ -114,11 +128,12 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
     largest = max(megabytes_to_ask_for(plan, job) for job in jobs) * beside
     gpu_hours = sum(m for m, on_gpu in zip(minutes, gpu, strict=True) if on_gpu) / 60
     kept = sum(bytes_to_keep(plan, block) for block in blocks)
+    asked = sum(minutes) + EVALUATE_MINUTES * len(blocks)
     training = math.ceil(len(blocks) / grouping.blocks) + tunings
     lines = [
         f"  by profile {profile}: {counted(training, 'job')} of training, of up to "
         f"{counted(grouping.blocks, 'block')} on {counted(grouping.cpus, 'CPU')}",
-        f"    limits asked for: {counted(math.ceil(sum(minutes) / 60), 'core hour')}"
+        f"    limits asked for: {counted(math.ceil(asked / 60), 'core hour')}"
         + (f", {counted(math.ceil(gpu_hours), 'GPU hour')}" if gpu_hours else "")
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
         *(
@@ -140,7 +155,7 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
             f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first, "
             "as in `snakemake data --configfile …`)"
         )
-    lines.append(_accepted(settings, path, grouping.cpus, largest, max([longest, *data])))
+    lines.append(_accepted(settings, path, beside, largest, max([longest, *data])))
     return lines
 
 
@@ -156,12 +171,14 @@ def data_jobs(plan: Plan) -> list[int]:
         lacking = sum(
             not (SHARED / "splits" / name / f"{split}.json").is_file() for split in splits
         )
-        folders = {plan.inputs.folder(encoder) for encoder in plan.encoders}
+        read = {e for method in plan.recipes for e in plan.pairs.encoders_of(name, method)}
+        folders = {plan.inputs.folder(encoder) for encoder in read}
         unread = sum(not (SHARED / "features" / name / folder).is_dir() for folder in folders)
         unprepared = not (SHARED / "data" / name / "molecules.parquet").is_file()
         steps = int(unprepared) + unread
         if steps or lacking:
-            found.append(steps * data_minutes(plan, name) + lacking * SPLIT_MINUTES)
+            own = any(plan.inputs.plugin(encoder) for encoder in read)
+            found.append(steps * data_minutes(plan, name, own=own) + lacking * SPLIT_MINUTES)
     return found
 
 
@@ -169,10 +186,14 @@ def _accepted(settings: dict[str, Any], path: Path, cpus: int, megabytes: int, m
     """Ask SLURM for a job like the largest one, and say what it said."""
     if not slurm.answers():
         return "    (no SLURM answers here, so account and partition were not tried)"
-    resources = settings.get("default-resources") or {}
-    account, partition = (resources.get(f"slurm_{name}") for name in ("account", "partition"))
-    slurm.refuse(slurm.Request(account, partition, cpus, megabytes, minutes), str(path))
-    return "    SLURM takes such jobs (tried with the largest limits; nothing was submitted)"
+    for rule in TRAINING_RULES:
+        found = _resources(settings, rule)
+        account, partition = (found.get(f"slurm_{name}") for name in ("account", "partition"))
+        slurm.refuse(slurm.Request(account, partition, cpus, megabytes, minutes), str(path))
+    return (
+        "    SLURM refuses neither account, partition nor CPUs (tried with the largest limits; "
+        "nothing was submitted)"
+    )
 
 
 def _hours(minutes: int) -> str:

@@ -114,7 +114,10 @@ class Plan:
         self.ensembles = Ensembles(benchmark, self.recipes, self.pairs, self.other_names)
         self.ensembles.check(self.datasets)
         check_splits(benchmark, self.datasets, self.additions)
-        check_tables(benchmark, self.tables, self.recipes, self.encoders, self.additions)
+        check_tables(
+            benchmark, self.tables, self.recipes,
+            {name: self._encoders_of(name) for name in self.recipes}, self.additions,
+        )  # fmt: skip
 
     @classmethod
     def read(cls, path: Path) -> Plan:
@@ -170,6 +173,11 @@ class Plan:
                 check_epochs(recipe, benchmark.training_for(dataset))
             except DrugtailError as error:
                 raise DrugtailError(f"benchmark {benchmark.name}: {dataset}: {error}") from None
+
+    def _encoders_of(self, method: str) -> list[str]:
+        """Encoders that a method runs on, on any data set."""
+        found = [self.pairs.encoders_of(dataset, method) for dataset in self.datasets]
+        return list(dict.fromkeys(name for names in found for name in names))
 
     # ------------------------------------------------------------------------- shared files
 

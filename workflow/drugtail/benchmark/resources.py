@@ -43,7 +43,7 @@ START_SECONDS, MARGIN = 15.0, 4.0
 # Molecules that are prepared or featurized per minute, at least; a core of the machine that was
 # measured takes 50,000 and more. A split takes SPLIT_MINUTES, evaluating a block EVALUATE_MINUTES.
 DATA_RATE = 4_000
-DATA_MINUTES, SPLIT_MINUTES, EVALUATE_MINUTES = 10, 10, 5
+DATA_MINUTES, OWN_MINUTES, SPLIT_MINUTES, EVALUATE_MINUTES = 10, 60, 10, 5
 
 # Of a forest that is kept, for each training molecule.
 FOREST_BYTES = 5_000
@@ -132,11 +132,15 @@ def minutes_to_ask_for(plan: Plan, job: Job) -> int:
     return min(max(10, math.ceil(MARGIN * seconds / 60)), 14 * 24 * 60)
 
 
-def data_minutes(plan: Plan, dataset: str) -> int:
-    """Return the time limit of preparing a data set, or of featurizing it once, in minutes."""
+def data_minutes(plan: Plan, dataset: str, *, own: bool = False) -> int:
+    """Return the time limit of preparing a data set, or of featurizing it once, in minutes.
+
+    A featurizer of the user's `own` may be slow: it gets an hour at least.
+    """
     known = {**plan.registers, **plan.datasets}
     rows = _rows(known[dataset])
-    return DATA_MINUTES + math.ceil((GUESSED_MOLECULES if rows is None else rows) / DATA_RATE)
+    found = DATA_MINUTES + math.ceil((GUESSED_MOLECULES if rows is None else rows) / DATA_RATE)
+    return max(found, OWN_MINUTES) if own else found
 
 
 def megabytes_to_ask_for(plan: Plan, job: Job) -> int:

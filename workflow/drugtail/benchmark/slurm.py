@@ -19,6 +19,13 @@ from drugtail.runtime.errors import DrugtailError
 NAMES = ["slurm_account", "slurm_partition", "slurm_cluster", "slurm_extra"]
 # Seconds that SLURM has to answer; where it takes longer, jobs are submitted unasked.
 PATIENCE = 30
+# Words of the refusals that account, partition and CPUs alone explain. A trial lacks what else a
+# job asks for (GPUs, a quality of service), so that SLURM may refuse it for the lack of that.
+KNOWN = re.compile(
+    r"invalid (account|partition)|CPU count per node can not be satisfied|"
+    r"Requested node configuration is not available|More processors requested than permitted",
+    re.IGNORECASE,
+)
 
 
 class Request(NamedTuple):
@@ -27,13 +34,13 @@ class Request(NamedTuple):
     Attributes
     ----------
     account, partition
-        Names; several accounts with commas or blanks between them.
+        Names, or numbers that are names; several accounts with commas or blanks between them.
     cpus, megabytes, minutes
         Limits of the job.
     """
 
-    account: str | None
-    partition: str | None
+    account: object
+    partition: object
     cpus: int
     megabytes: int | None = None
     minutes: int | None = None
@@ -62,7 +69,7 @@ def refuse(request: Request, where: str) -> None:
     """
     if not answers():
         return
-    accounts = list(filter(None, re.split(r"[,\s]+", request.account or ""))) or [None]
+    accounts = list(filter(None, re.split(r"[,\s]+", str(request.account or "")))) or [None]
     for account in accounts:
         _refuse_account(account, where)
         _refuse_job(request._replace(account=account), where)
@@ -109,7 +116,9 @@ def _refuse_job(request: Request, where: str) -> None:
     if said is None or said.returncode == 0:
         return
     lines = [line.removeprefix("sbatch: error: ") for line in said.stderr.splitlines()]
-    reason = "; ".join(filter(None, lines)) or "no reason given"
+    reason = "; ".join(filter(None, lines))
+    if not KNOWN.search(reason):
+        return
     raise DrugtailError(
         f"{where}: SLURM takes no such job ({' '.join(asked)}): {reason}. Change slurm_account, "
         "slurm_partition, cores or the number of blocks in a job"

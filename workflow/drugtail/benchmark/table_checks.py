@@ -12,10 +12,11 @@ from drugtail.config.table import (
     KINDS,
     METRIC_NAMES,
     OF_A_RUN,
+    Question,
     Table,
 )
 from drugtail.evaluation.derived_rows import GHOST, corrected_name
-from drugtail.evaluation.row_names import row_name
+from drugtail.evaluation.row_names import parse_row, row_name
 from drugtail.plugins import FIGURES, METRICS, TABLE_KINDS, TESTS
 from drugtail.report.plots import PLOTS
 from drugtail.runtime.errors import DrugtailError
@@ -49,10 +50,12 @@ def check_tables(
     benchmark: Benchmark,
     tables: Mapping[str, Table],
     methods: Collection[str],
-    encoders: Collection[str],
+    encoders: Mapping[str, Collection[str]],
     additions: Additions,
 ) -> None:
     """Refuse tables and figures of a benchmark before anything runs.
+
+    `encoders` are those that each of `methods` runs on.
 
     Raises
     ------
@@ -76,9 +79,11 @@ def check_tables(
         for question in table.questions:
             rows = {"method": [question.method], "against": [question.against]}
             _check_rows(rows, benchmark, methods, encoders, f"{where}: {question.asks!r}")
+            _check_sides(question, f"{where}: {question.asks!r}")
         if table.criterion is not None:
             rows = table.criterion.model_dump(include={"candidates", "baselines"})
-            _check_rows(rows, benchmark, methods, encoders, f"{where}: criterion")
+            # A criterion is about methods, whatever they run on.
+            _check_rows(rows, benchmark, methods, {}, f"{where}: criterion")
         if table.kind not in KINDS:
             additions.find(TABLE_KINDS, table.kind, f"{where}: kind")
         if "test" in table.model_fields_set:
@@ -94,24 +99,43 @@ def _check_rows(
     named: Mapping[str, Collection[str]],
     benchmark: Benchmark,
     methods: Collection[str],
-    encoders: Collection[str],
+    encoders: Mapping[str, Collection[str]],
     where: str,
 ) -> None:
     """Refuse rows that the benchmark does not have, by the key that names them."""
-    rows = [
-        *methods,
-        *(corrected_name(name, tau) for name in methods for tau in benchmark.prior_corrections),
-        *(f"{name}{GHOST}" for name in methods if benchmark.ghost_thresholds),
+    of_method = {
+        name: [
+            name,
+            *(corrected_name(name, tau) for tau in benchmark.prior_corrections),
+            *([f"{name}{GHOST}"] if benchmark.ghost_thresholds else []),
+        ]
+        for name in methods
+    }
+    rows = [row for found in of_method.values() for row in found]
+    rows += [
+        row_name(row, encoder)
+        for name, found in of_method.items()
+        for row in found
+        for encoder in encoders.get(name, ())
     ]
-    rows += [row_name(row, encoder) for row in rows for encoder in encoders]
+    on_one = " A method on one encoder is called METHOD on ENCODER" if encoders else ""
     for key, names in named.items():
         for row in names:
             if row not in rows:
                 raise DrugtailError(
                     f"{where}: {key}: {row!r} is no row of the benchmark{meant(row, rows)}; add "
-                    "the method, or the correction to `prior_corrections`. A method on one encoder "
-                    "is called METHOD on ENCODER"
+                    f"the method, or the correction to `prior_corrections`.{on_one}"
                 )
+
+
+def _check_sides(question: Question, where: str) -> None:
+    """Refuse a method against itself, where one side is a part of the other."""
+    (method, on), (against, other_on) = parse_row(question.method), parse_row(question.against)
+    if method == against and (on is None or other_on is None):
+        raise DrugtailError(
+            f"{where}: compares {question.method!r} with {question.against!r}; name two methods, "
+            "or the method on two encoders, each as METHOD on ENCODER"
+        )
 
 
 def _check_metrics(table: Table, additions: Additions, where: str) -> None:

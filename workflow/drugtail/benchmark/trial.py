@@ -15,12 +15,12 @@ from drugtail.plugins import ENCODERS
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
 
-# Alcohols, amines and acids: a head, a middle and a tail class.
-CLASSES = (("O", 60), ("N", 30), ("C(=O)O", 12))
+# Alcohols, amines and acids, of which a data set of two classes has the first two.
+CLASSES = {"alcohol": ("O", 60), "amine": ("N", 30), "acid": ("C(=O)O", 12)}
 STARTS = ("C", "CC(C)", "CC(C)(C)", "FC", "ClC", "c1ccccc1", "C1CCCCC1")
 LONGEST_CHAIN = 10
 # Every recipe of the catalogue has all its stages in three epochs where warm-ups are of one.
-SHORT = {"epochs": 3, "batch_size": 32, "schedule_scale": 0.01}
+SHORT = {"epochs": 3, "batch_size": 32, "schedule_scale": 1e-6}
 
 
 class Combination(NamedTuple):
@@ -60,29 +60,28 @@ def try_own_code(plan: Plan) -> Trial:
     DrugtailError
         If one fails, with all that failed; or if its loss or gradient is no number.
     """
-    chosen: list[Combination] = []
-    left_out: list[str] = []
+    chosen, left_out = _chosen(plan)
     faults: list[str] = []
-    for one in _chosen(plan):
-        if reason := _unreadable(plan, one):
-            left_out.append(f"{one.method} on {one.encoder}: {reason}")
-        else:
-            chosen.append(one)
     with TemporaryDirectory(prefix="drugtail-") as folder:
         for one in chosen:
             try:
                 _try(plan, one, Path(folder))
-            except DrugtailError as error:
+            # Such as one of PyTorch in the backward pass, which knows of no function of the user's.
+            except Exception as error:
+                kind = "" if isinstance(error, DrugtailError) else f"{type(error).__name__}: "
                 # Encoders and methods that share a fault name it once.
                 if str(error) not in " ".join(faults):
-                    faults.append(f"{one.method} on {one.encoder}: {error}")
+                    faults.append(f"{one.method} on {one.encoder}: {kind}{error}")
     if faults:
         raise DrugtailError("\n".join(faults))
     return Trial(chosen, left_out)
 
 
-def _chosen(plan: Plan) -> list[Combination]:
-    """Return one combination for each thing of the user's own that is trained."""
+def _chosen(plan: Plan) -> tuple[list[Combination], list[str]]:
+    """Return a combination for each thing of the user's own, and why there is none for others.
+
+    Combinations that made-up molecules can stand for go before others.
+    """
     pairs = [
         Combination(dataset, encoder, method)
         for dataset in plan.datasets
@@ -90,6 +89,7 @@ def _chosen(plan: Plan) -> list[Combination]:
         if recipe.ensemble is None and method not in plan.other_names
         for encoder in plan.pairs.encoders_of(dataset, method)
     ]
+    pairs.sort(key=lambda one: _unreadable(plan, one) is not None)
     by_method: dict[str, Combination] = {}
     by_encoder: dict[str, Combination] = {}
     for one in pairs:
@@ -97,10 +97,12 @@ def _chosen(plan: Plan) -> list[Combination]:
             by_method.setdefault(one.method, one)
         if _has_own_code(plan, one.encoder):
             by_encoder.setdefault(one.encoder, one)
-    found = dict.fromkeys([*by_method.values(), *by_encoder.values()])
+    found = list(dict.fromkeys([*by_method.values(), *by_encoder.values()]))
     if not found and plan.own_metrics:
-        found = dict.fromkeys(pairs[:1])
-    return list(found)
+        found = pairs[:1]
+    reasons = {one: _unreadable(plan, one) for one in found}
+    left_out = [f"{one.method} on {one.encoder}: {why}" for one, why in reasons.items() if why]
+    return [one for one in found if not reasons[one]], left_out
 
 
 def _has_own_code(plan: Plan, encoder: str) -> bool:
@@ -124,16 +126,21 @@ def _try(plan: Plan, one: Combination, folder: Path) -> None:
     from drugtail.training.block import Block, train_block
 
     recipe, training = plan.resolved_settings(one.dataset, one.method)
-    encoder, reads = plan.encoders[one.encoder], plan.datasets[one.dataset].reads
-    molecules, split = folder / f"{reads}.parquet", folder / f"{reads}-0"
-    features, output = folder / reads / encoder.featurizer, folder / one.encoder / one.method
+    encoder, dataset = plan.encoders[one.encoder], plan.datasets[one.dataset]
+    # Some losses are of two classes only.
+    named = dataset.classes or dataset.expected.class_counts or {}
+    known = dataset.expected.classes or len(named) or len(CLASSES)
+    classes = min(known, len(CLASSES))
+    data = folder / dataset.reads / str(classes)
+    molecules, split = data / "molecules.parquet", data / "random-0"
+    features, output = data / encoder.featurizer, folder / one.encoder / one.method
     output.mkdir(parents=True, exist_ok=True)
     with _quiet():
         if not molecules.is_file():
-            _write_molecules(molecules, reads)
+            data.mkdir(parents=True)
+            _write_molecules(molecules, dataset.reads, classes)
             split_dataset(molecules, "random", 0, split)
         if not features.is_dir():
-            features.parent.mkdir(exist_ok=True)
             featurize(molecules, encoder.featurizer, features)
         block = Block(
             molecules, split.with_suffix(".parquet"), features, recipe, encoder,
@@ -150,20 +157,20 @@ def _try(plan: Plan, one: Combination, folder: Path) -> None:
         further_metrics(output / "predictions.parquet", plan.own_metrics)
 
 
-def _write_molecules(path: Path, reads: str) -> None:
+def _write_molecules(path: Path, reads: str, classes: int) -> None:
     """Write made-up molecules, or reactions that make them from chlorides."""
     import pandas as pd
 
     from drugtail.runtime.parquet import write_parquet
 
     rows = []
-    for label, (group, size) in enumerate(CLASSES):
+    names = list(CLASSES)[:classes]
+    for label, (group, size) in enumerate(CLASSES[name] for name in names):
         for i, chain in enumerate(itertools.islice(_chains(), size)):
             product = chain + group
             smiles = product if reads == "smiles" else f"{chain}Cl>>{product}"
             rows.append((f"{label}-{i}", smiles, product, "", label))
     frame = pd.DataFrame(rows, columns=["id", "smiles", "parent", "scaffold", "label"])
-    names = ["alcohol", "amine", "acid"]
     write_parquet(path, frame, {"dataset": "trial", "class_names": names, "reads": reads})
 
 

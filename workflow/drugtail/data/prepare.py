@@ -263,7 +263,8 @@ def _say_conflicts(repeats: dict[str, int], molecules: pd.DataFrame, dataset: Da
     if key == "smiles" and parents > several:
         say(
             f"{dataset.name}: {counted(parents, 'parent compound')} in several classes, salts and "
-            "stereoisomers taken together; `identity: parent` beside it compares those"
+            "stereoisomers taken together; the lines `identity: parent` and `conflicts: drop` in "
+            "the register leave those out"
         )
 
 

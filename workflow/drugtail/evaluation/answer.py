@@ -29,6 +29,7 @@ from drugtail.evaluation.statistics import (
     on_splits,
 )
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import counted
 
 OVERALL = "test_balanced_accuracy"
 PARTS = {
@@ -103,13 +104,9 @@ class Answer:
 
     def standing(self) -> str:
         """Say how many other rows are better, worse, equal or undecided on test molecules."""
-        others = len(self.board) - 1
         counts = {name: len(self.names(name)) for name in (BETTER, WORSE, EQUAL, UNDECIDED)}
-        if len(set(counts.values()) - {0}) == 1 and max(counts.values()) == others:
-            named = next(name for name, number in counts.items() if number)
-            return f"all {others} other rows are {named}" if others > 1 else f"the other is {named}"
         found = [f"{number} {name}" for name, number in counts.items() if number]
-        return f"of {others} other rows {', '.join(found)}"
+        return f"{counted(len(self.board) - 1, 'other row')}: {', '.join(found)}"
 
     def rows(self) -> list[str]:
         """Return the rows of the board by method and encoder, the best first."""

@@ -20,8 +20,8 @@ def changes(finished: pd.DataFrame, reference: str) -> pd.DataFrame:
     finished
         Rows of ``runs.parquet`` of finished runs.
     reference
-        The method that differences are taken to. Where several encoders ran, a method is compared
-        with it on the same one.
+        The method that differences are taken to. Where several encoders ran, see
+        `drugtail.evaluation.statistics.paired_splits`.
 
     Returns
     -------

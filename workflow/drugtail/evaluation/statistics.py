@@ -233,7 +233,8 @@ def paired_splits(
     """Return the differences of two methods on the splits of one data set and kind, [J].
 
     Methods are compared on each encoder that both ran on, and these differences averaged; without
-    such an encoder, as a forest and a network, each is averaged over its own. Differences that vary
+    such an encoder, as a forest and a network, each is averaged over its own. A split that lacks
+    one of the encoders is left out. Differences that vary
     less than rounding to whole molecules hides are spread, as `on_splits` does. The second value is
     n_test / n_train.
 
@@ -247,12 +248,20 @@ def paired_splits(
         Metric.
     """
     one, two = (_rows_named(group, name) for name in (method, other))
-    shared = set(one["encoder"]) & set(two["encoder"])
-    pair = ["split", "encoder"] if shared else ["split"]
-    first, second = (rows.groupby(pair, sort=False)[column].mean() for rows in (one, two))
-    found = (first - second).dropna().groupby(level="split", sort=False).mean()
+    first, second = (rows.pivot(index="split", columns="encoder", values=column)
+                     for rows in (one, two))  # fmt: skip
+    if set(first) & set(second):
+        found = _over_encoders(first - second)
+    else:
+        found = (_over_encoders(first) - _over_encoders(second)).dropna()
     values = differences_with_rounding(found.to_numpy(dtype=float), share_of_one(group, column))
     return values, float(group["ratio"].mean())
+
+
+def _over_encoders(wide: pd.DataFrame) -> pd.Series:
+    """Mean over encoders, of the splits that all have which have any: else splits would differ."""
+    mean: pd.Series = wide.dropna(axis=1, how="all").dropna().mean(axis=1)
+    return mean
 
 
 def _rows_named(group: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -64,12 +64,12 @@ def _chosen(answer: Answer) -> Iterator[str]:
     if not first[f"{OVERALL}_low"] > chance:
         yield "  This is not told from guessing: do not rely on any of these methods."
     if others:
-        yield f"  Measured on test molecules, {answer.standing()} (equal: within a point)."
+        yield f"  By test molecules, {answer.standing()} (equal: within a point)."
     if answer.names(EQUAL) or answer.names(UNDECIDED):
         yield "  It is one good choice among several: prefer one that is faster or that you know."
     yield "  It was chosen by validation molecules; test molecules took no part in the choice."
     if answer.tied > 1:
-        yield f"  {answer.tied} rows are equally good on those; it is the first of them."
+        yield f"  {answer.tied} rows are equally good on validation molecules; it is the first."
     yield "  A row is a method, or its predictions corrected (+prior)."
 
 

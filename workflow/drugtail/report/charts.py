@@ -47,7 +47,7 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     chosen = np.flatnonzero(names == row_name(answer.method, answer.encoder)).tolist()
     points = found[["head", "tail"]].to_numpy(float)
     named = np.isin(np.arange(len(found)), _apart(points, [*chosen, *best[:MOST_NAMED]]))
-    # A name stands on that side of its dot where the chart has more room.
+    # A name stands on the side of its dot that most dots are on, away from the edge.
     right = points[:, 0] < points[:, 0].min() / 2 + points[:, 0].max() / 2
     data = found.round(2).assign(name=names, rows=kind, named=named, right=right)
     data = data.drop(columns=["method", "encoder"])
@@ -69,6 +69,7 @@ def plane(answer: Answer) -> dict[str, Any] | None:
     ]  # fmt: skip
     shown = alt.when(pointed | "datum.named").then(alt.value(0.8)).otherwise(alt.value(0))
     base = alt.Chart(data).encode(color=colour)
+    room = alt.expr(f"width < {NARROW} ? 0 : 1")
     zero = pd.DataFrame({"zero": [0]})
     layers = [
         alt.Chart(zero).mark_rule(color="#888", strokeDash=[3, 3]).encode(x="zero:Q"),
@@ -78,12 +79,12 @@ def plane(answer: Answer) -> dict[str, Any] | None:
         base.mark_circle(size=70, opacity=0.9)
         .encode(x=x, y=y, tooltip=tooltip)
         .add_params(pointed),
-        *(
-            base.transform_filter(f"datum.named && {side}")
-            .mark_text(align=align, dx=dx, dy=-7, opacity=alt.expr(f"width < {NARROW} ? 0 : 1"))
-            .encode(x=x, y=y, text="name:N")
-            for side, align, dx in (("datum.right", "left", 7), ("!datum.right", "right", -7))
-        ),
+        base.transform_filter("datum.named && datum.right")
+        .mark_text(align="left", dx=7, dy=-7, opacity=room)
+        .encode(x=x, y=y, text="name:N"),
+        base.transform_filter("datum.named && !datum.right")
+        .mark_text(align="right", dx=-7, dy=-7, opacity=room)
+        .encode(x=x, y=y, text="name:N"),
     ]
     chart = alt.layer(*layers).properties(width="container", height=380)
     return _specification(chart)
@@ -99,7 +100,8 @@ def _apart(points: NDArray[np.float64], candidates: Sequence[int]) -> list[int]:
     candidates
         Rows of `points`.
     """
-    span = np.ptp(points, axis=0)
+    # The reference at the origin is a part of the chart.
+    span = np.ptp(np.vstack([points, np.zeros(2)]), axis=0)
     kept: list[int] = []
     for row in candidates:
         near = [np.abs(points[row] - points[other]) <= LABEL * span for other in kept]

@@ -100,8 +100,7 @@ def _sentence(found: Answer) -> str:
     text += f" percent (mean of {found.splits} splits; ± half its 95 % interval, for other splits)."
     text += f" {_tail(found)}"
     if len(found.board) > 1:
-        standing = found.standing()
-        text += f"{standing[0].upper()}{standing[1:]} (equal: within a point)."
+        text += f"By test molecules, {found.standing()} (equal: within a point)."
     gains = found.gains[found.gains["metric"] == OVERALL].to_dict("records")
     if gains and not np.isnan(gains[0]["difference"]):
         one = gains[0]

@@ -11,7 +11,7 @@ from drugtail.config.table import Criterion, Table
 from drugtail.evaluation.criterion import METRIC, judge
 from drugtail.evaluation.head_and_tail import HEAD, TAIL
 from drugtail.evaluation.settings import tuned_name
-from drugtail.report.table_notes import left_out_notes, notes_on_runs
+from drugtail.report.table_notes import encoder_notes, left_out_notes, notes_on_runs
 from drugtail.report.table_rows import UNDEFINED, p_as_text, runs_of
 from drugtail.report.tables import TABLE_KINDS, Contents
 from drugtail.runtime.parquet import read_parquet
@@ -58,6 +58,7 @@ def criterion(metrics: Path, table: Table, reference: str) -> Contents:
         *_outcomes(found, wanted),
         note,
         *([f"Gaps: {missing} runs are not finished."] if missing else []),
+        *encoder_notes(frame),
         *left_out_notes(metrics, table),
         *notes_on_runs(metrics, frame),
     ]
