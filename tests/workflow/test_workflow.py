@@ -922,14 +922,14 @@ def test_plan_says_what_is_asked_for_from_a_cluster(
     # Rows that nobody knows are taken for 100,000: two steps of 35 minutes, and a split.
     features = len({"atoms", "morgan"})
     longest = 35 * (1 + features) + 10
-    assert f"before them 1 job that prepares data, of up to {longest} min" in unprepared
+    assert f"before them 1 job to prepare data, of up to {longest} min" in unprepared
     project.snakemake("data")
     said = project.run(*command, "slurm").stdout
     # Three blocks, two to a job.
     assert "2 jobs of training, of up to 2 blocks on 2 CPUs" in said
     # Ten minutes is the least for a block, and its evaluation gets five.
     assert "the longest job 15 min" in said
-    assert "prepares data" not in said
+    assert "prepare data" not in said
     assert "(3 jobs by speeds of another machine" in said
     assert "GPU" not in said
     project.edit("workflow/profiles/slurm/config.yaml", "block: 2", "block: 3")

@@ -138,7 +138,7 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
         *(
             [
-                f"    before them {counted(len(data), 'job')} that prepare data, of up to "
+                f"    before them {counted(len(data), 'job')} to prepare data, of up to "
                 f"{_hours(max(data))}"
             ]
             if data
