@@ -33,7 +33,7 @@ def test_there_is_something_published() -> None:
         "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
         "regularisation", "anchor_mesh", "anchor_taste", "confirmation",
         "confirmation_davis", "paper_hiv_standard",
-        "paper_uspto_50k_standard",
+        "paper_uspto_50k_standard", "paper_uspto_50k_random",
     }  # fmt: skip
 
 

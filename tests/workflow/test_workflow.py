@@ -936,10 +936,10 @@ def test_plan_says_what_is_asked_for_from_a_cluster(
     assert "the longest job 30 min" in project.run(*command, "workflow/profiles/slurm").stdout
     project.edit("config/tiny.yaml", "seeds:", "device: cuda\nseeds:")
     # Of three blocks two are networks.
-    assert "GPU hours" in project.run(*command, "slurm").stdout
+    assert "GPU hour" in project.run(*command, "slurm").stdout
     # As make takes them: the second goes before the first.
     both = project.run(*command, "slurm slurm-gpu").stdout
-    assert "of up to 2 blocks on 1 CPUs" in both
+    assert "of up to 2 blocks on 1 CPU" in both
     assert "own set-resources of train_network go before" in both
     wrong = project.run(*command, "slrum", check=False)
     assert wrong.returncode == 1
