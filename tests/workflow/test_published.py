@@ -33,7 +33,7 @@ def test_there_is_something_published() -> None:
         "methods", "methods_npclassifier", "methods_tox21", "rare_classes", "fewshot", "splits",
         "regularisation", "anchor_mesh", "anchor_taste", "confirmation",
         "confirmation_davis", "paper_hiv_standard",
-        "paper_uspto_50k_standard", "paper_uspto_50k_random",
+        "paper_hiv_random", "paper_uspto_50k_standard", "paper_uspto_50k_random",
     }  # fmt: skip
 
 
@@ -130,7 +130,8 @@ def test_what_is_published_is_small() -> None:
     files = [path for path in (PROJECT / "results/published").rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 1_000_000
     # The study publishes what its tables are made of, a megabyte for 59 methods on a data set.
-    assert sum(path.stat().st_size for path in files) < 8_000_000
+    # Four benchmarks of part C, two splits each, are one of them.
+    assert sum(path.stat().st_size for path in files) < 8_500_000
     for folder in FOLDERS:
         assert len(list((folder / "figures").glob("*"))) <= 3
 
