@@ -426,7 +426,9 @@ def check_queue():
         for job in jobs
     }
     try:
-        slurm.refuse_names({name for job in jobs for name in job.resources.keys()}, "the profile")
+        slurm.refuse_names(
+            {name for job in jobs for name in job.resources.keys()}, "the profile"
+        )
         for request in asked:
             slurm.refuse(request, "the profile")
     except DrugtailError as error:
