@@ -45,7 +45,7 @@ START_SECONDS, MARGIN = 15.0, 4.0
 DATA_RATE = 4_000
 DATA_MINUTES, OWN_MINUTES, SPLIT_MINUTES, EVALUATE_MINUTES = 10, 60, 10, 5
 
-# Of a forest that is kept, for each training molecule.
+# A forest that is kept takes so much for each training molecule.
 FOREST_BYTES = 5_000
 
 # The size of the generated data set stands in its generator; about this many molecules.

@@ -395,7 +395,7 @@ def _find_others(found: Inspection) -> None:
     for column in map(str, found.table.columns):
         if column in used or not column:
             continue
-        # What stands in a row without a molecule names nothing.
+        # A row without a molecule has nothing to name.
         cells = found.table[column][_have_molecule(found)]
         if "split" not in found.columns and _is_split(values_of(found, column)):
             found.columns["split"] = column
