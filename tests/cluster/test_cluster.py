@@ -106,7 +106,7 @@ def metrics(project: Project) -> pd.DataFrame:
     return runs.drop(columns="seconds").sort_values(["method", "seed"], ignore_index=True)
 
 
-def same_table(first: Project, second: Project) -> None:
+def assert_same_table(first: Project, second: Project) -> None:
     pd.testing.assert_frame_equal(metrics(first), metrics(second), check_exact=True)
     table = "results/tables/tiny/head_tail.csv"
     assert (first.folder / table).read_bytes() == (second.folder / table).read_bytes()
@@ -147,7 +147,7 @@ def test_from_nothing_to_the_same_table_as_without_a_cluster(
 ) -> None:
     project = make_project(tmp_path)
     Run(project, slurm).end()
-    same_table(finished, project)
+    assert_same_table(finished, project)
     # One for the data; two blocks each: three blocks are two jobs. Tables are made here.
     assert states(slurm, project) == ["COMPLETED"] * 3
 
@@ -158,7 +158,7 @@ def test_a_cancelled_job_is_submitted_again(
     run = Run(prepared, slurm)
     slurm.run("scancel", run.wait_for_job("block"))
     run.end()
-    same_table(finished, prepared)
+    assert_same_table(finished, prepared)
     assert sorted(states(slurm, prepared)) == ["CANCELLED", "COMPLETED", "COMPLETED"]
 
 
@@ -169,7 +169,7 @@ def test_a_job_that_takes_too_much_memory_gets_more(
     few = "250 if attempt == 1 else 3000"
     run = Run(prepared, slurm, "--set-resources", *(f"{rule}:mem_mb={few}" for rule in RULES))
     run.end()
-    same_table(finished, prepared)
+    assert_same_table(finished, prepared)
     # One block, and two beside each other; then again.
     assert states(slurm, prepared) == ["FAILED"] * 2 + ["COMPLETED"] * 2
     assert sorted(memory(slurm, prepared)) == [250, 500, 3_000, 6_000]
@@ -187,7 +187,7 @@ def test_a_job_that_takes_too_long_gets_more_time(
     # It reaches its limit sooner than in the minute that is the least there is.
     slurm.run("scontrol", "update", f"jobid={job}", "endtime=now")
     run.end()
-    same_table(finished, prepared)
+    assert_same_table(finished, prepared)
     assert not stopped.is_running()
     assert sorted(states(slurm, prepared)) == ["COMPLETED", "COMPLETED", "TIMEOUT"]
     assert 2 * asked in limits(slurm, prepared)
@@ -202,7 +202,7 @@ def test_a_node_that_fails_is_done_without(
     slurm.stop_node(node)
     try:
         run.end()
-        same_table(finished, prepared)
+        assert_same_table(finished, prepared)
     finally:
         slurm.start_node(node)
         slurm.run("scontrol", "update", f"nodename={node}", "state=resume")
@@ -253,7 +253,7 @@ def test_after_a_kill_jobs_that_live_on_are_waited_for(
     assert re.search(rf"still in SLURM's queue.* scancel .*\b{job}\b", said), said
     assert "unlocking the folder" in said
     Run(prepared, slurm).end()
-    same_table(finished, prepared)
+    assert_same_table(finished, prepared)
 
 
 def test_two_benchmarks_in_one_folder_take_turns(
@@ -268,7 +268,7 @@ def test_two_benchmarks_in_one_folder_take_turns(
     assert f"process {first.process.pid}: " in said
     first.end()
     Run(prepared, slurm, "--configfile", "config/twin.yaml").end()
-    same_table(finished, prepared)
+    assert_same_table(finished, prepared)
     assert (prepared.folder / "results/tables/twin/head_tail.csv").is_file()
     # The twin's blocks are those of the first.
     assert states(slurm, prepared) == ["COMPLETED"] * 2

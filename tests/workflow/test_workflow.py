@@ -1019,7 +1019,7 @@ def test_a_correction_that_is_best_is_asked_as_such(changeable: Project) -> None
     refused = changeable.run(
         "drugtail", *words, "results/metrics/tiny", *nowhere, check=False
     ).stdout
-    assert "random_forest on gcn is not finished on every split and seed" in refused
+    assert "--encoder gcn: results/metrics/tiny has none; it has morgan" in refused
     # Of a method with a gap no row is whole, though its corrected rows have none of their own.
     gap = better.head(1).assign(method="random_forest", split="random-1", status="missing")
     write_parquet(path, pd.concat([runs, better, gap], ignore_index=True), header)

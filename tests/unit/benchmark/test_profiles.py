@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drugtail.benchmark.cluster import read_profile
-from drugtail.benchmark.slurm import Request, refuse
+from drugtail.benchmark.slurm import Request, answers, refuse
 from drugtail.runtime.errors import DrugtailError
 
 
@@ -48,4 +48,6 @@ def test_a_misspelt_resource_is_refused_in_each_form(tmp_path: Path, text: str) 
 
 def test_without_slurm_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert not answers()
+    # What a cluster refuses, an account that is a number among it.
     refuse(Request(12345, "anything", 10_000), "a profile")

@@ -19,6 +19,7 @@ from drugtail.benchmark.resources import (
     data_minutes,
     megabytes_to_ask_for,
     minutes_to_ask_for,
+    split_size,
     train_molecules,
 )
 from drugtail.config.yaml_reader import read_yaml
@@ -119,7 +120,7 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         return [f"  by profile {profile}: nothing is left to submit"]
     blocks = [job for job in jobs if isinstance(job, PlannedBlock)]
     tunings = len(jobs) - len(blocks)
-    data = data_jobs(plan)
+    data = _data_jobs(plan)
     minutes = [minutes_to_ask_for(plan, job) for job in jobs]
     gpu = [plan.benchmark.device == "cuda" and plan.recipes[j.method].is_network for j in jobs]
     # Blocks of a job run beside each other, or follow each other where it has not as many CPUs.
@@ -136,17 +137,12 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
         f"    limits asked for: {counted(math.ceil(asked / 60), 'core hour')}"
         + (f", {counted(math.ceil(gpu_hours), 'GPU hour')}" if gpu_hours else "")
         + f"; the longest job {_hours(longest)}, the largest {largest:,} MB",
-        *(
-            [
-                f"    before them {counted(len(data), 'job')} to prepare data, of up to "
-                f"{_hours(max(data))}"
-            ]
-            if data
-            else []
-        ),
         f"    on disk: about {kept / 1e6:,.0f} MB in {FILES_OF_BLOCK * len(blocks):,} files",
     ]
-    own = set(settings.get("set-resources") or {}) & set(TRAINING_RULES)
+    if data:
+        jobs_of_data = f"{counted(len(data), 'job')} to prepare data"
+        lines.insert(2, f"    before them {jobs_of_data}, of up to {_hours(max(data))}")
+    own = {rule for rule in TRAINING_RULES if _resources(settings, rule) != _resources(settings)}
     if own:
         lines.append(f"    (the profile's own set-resources of {', '.join(sorted(own))} go before)")
     unknown = sorted({job.dataset for job in jobs if train_molecules(plan, job) is None})
@@ -155,11 +151,12 @@ def describe_requests(plan: Plan, jobs: Sequence[Job], profile: str) -> list[str
             f"    ({', '.join(unknown)}: taken for 100,000 molecules; run the target `data` first, "
             "as in `snakemake data --configfile …`)"
         )
-    lines.append(_accepted(settings, path, beside, largest, max([longest, *data])))
+    if settings.get("executor") == "slurm":
+        lines.append(_accepted(settings, path, beside, largest, max([longest, *data])))
     return lines
 
 
-def data_jobs(plan: Plan) -> list[int]:
+def _data_jobs(plan: Plan) -> list[int]:
     """Return the time limit in minutes of each job that prepares, cuts and featurizes a data set.
 
     A profile that joins these steps to one job adds their limits up; fewer are needed where steps
@@ -167,10 +164,7 @@ def data_jobs(plan: Plan) -> list[int]:
     """
     found = []
     for name in plan.datasets:
-        splits = [plan.split_name(split) for split in plan.benchmark.splits]
-        lacking = sum(
-            not (SHARED / "splits" / name / f"{split}.json").is_file() for split in splits
-        )
+        lacking = sum(not split_size(name, split) for split in plan.benchmark.splits)
         read = {e for method in plan.recipes for e in plan.pairs.encoders_of(name, method)}
         folders = {plan.inputs.folder(encoder) for encoder in read}
         unread = sum(not (SHARED / "features" / name / folder).is_dir() for folder in folders)

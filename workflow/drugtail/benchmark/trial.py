@@ -18,7 +18,7 @@ from drugtail.runtime.files import read_json
 # Alcohols, amines and acids, of which a data set of two classes has the first two.
 CLASSES = {"alcohol": ("O", 60), "amine": ("N", 30), "acid": ("C(=O)O", 12)}
 STARTS = ("C", "CC(C)", "CC(C)(C)", "FC", "ClC", "c1ccccc1", "C1CCCCC1")
-LONGEST_CHAIN = 10
+LENGTHS = range(1, 10)
 # Every recipe of the catalogue has all its stages in three epochs where warm-ups are of one.
 SHORT = {"epochs": 3, "batch_size": 32, "schedule_scale": 1e-6}
 
@@ -32,7 +32,15 @@ class Combination(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Combinations that were trained, and why others could not be."""
+    """The outcome of a trial.
+
+    Attributes
+    ----------
+    tried : list of Combination
+        Those that were trained.
+    left_out : list of str
+        Method and encoder of those that could not be, with the reason.
+    """
 
     tried: list[Combination]
     left_out: list[str]
@@ -61,19 +69,19 @@ def try_own_code(plan: Plan) -> Trial:
         If one fails, with all that failed; or if its loss or gradient is no number.
     """
     chosen, left_out = _chosen(plan)
-    faults: list[str] = []
+    # Encoders and methods that share a fault name it once.
+    faults: dict[str, Combination] = {}
     with TemporaryDirectory(prefix="drugtail-") as folder:
         for one in chosen:
             try:
                 _try(plan, one, Path(folder))
-            # Such as one of PyTorch in the backward pass, which knows of no function of the user's.
+            # PyTorch's backward pass raises errors of its own, which name no function of a user's.
             except Exception as error:
                 kind = "" if isinstance(error, DrugtailError) else f"{type(error).__name__}: "
-                # Encoders and methods that share a fault name it once.
-                if str(error) not in " ".join(faults):
-                    faults.append(f"{one.method} on {one.encoder}: {kind}{error}")
+                faults.setdefault(f"{kind}{error}", one)
     if faults:
-        raise DrugtailError("\n".join(faults))
+        lines = [f"{one.method} on {one.encoder}: {fault}" for fault, one in faults.items()]
+        raise DrugtailError("\n".join(lines))
     return Trial(chosen, left_out)
 
 
@@ -175,7 +183,7 @@ def _write_molecules(path: Path, reads: str, classes: int) -> None:
 
 
 def _chains() -> Iterator[str]:
-    for length, start in itertools.product(range(1, LONGEST_CHAIN), STARTS):
+    for length, start in itertools.product(LENGTHS, STARTS):
         yield start + "C" * length
 
 

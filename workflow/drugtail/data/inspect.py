@@ -134,15 +134,6 @@ def _inspected(
 # ---------------------------------------------------------------------------------- reading
 
 
-def _have_molecule(found: Inspection) -> pd.Series:
-    """Whether each row has something in the column of molecules; all, without such a column."""
-    column = found.columns.get("smiles") or found.columns.get("reaction")
-    if column is None:
-        return pd.Series(True, index=found.table.index)
-    filled: pd.Series = found.table[column].str.strip() != ""
-    return filled
-
-
 def _read(path: Path, given: Layout) -> Inspection:
     """Read a table, with the encoding that fits and with or without a header."""
     content = unpacked(path)
@@ -392,11 +383,13 @@ def _find_others(found: Inspection) -> None:
     used = set(found.tasks)
     for value in found.columns.values():
         used |= set(value) if isinstance(value, list) else {value}
+    molecules = found.columns.get("smiles") or found.columns.get("reaction")
+    # A row without a molecule has nothing to name.
+    rows = found.table if molecules is None else found.table.loc[values_of(found, molecules).index]
     for column in map(str, found.table.columns):
         if column in used or not column:
             continue
-        # A row without a molecule has nothing to name.
-        cells = found.table[column][_have_molecule(found)]
+        cells = rows[column]
         if "split" not in found.columns and _is_split(values_of(found, column)):
             found.columns["split"] = column
             found.remarks.append(f"{column} holds a published split (`official`)")

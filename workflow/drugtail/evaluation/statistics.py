@@ -234,9 +234,8 @@ def paired_splits(
 
     Methods are compared on each encoder that both ran on, and these differences averaged; without
     such an encoder, as a forest and a network, each is averaged over its own. A split that lacks
-    one of the encoders is left out. Differences that vary
-    less than rounding to whole molecules hides are spread, as `on_splits` does. The second value is
-    n_test / n_train.
+    one of the encoders is left out. Differences that vary less than rounding to whole molecules
+    hides are spread, as `on_splits` does. The second value is n_test / n_train.
 
     Parameters
     ----------
@@ -259,7 +258,7 @@ def paired_splits(
 
 
 def _over_encoders(wide: pd.DataFrame) -> pd.Series:
-    """Mean over encoders, of the splits that all have which have any: else splits would differ."""
+    """Mean over encoders on each split that has all of them; an encoder without values is none."""
     mean: pd.Series = wide.dropna(axis=1, how="all").dropna().mean(axis=1)
     return mean
 
@@ -310,7 +309,7 @@ def p_value(test: str, differences: NDArray[np.float64], ratio: float = USUAL_RA
         raise DrugtailError(f"test {test!r} is unknown; there are {', '.join(TESTS.names())}")
     if not len(differences):
         return float("nan")
-    with TESTS.blamed(test, f"test {test!r}"):
+    with TESTS.blamed(test):
         p = float(TESTS[test](differences, ratio))
     if not 0 <= p <= 1 and not np.isnan(p):
         raise DrugtailError(

@@ -108,19 +108,14 @@ def _best_of(
 ) -> Chosen:
     runs = read_parquet(folder / "runs.parquet")
     runs = _named(runs, "dataset", dataset, folder, needed=True)
-    for column, name in wanted.items():
-        if name is not None:
-            _named(runs, column, name, folder, needed=False)
     # Ranked before rows are chosen: a corrected row is whole if the method's own one is.
     ranked = by_validation(runs)
     for column, name in wanted.items():
-        ranked = ranked if name is None else ranked[ranked[column] == name]
+        if name is not None:
+            runs = _named(runs, column, name, folder, needed=False)
+            ranked = ranked[ranked[column] == name]
     if ranked.empty:
-        named = " on ".join(filter(None, (wanted["method"], wanted["encoder"])))
-        raise DrugtailError(
-            f"{folder}: {named or 'no method of it'} is {'not ' if named else ''}finished on every "
-            "split and seed"
-        )
+        raise DrugtailError(f"{folder}: no such method is finished on every split and seed")
     equal = ranked[ranked["score"] >= ranked["score"].max() - TIED]
     if equal.empty:
         raise DrugtailError(f"{folder}: no method of it has a score on validation molecules")
