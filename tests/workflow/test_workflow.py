@@ -35,7 +35,8 @@ def metrics(project: Project) -> pd.DataFrame:
 def test_one_command_gives_tables_figures_page_and_tracking(finished: Project) -> None:
     log = (finished.folder / "first-run.log").read_text()
     assert "100%) done" in log
-    assert re.search(r"tiny random-0 class_distance seeds? [0-9-]+: epoch 4/4 .* molecules/s", log)
+    trained = r"tiny random-0 class_distance on gcn seeds? [0-9-]+: epoch 4/4 .* molecules/s"
+    assert re.search(trained, log)
     assert "| tiny     | random-0 | class_distance" in log
     assert "page    results/page/tiny/index.html" in log
     assert "mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db" in log
