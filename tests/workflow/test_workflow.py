@@ -855,6 +855,21 @@ def test_the_shipped_configurations_are_sound(finished: Project, config: str) ->
     assert "good" in finished.run("drugtail", "check", config).stdout
 
 
+def test_data_are_featurized_for_encoders_that_read_them(finished: Project, tmp_path: Path) -> None:
+    config = tmp_path / "two_kinds.yaml"
+    config.write_text(
+        "name: two_kinds\ntitle: Molecules and reactions\n"
+        "datasets: [demo, config/benchmarks/study/datasets/uspto_50k_reaction.yaml]\n"
+        "splits: [random-0]\nmethods: [random_forest]\nreference: random_forest\n"
+        "encoders: [morgan, reaction]\nseeds: [0-0]\n"
+    )
+    words = ("data", "--dry-run", "--cores", "1", "--configfile", str(config))
+    log = finished.run("snakemake", *words).stdout
+    assert listed_jobs(log)["featurize_dataset"] == 2
+    for features in ("demo/morgan", "uspto_50k_reaction/drfp"):
+        assert f"results/features/{features}" in log
+
+
 def test_the_catalogues_entry_builds_the_same_jobs(finished: Project) -> None:
     log = finished.run("snakemake", "--dry-run", "-s", "workflow/Snakefile").stdout
     assert "train_network" in log

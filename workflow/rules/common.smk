@@ -240,13 +240,11 @@ def get_megabytes(wildcards, attempt):
 
 
 def get_features():
-    """The features of all data sets that some encoder reads."""
-    found = {PLAN.inputs.folder(encoder) for encoder in PLAN.encoders}
-    return [
-        f"{SHARED}/features/{name}/{features}"
-        for name in PLAN.datasets
-        for features in sorted(found)
-    ]
+    """What the blocks read: no features of a data set for an encoder that does not read it."""
+    found = {
+        (block.dataset, PLAN.inputs.folder(block.encoder)) for block in PLAN.blocks()
+    }
+    return [f"{SHARED}/features/{name}/{features}" for name, features in sorted(found)]
 
 
 def get_splits(extension):

@@ -220,6 +220,15 @@ def test_measurements_are_hinted_at_as_classes_to_be_cut(tmp_path: Path) -> None
     assert "pIC50: numbers, which can be cut into two classes: --label COLUMN with --above" in said
 
 
+def test_measurements_beside_classes_are_not_offered_as_classes(tmp_path: Path) -> None:
+    table = tmp_path / "measured.csv"
+    rows = [f"{s},{i % 12}.5,{'ab'[i % 2]},{'xyz'[i % 3]}" for i, s in enumerate(SMILES)]
+    table.write_text("\n".join(["smiles,IC50_nM,batch,class", *rows]))
+    said = describe(inspect_table(table))
+    assert "classes could also be: batch; --label takes another column" in said
+    assert "IC50_nM: numbers, which can be cut into two classes" in said
+
+
 def test_a_sheet_and_an_encoding_can_be_given(tmp_path: Path) -> None:
     book = Workbook()
     book.active.append(["nothing", "here"])

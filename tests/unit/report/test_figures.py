@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from drugtail.report.figures.class_history import MOST_NAMES, class_history
 from drugtail.report.figures.recall_by_class_size import recall_by_class_size
 from drugtail.report.plot import plot
+from drugtail.report.reclustering import MEASURED
 from drugtail.runtime.parquet import write_parquet
 
 
@@ -174,3 +176,28 @@ def test_without_a_tail_in_every_split_the_plane_says_so(tmp_path: Path) -> None
     write_parquet(tmp_path / "runs.parquet", pd.DataFrame(rows))
     plot("trade_off", {"runs": [tmp_path / "runs.parquet"]}, tmp_path / "plane")
     assert "No split tests both" in (tmp_path / "plane.svg").read_text()
+
+
+@pytest.mark.parametrize(("number", "named"), [(3, 3), (2 * MOST_NAMES + 1, 14)])
+def test_lines_of_classes_are_named_with_their_size_the_largest_first(
+    number: int, named: int
+) -> None:
+    rows = [
+        {"dataset": "d", "split": "random-0", "encoder": "gcn", "method": "ours", "label": label,
+         "n": 1000 + 10 * label, "epoch": epoch, "moment": "refresh",
+         **dict.fromkeys(MEASURED, 0.5)}
+        for label in range(number)
+        for epoch in (1, 2)
+    ]  # fmt: skip
+    labels = range(number)
+    classes = pd.DataFrame(
+        {"dataset": "d", "label": labels, "label_name": [f"class {one}" for one in labels]}
+    )
+    figure = class_history(pd.DataFrame(rows), classes)
+    legend = figure.axes[-1].get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[0] == f"class {number - 1} ({1000 + 10 * (number - 1):,})"
+    assert len(texts) == named
+    assert len(figure.axes[-1].lines) == number
+    plt.close(figure)

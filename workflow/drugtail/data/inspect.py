@@ -257,18 +257,25 @@ def _find_labels(found: Inspection, given: str | None) -> None:
     elif scores:
         best = max(scores, key=lambda name: scores[name])
         others = [name for name in scores if name != best]
-        if others:
-            shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+        measured = [name for name in others if _holds_measurements(found, name)]
+        classes = [name for name in others if name not in measured]
+        if classes:
+            shown = ", ".join(classes[:5]) + (", …" if len(classes) > 5 else "")
             found.remarks.append(f"classes could also be: {shown}; --label takes another column")
+        _remark_numbers(found, measured)
         _take_label(found, best)
     else:
         found.remarks.append("no column looks like classes; name it with --label")
-        numbers = [name for name in map(str, found.table.columns) if _holds_numbers(found, name)]
-        if numbers:
-            found.remarks.append(
-                f"{', '.join(numbers[:5])}: numbers, which can be cut into two classes: --label "
-                "COLUMN with --above NUMBER or --below NUMBER"
-            )
+        columns = map(str, found.table.columns)
+        _remark_numbers(found, [name for name in columns if _holds_numbers(found, name)])
+
+
+def _remark_numbers(found: Inspection, columns: list[str]) -> None:
+    if columns:
+        found.remarks.append(
+            f"{', '.join(columns[:5])}: numbers, which can be cut into two classes: --label "
+            "COLUMN with --above NUMBER or --below NUMBER"
+        )
 
 
 def _cut_numbers(found: Inspection, cut: dict[str, float]) -> None:
@@ -294,6 +301,11 @@ def _holds_numbers(found: Inspection, column: str) -> bool:
     """Return whether a column holds measurements."""
     cells = values_of(found, column)
     return len(cells) > 0 and any(as_numbers(cells, mark).notna().all() for mark in ".,")
+
+
+def _holds_measurements(found: Inspection, column: str) -> bool:
+    """Return whether a column holds numbers too many and too fine to be names of classes."""
+    return _holds_numbers(found, column) and _are_measured(values_of(found, column))
 
 
 def _are_measured(cells: pd.Series) -> bool:
@@ -398,6 +410,6 @@ def _find_others(found: Inspection) -> None:
             and cells.is_unique
             and (cells.str.strip() != "").all()
             and any(_has_word(column, word) for word in ID_WORDS)
-            and not (_holds_numbers(found, column) and _are_measured(cells))
+            and not _holds_measurements(found, column)
         ):
             found.columns["id"] = column

@@ -24,12 +24,13 @@ from drugtail.evaluation.statistics import (
 from drugtail.report.table_rows import p_as_text
 from drugtail.runtime.errors import DrugtailError
 
+# The first two are in sight on a phone.
 COLUMNS = {
-    "validation": "Validation",
     OVERALL: "All classes",
+    f"{OVERALL}_tail": "Tail",
     f"{OVERALL}_head": "Head",
     f"{OVERALL}_middle": "Middle",
-    f"{OVERALL}_tail": "Tail",
+    "validation": "Validation",
 }
 TAIL = f"{OVERALL}_tail"
 # Rows that are compared pair by pair.

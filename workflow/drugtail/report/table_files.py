@@ -51,4 +51,5 @@ def _markdown(printed: pd.DataFrame, title: str, notes: list[str]) -> str:
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
              for row in cells]  # fmt: skip
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return f"{title}.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n"
+    end = "" if title.endswith(("?", ".")) else "."
+    return f"{title}{end}\n\n" + "\n".join(lines) + "\n\n" + "\n".join(notes) + "\n"

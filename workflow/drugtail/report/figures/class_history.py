@@ -8,22 +8,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from drugtail.report.drawing import empty
+from drugtail.report.drawing import empty, short
 from drugtail.report.plots import FIGURES
 from drugtail.report.reclustering import MEASURED, at_reclusterings
 
 # Up to so many points of a line are marked.
 FEW = 8
+# Names of classes in a legend; of more classes, every second one is named, or every third.
+MOST_NAMES = 20
 
 
 @FIGURES.register("class_history")
-def class_history(history: pd.DataFrame) -> Figure:
+def class_history(history: pd.DataFrame, classes: pd.DataFrame) -> Figure:
     """Draw what each re-clustering measured, for methods that re-cluster.
 
     One row per data set, split, encoder and method; distance of each class's centroid to the
     nearest other one, number of sub-clusters, class weight, separability (mean silhouette of
     validation molecules) and recall on validation molecules at the end of that epoch; mean over
-    seeds, coloured from the largest class (dark) to the smallest (bright).
+    seeds, coloured from the largest class (dark) to the smallest (bright). Names of classes are
+    those of ``class_metrics.parquet``.
     """
     moving = at_reclusterings(history)
     row = ["dataset", "split", "encoder", "method"]
@@ -37,11 +40,16 @@ def class_history(history: pd.DataFrame) -> Figure:
     for row_axes, (name, rows) in zip(axes, found, strict=True):
         sizes = rows.groupby("label")["n"].mean().sort_values(ascending=False)
         shades = plt.get_cmap("plasma")(np.linspace(0, 0.9, len(sizes)))
-        for shade, label in zip(shades, sizes.index, strict=True):
+        named = classes[classes["dataset"] == name[0]].drop_duplicates("label").set_index("label")
+        each = -(-len(sizes) // MOST_NAMES)
+        for rank, (shade, label) in enumerate(zip(shades, sizes.index, strict=True)):
+            (text,) = short([str(named["label_name"].get(label, label))])
+            # Matplotlib's way to keep a line out of the legend.
+            text = f"{text} ({sizes[label]:,.0f})" if rank % each == 0 else "_"
             line = rows[rows["label"] == label].groupby("epoch")[list(MEASURED)].mean()
             for axis, column in zip(row_axes, MEASURED, strict=True):
                 axis.plot(
-                    line.index, line[column], color=shade, label=f"{sizes[label]:,.0f}",
+                    line.index, line[column], color=shade, label=text,
                     marker="." if len(line) <= FEW else "",
                 )  # fmt: skip
         row_axes[0].set_title(" ".join(map(str, name)), loc="left")
@@ -53,7 +61,10 @@ def class_history(history: pd.DataFrame) -> Figure:
             if rows["epoch"].nunique() == 1:
                 axis.set_xticks(rows["epoch"].unique())
         legend = row_axes[-1].legend(
-            title="class size", fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5)
+            title="class (training molecules)",
+            fontsize=6,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
         )
         legend.get_title().set_fontsize(7)
     return figure
