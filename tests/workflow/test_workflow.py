@@ -22,8 +22,8 @@ import requests
 import yaml
 from project import TINY_BENCHMARK, Project, listed_jobs
 
-from drugtail.runtime.files import read_json
-from drugtail.runtime.parquet import read_parquet_metadata, write_parquet
+from drugtail.runtime.files import read_json, write_json
+from drugtail.runtime.parquet import read_parquet, read_parquet_metadata, write_parquet
 
 
 def metrics(project: Project) -> pd.DataFrame:
@@ -132,6 +132,47 @@ def test_publishing_again_replaces_tables_and_keeps_the_page_people_wrote(
     changeable.run(*command)
     assert (folder / "README.md").read_text() == "What we think of it.\n"
     assert (folder / table).read_bytes() == made.read_bytes()
+
+
+def test_what_is_published_is_compared_with_what_is_trained_from_nothing(
+    changeable: Project,
+) -> None:
+    folder, runs = changeable.folder / "published/tiny", changeable.folder / "results/runs"
+    verify = ("drugtail", "verify", "published/tiny")
+    changeable.run("drugtail", "publish", "--config", "config/tiny.yaml", "--output", str(folder))
+    said = changeable.run(*verify).stdout
+    assert said.count("as published to the last bit (") == 6
+    assert "6 runs compared, 0 with another class somewhere" in said
+    # Nothing is there: the command that is named trains the quickest block.
+    shutil.rmtree(runs)
+    refused = changeable.run(*verify, check=False)
+    assert refused.returncode == 1
+    assert "results/runs: has none of the 3 blocks of published/tiny" in refused.stdout
+    (named,) = re.findall(r"train it: (snakemake .*)", refused.stdout)
+    changeable.run(*named.split())
+    again = [line for line in changeable.run(*verify).stdout.splitlines() if line[:5] == "tiny/"]
+    assert len(again) == 2
+    assert all("as published to the last bit" in line for line in again)
+    # Another class, and whether there is a reason for it.
+    path = folder / "predictions.parquet"
+    table, header = read_parquet(path), read_parquet_metadata(path)
+    (run, _) = (line.split(", ")[1].split(":")[0] for line in again)
+    spoilt = table.copy()
+    spoilt.loc[0, run] = (spoilt.loc[0, run] + 1) % 3
+    write_parquet(path, spoilt, header)
+    other = changeable.run(*verify, check=False)
+    assert other.returncode == 1
+    assert f"{run}: 1 of {len(table)} test molecules have another class; balanced" in other.stdout
+    assert "Processor, packages and code are the same, so this should not happen" in other.stdout
+    manifest = read_json(folder / "manifest.json")
+    manifest["host"]["processor"] = "Abacus"
+    write_json(folder / "manifest.json", manifest)
+    assert (
+        "They were made with processor Abacus (here " in changeable.run(*verify, check=False).stdout
+    )
+    write_parquet(path, table.assign(id=table["id"] + "x"), header)
+    refused = changeable.run(*verify, check=False)
+    assert "test molecules or their classes are not those of published/tiny" in refused.stdout
 
 
 def other_benchmark(project: Project, **changes: object) -> str:

@@ -153,25 +153,35 @@ def retabulate(
             "the new ones: --output"
         )
     first = published[0]
-    configs = sorted(first.glob("*.yaml"))
-    if len(configs) != 1 or not (first / "manifest.json").is_file():
-        raise DrugtailError(
-            f"{first}: is no folder that `drugtail publish` wrote; it has a manifest.json and the "
-            "configuration of the benchmark (YAML)"
-        )
-    benchmark = read_benchmark(configs[0])
-    plan = Plan(benchmark, catalogue)
+    _, plan = published_plan(first, catalogue)
     other = {}
     with TemporaryDirectory(prefix="drugtail-") as temporary:
         metrics = Path(temporary) / "metrics"
         print(f"{counted(read_back(published, metrics), 'run')}, recalls computed again")
         folder = output or Path(temporary)
         for table in plan.tables.values():
-            tabulate(metrics, table, folder / table.name, reference=benchmark.reference)
+            tabulate(metrics, table, folder / table.name, reference=plan.benchmark.reference)
             files = [f"{table.name}.{kind}" for kind in KINDS]
             kept = first / "tables"
             other[table.name] = [one for one in files if not _equal(folder / one, kept / one)]
     return other
+
+
+def published_plan(published: Path, catalogue: Catalogue) -> tuple[Path, Plan]:
+    """Return the configuration of a published benchmark and its plan by today's code.
+
+    Raises
+    ------
+    DrugtailError
+        If the folder is none that `drugtail publish` wrote.
+    """
+    configs = sorted(published.glob("*.yaml"))
+    if len(configs) != 1 or not (published / "manifest.json").is_file():
+        raise DrugtailError(
+            f"{published}: is no folder that `drugtail publish` wrote; it has a manifest.json and "
+            "the configuration of the benchmark (YAML)"
+        )
+    return configs[0], Plan(read_benchmark(configs[0]), catalogue)
 
 
 def _equal(made: Path, kept: Path) -> bool:

@@ -11,8 +11,10 @@ from drugtail.commands.named import CONFIG, find_table, load_plugins, required_p
 from drugtail.commands.options import ConfigFolder, Folder, PluginFiles, Replaced
 from drugtail.config.table import Style
 from drugtail.runtime.errors import DrugtailError
+from drugtail.runtime.logging import counted
 
 if TYPE_CHECKING:
+    from drugtail.benchmark.reproduction import Repeated
     from drugtail.report.plots import Input
 
 
@@ -277,6 +279,50 @@ def retabulate(
             f"{published[0]}/tables: {named}: missing, changed since, or made by another version "
             "of the code; compare them with what --output FOLDER writes"
         )
+
+
+def verify(
+    published: Annotated[Path, typer.Argument(help="A folder that `drugtail publish` wrote.")],
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    config_dir: ConfigFolder = CONFIG,
+) -> None:
+    """Compare blocks that were trained here with those of a published benchmark.
+
+    Without one it names the command that trains the quickest. The exit status is 1 if a test
+    molecule was given another class than is published.
+    """
+    from drugtail.benchmark.reproduction import repeated_runs
+    from drugtail.config.catalogue import Catalogue
+
+    runs = repeated_runs(published, Catalogue(config_dir), results)
+    for one in runs:
+        print(f"{one.block}, {one.run}: {_said(one)}")
+    differing = [one for one in runs if one.differing]
+    print(f"{counted(len(runs), 'run')} compared, {len(differing)} with another class somewhere")
+    if differing:
+        found = sorted({condition for one in differing for condition in one.conditions})
+        reason = (
+            f"They were made with {', '.join(found)}. A network that is trained where sums are "
+            "rounded otherwise ends as one of another seed does"
+            if found
+            else "Processor, packages and code are the same, so this should not happen"
+        )
+        raise DrugtailError(
+            f"{published}: {counted(len(differing), 'run')} trained here gave other classes than "
+            f"published. {reason}"
+        )
+
+
+def _said(run: Repeated) -> str:
+    molecules = counted(run.molecules, "test molecule")
+    if run.differing:
+        return (
+            f"{run.differing:,} of {molecules} have another class; balanced accuracy "
+            f"{100 * run.here:.2f}, published {100 * run.published:.2f}"
+        )
+    if run.to_the_bit:
+        return f"as published to the last bit ({molecules})"
+    return f"the same classes as published ({molecules})"
 
 
 def track(

@@ -52,7 +52,7 @@ PLOTS = {
         "What each re-clustering measured: distance of each class's centroid to the nearest other "
         "one, sub-clusters, class weight, separability (mean silhouette of validation molecules) "
         "and recall on validation molecules; mean over seeds.",
-        ("history",),
+        ("history", "classes"),
     ),
     "embedding_map": Plot(
         "Embeddings of training molecules at a few epochs of one run, in two principal components "
