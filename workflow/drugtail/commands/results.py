@@ -302,8 +302,8 @@ def verify(
     if differing:
         found = sorted({condition for one in differing for condition in one.conditions})
         reason = (
-            f"They were made with {', '.join(found)}. A network that is trained where sums are "
-            "rounded otherwise ends as one of another seed does"
+            f"They were made with {', '.join(found)}. What is trained where sums are rounded "
+            "otherwise, a network above all, ends as with another seed"
             if found
             else "Processor, packages and code are the same, so this should not happen"
         )
