@@ -118,12 +118,30 @@ class TestPublished:
         published = {"trade_off", "recall_by_class_size", "critical_difference", "separability"}
         assert drawn == published & set(benchmark.figures)
 
+    def test_its_cpu_hours_are_those_of_its_manifest(self, folder: Path) -> None:
+        said = re.findall(r"([\d.]+) CPU hours of training", (folder / "README.md").read_text())
+        assert said in ([], [f"{cpu_hours(folder):.1f}"])
+
     def test_no_file_names_a_folder_of_the_machine_it_was_made_on(self, folder: Path) -> None:
         for path in folder.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()
                 for machine in ("/tmp/", "/home/", f"{Path.home()}/"):
                     assert machine.encode() not in content
+
+
+def cpu_hours(folder: Path) -> float:
+    return float(read_json(folder / "manifest.json")["training_cpu_seconds"]) / 3600
+
+
+def test_the_study_says_what_its_parts_cost() -> None:
+    rows = [row for row in table_rows((PROJECT / "docs/study.md").read_text()) if "CPU" in row]
+    assert len(rows) == 3
+    for row in rows:
+        folders = re.findall(r"results/published/(\w+)/README", row)
+        (said,) = re.findall(r"([\d.]+) CPU hours", row)
+        parts = [cpu_hours(PROJECT / "results/published" / name) for name in folders]
+        assert said == f"{sum(parts):.1f}", row
 
 
 def test_what_is_published_is_small() -> None:

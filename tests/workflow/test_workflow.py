@@ -145,10 +145,11 @@ def test_what_is_published_is_compared_with_what_is_trained_from_nothing(
     assert "6 runs compared, 0 with another class somewhere" in said
     # Nothing is there: the command that is named trains the quickest block.
     shutil.rmtree(runs)
-    refused = changeable.run(*verify, check=False)
-    assert refused.returncode == 1
-    assert "results/runs: has none of the 3 blocks of published/tiny" in refused.stdout
-    (named,) = re.findall(r"train it: (snakemake .*)", refused.stdout)
+    nothing = changeable.run(*verify, check=False)
+    assert nothing.returncode == 2
+    assert "3 blocks, none of them trained here (results/runs)" in nothing.stdout
+    asked = changeable.run(*verify, "--only", "/cross_entropy-", check=False)
+    (named,) = re.findall(r"(?m)^(snakemake .*/cross_entropy-.*)", asked.stdout)
     changeable.run(*named.split())
     again = [line for line in changeable.run(*verify).stdout.splitlines() if line[:5] == "tiny/"]
     assert len(again) == 2
@@ -167,9 +168,11 @@ def test_what_is_published_is_compared_with_what_is_trained_from_nothing(
     manifest = read_json(folder / "manifest.json")
     manifest["host"]["processor"] = "Abacus"
     write_json(folder / "manifest.json", manifest)
-    assert (
-        "They were made with processor Abacus (here " in changeable.run(*verify, check=False).stdout
-    )
+    other = changeable.run(*verify, check=False)
+    assert "Published ones were made with processor Abacus (here " in other.stdout
+    assert "rounded otherwise, a network above all, ends as with another seed" in other.stdout
+    refused = changeable.run(*verify, "--only", "quark", check=False)
+    assert "none of its 3 blocks has 'quark' in its path, such as tiny/" in refused.stdout
     write_parquet(path, table.assign(id=table["id"] + "x"), header)
     refused = changeable.run(*verify, check=False)
     assert "test molecules or their classes are not those of published/tiny" in refused.stdout

@@ -38,7 +38,7 @@ rule train_network:
         ),
         code=get_block_code("drugtail.training.block"),
     message:
-        "Training {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Training {wildcards.method} on {wildcards.encoder}, {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --block {params.block:q} --molecules {input.molecules:q} "
         "--split {input.split:q} --features {input.features:q} --seeds {wildcards.seeds} "
@@ -78,7 +78,7 @@ rule train_classical:
         ),
         code=get_block_code("drugtail.training.block"),
     message:
-        "Fitting {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Fitting {wildcards.method} on {wildcards.encoder}, {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail train --block {params.block:q} --molecules {input.molecules:q} "
         "--split {input.split:q} --features {input.features:q} --seeds {wildcards.seeds} "
@@ -116,7 +116,7 @@ rule average_members:
         members=lambda w, input: [str(Path(path).parent) for path in input.members],
         code=get_block_code(None),
     message:
-        "Averaging {wildcards.method} on {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
+        "Averaging {wildcards.method} on {wildcards.encoder}, {wildcards.dataset} {wildcards.split}, seeds {wildcards.seeds}"
     shell:
         "drugtail ensemble --block {params.block:q} --molecules {input.molecules:q} "
         "--split {input.split:q} --seeds {wildcards.seeds} "

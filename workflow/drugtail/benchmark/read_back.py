@@ -178,8 +178,8 @@ def published_plan(published: Path, catalogue: Catalogue) -> tuple[Path, Plan]:
     configs = sorted(published.glob("*.yaml"))
     if len(configs) != 1 or not (published / "manifest.json").is_file():
         raise DrugtailError(
-            f"{published}: is no folder that `drugtail publish` wrote; it has a manifest.json and "
-            "the configuration of the benchmark (YAML)"
+            f"{published}: is no folder that `drugtail publish` wrote; such a folder has a "
+            "manifest.json and the configuration of the benchmark (YAML)"
         )
     return configs[0], Plan(read_benchmark(configs[0]), catalogue)
 

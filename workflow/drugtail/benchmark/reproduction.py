@@ -18,6 +18,7 @@ from drugtail.evaluation.predicted import MOLECULE, PREDICTIONS, predicted_class
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
+from drugtail.runtime.invocation import program
 from drugtail.runtime.names import DEFAULT
 from drugtail.runtime.parquet import read_parquet
 
@@ -53,70 +54,94 @@ class Repeated(NamedTuple):
     conditions: tuple[str, ...]
 
 
-def repeated_runs(published: Path, catalogue: Catalogue, results: Path) -> list[Repeated]:
+def repeated_runs(published: Published, results: Path) -> list[Repeated]:
     """Compare what is trained here of a published benchmark with what is published of it.
 
     Parameters
     ----------
     published
-        A folder that `drugtail publish` wrote.
-    catalogue
-        Where the definitions of methods and data sets are.
+        The benchmark.
     results
         Results folder, whose ``runs/`` has the blocks trained here.
 
     Returns
     -------
     list of Repeated
-        In the order of the benchmark.
+        In the order of the benchmark; empty if none of its blocks is trained here.
 
     Raises
     ------
     DrugtailError
-        If none of its blocks is trained here (the message has the command that trains the
-        quickest one), or a block's test molecules are not the published ones.
+        If a block's test molecules are not the published ones.
     """
-    config, plan = published_plan(published, catalogue)
-    manifest = read_json(published / "manifest.json")
-    blocks = {path: {**manifest, **block} for path, block in manifest["blocks"].items()}
-    planned = [block for block in plan.blocks() if block.path in blocks]
-    there = [block for block in planned if is_finished(block, results)]
-    if not there:
-        raise DrugtailError(_nothing(published, config, planned, blocks, results))
-    table = read_parquet(published / PREDICTIONS)
-    return [
-        run
-        for block in there
-        for run in _of_block(block, blocks[block.path], table, published, results)
-    ]
+    there = [block for block in published.planned if is_finished(block, results)]
+    table = read_parquet(published.folder / PREDICTIONS) if there else pd.DataFrame()
+    return [run for block in there for run in _of_block(block, published, table, results)]
 
 
-def _nothing(
-    published: Path,
-    config: Path,
-    planned: list[PlannedBlock],
-    blocks: dict[str, Any],
-    results: Path,
-) -> str:
-    alone = [block for block in planned if not block.members and block.settings == DEFAULT]
-    if not alone:
-        return (
-            f"{published}: today's code plans none of its {len(blocks)} blocks, so none can be "
-            "trained again; its git commit stands in manifest.json"
-        )
-    quickest = min(alone, key=lambda block: blocks[block.path]["cpu_seconds"])
-    target = f"{results}/runs/{quickest.path}/status.json"
-    command = shlex.join(["snakemake", target, "--cores", "2", "--configfile", str(config)])
-    return (
-        f"{results}/runs: has none of the {len(blocks)} blocks of {published}. The quickest takes "
-        f"{blocks[quickest.path]['cpu_seconds']:.0f} s, the others have their paths in "
-        f"{published / 'manifest.json'}; train it: {command}"
-    )
+class Published:
+    """A published benchmark as today's code plans it.
+
+    Parameters
+    ----------
+    folder
+        What `drugtail publish` wrote.
+    catalogue
+        Where the definitions of methods and data sets are.
+    only
+        A part of the path that a block must have to be among them; by default all are.
+
+    Attributes
+    ----------
+    planned : list of PlannedBlock
+        The published blocks that today's code plans, too.
+    entries : dict
+        Path of a block -> what ``manifest.json`` says of it.
+
+    Raises
+    ------
+    DrugtailError
+        If the folder was not published, or today's code plans none of these blocks.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue, only: str = "") -> None:
+        self.folder = folder
+        self.config, plan = published_plan(folder, catalogue)
+        manifest = read_json(folder / "manifest.json")
+        self.entries = {
+            path: {**manifest, **block}
+            for path, block in manifest["blocks"].items()
+            if only in path
+        }
+        if not self.entries:
+            raise DrugtailError(
+                f"{folder}: none of its {len(manifest['blocks'])} blocks has {only!r} in its path, "
+                f"such as {next(iter(manifest['blocks']))}"
+            )
+        self.planned = [block for block in plan.blocks() if block.path in self.entries]
+        if not self.planned:
+            raise DrugtailError(
+                f"{folder}: today's code plans none of its blocks, so none can be trained again; "
+                f"they were made at git commit {manifest.get('git_commit', 'in manifest.json')}"
+            )
+
+    def quickest(self, results: Path) -> tuple[float, str]:
+        """Return the seconds of a processor that the quickest block took, and what trains it.
+
+        An ensemble is not it, unless there is nothing else: others are trained before.
+        """
+        alone = [one for one in self.planned if not one.members and one.settings == DEFAULT]
+        seconds = {one.path: self.entries[one.path]["cpu_seconds"] for one in alone or self.planned}
+        path = min(seconds, key=lambda one: seconds[one])
+        words = [f"{results}/runs/{path}/status.json", "--cores", "2"]
+        words += ["--configfile", str(self.config)]
+        return seconds[path], f"{program('snakemake')} {shlex.join(words)}"
 
 
 def _of_block(
-    block: PlannedBlock, entry: dict[str, Any], table: pd.DataFrame, published: Path, results: Path
+    block: PlannedBlock, published: Published, table: pd.DataFrame, results: Path
 ) -> Iterator[Repeated]:
+    entry = published.entries[block.path]
     folder = results / "runs" / block.path
     path = folder / "predictions.parquet"
     conditions = tuple(_other_conditions(entry, read_json(folder / "manifest.json")))
@@ -132,8 +157,8 @@ def _of_block(
     if len(other):
         raise DrugtailError(
             f"{path}: {len(other)} of its test molecules or their classes are not those of "
-            f"{published / PREDICTIONS} (molecule {other['id'].iloc[0]} is one); the data set or "
-            "the split has changed since"
+            f"{published.folder / PREDICTIONS} (molecule {other['id'].iloc[0]} is one); the data "
+            "set or the split has changed since"
         )
     for run in runs:
         differing = int((both[run] != both[f"{run} here"]).sum())
@@ -152,11 +177,12 @@ def _other_conditions(there: dict[str, Any], here: dict[str, Any]) -> Iterator[s
             name: (version, here["packages"].get(name))
             for name, version in there["packages"].items()
         },
-        "code of the package": (there["code_digest"], here["code_digest"]),
     }
     for name, (one, other) in pairs.items():
         if one != other:
             yield f"{name} {one} (here {other})"
+    if there["code_digest"] != here["code_digest"]:
+        yield f"code of commit {str(there['git_commit'])[:8]}"
 
 
 def _balanced(table: pd.DataFrame, run: str) -> float:

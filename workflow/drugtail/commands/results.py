@@ -283,28 +283,43 @@ def retabulate(
 
 def verify(
     published: Annotated[Path, typer.Argument(help="A folder that `drugtail publish` wrote.")],
+    only: Annotated[
+        str, typer.Option(help="Blocks whose path has this, such as /cross_entropy-.")
+    ] = "",
     results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
     config_dir: ConfigFolder = CONFIG,
 ) -> None:
     """Compare blocks that were trained here with those of a published benchmark.
 
-    Without one it names the command that trains the quickest. The exit status is 1 if a test
-    molecule was given another class than is published.
+    The exit status is 1 if a test molecule was given another class than is published, and 2 if none
+    of the blocks is trained here; the command that trains the quickest is printed then.
     """
-    from drugtail.benchmark.reproduction import repeated_runs
+    from drugtail.benchmark.reproduction import Published, repeated_runs
     from drugtail.config.catalogue import Catalogue
 
-    runs = repeated_runs(published, Catalogue(config_dir), results)
+    found = Published(published, Catalogue(config_dir), only)
+    runs = repeated_runs(found, results)
+    if not runs:
+        seconds, command = found.quickest(results)
+        print(
+            f"{counted(len(found.planned), 'block')}, none of them trained here ({results}/runs). "
+            f"The quickest took {max(1, round(seconds))} s of a processor where it was published, "
+            f"its data not counted:\n{command}"
+        )
+        raise typer.Exit(2)
     for one in runs:
         print(f"{one.block}, {one.run}: {_said(one)}")
     differing = [one for one in runs if one.differing]
     print(f"{counted(len(runs), 'run')} compared, {len(differing)} with another class somewhere")
+    conditions = sorted({condition for one in runs for condition in one.conditions})
+    if conditions:
+        print(f"Published ones were made with {', '.join(conditions)}")
     if differing:
-        found = sorted({condition for one in differing for condition in one.conditions})
+        causes = {condition for one in differing for condition in one.conditions}
         reason = (
-            f"They were made with {', '.join(found)}. What is trained where sums are rounded "
-            "otherwise, a network above all, ends as with another seed"
-            if found
+            "What is trained where sums are rounded otherwise, a network above all, ends as with "
+            "another seed (docs/running.md)"
+            if causes
             else "Processor, packages and code are the same, so this should not happen"
         )
         raise DrugtailError(
