@@ -299,6 +299,10 @@ def verify(
 
     found = Published(published, Catalogue(config_dir), only)
     runs = repeated_runs(found, results)
+    if others := len(found.entries) - len(found.planned):
+        print(
+            f"{counted(others, 'block')} left out: a setting or a file of theirs has changed since"
+        )
     if not runs:
         seconds, command = found.quickest(results)
         print(
