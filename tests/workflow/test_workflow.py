@@ -173,6 +173,13 @@ def test_what_is_published_is_compared_with_what_is_trained_from_nothing(
     assert "rounded otherwise, a network above all, ends as with another seed" in other.stdout
     refused = changeable.run(*verify, "--only", "quark", check=False)
     assert "none of its 3 blocks has 'quark' in its path, such as tiny/" in refused.stdout
+    (block,) = (one for one in manifest["blocks"] if "/cross_entropy-" in one)
+    manifest["blocks"][block]["status"]["1"]["status"] = "diverged"
+    write_json(folder / "manifest.json", manifest)
+    refused = changeable.run(*verify, check=False)
+    assert "its finished seeds are [0, 1], those published [0]" in refused.stdout
+    manifest["blocks"][block]["status"]["1"]["status"] = "finished"
+    write_json(folder / "manifest.json", manifest)
     write_parquet(path, table.assign(id=table["id"] + "x"), header)
     refused = changeable.run(*verify, check=False)
     assert "test molecules or their classes are not those of published/tiny" in refused.stdout

@@ -14,7 +14,13 @@ from drugtail.benchmark.planned import PlannedBlock
 from drugtail.benchmark.progress import is_finished
 from drugtail.benchmark.read_back import published_plan
 from drugtail.config.catalogue import Catalogue
-from drugtail.evaluation.predicted import MOLECULE, PREDICTIONS, predicted_classes, recalls
+from drugtail.evaluation.predicted import (
+    MOLECULE,
+    PREDICTIONS,
+    parse_run_name,
+    predicted_classes,
+    recalls,
+)
 from drugtail.runtime.digest import file_digest
 from drugtail.runtime.errors import DrugtailError
 from drugtail.runtime.files import read_json
@@ -52,31 +58,6 @@ class Repeated(NamedTuple):
     published: float
     here: float
     conditions: tuple[str, ...]
-
-
-def repeated_runs(published: Published, results: Path) -> list[Repeated]:
-    """Compare what is trained here of a published benchmark with what is published of it.
-
-    Parameters
-    ----------
-    published
-        The benchmark.
-    results
-        Results folder, whose ``runs/`` has the blocks trained here.
-
-    Returns
-    -------
-    list of Repeated
-        In the order of the benchmark; empty if none of its blocks is trained here.
-
-    Raises
-    ------
-    DrugtailError
-        If a block's test molecules are not the published ones.
-    """
-    there = [block for block in published.planned if is_finished(block, results)]
-    table = read_parquet(published.folder / PREDICTIONS) if there else pd.DataFrame()
-    return [run for block in there for run in _of_block(block, published, table, results)]
 
 
 class Published:
@@ -138,6 +119,31 @@ class Published:
         return seconds[path], f"{program('snakemake')} {shlex.join(words)}"
 
 
+def repeated_runs(published: Published, results: Path) -> list[Repeated]:
+    """Compare what is trained here of a published benchmark with what is published of it.
+
+    Parameters
+    ----------
+    published
+        The benchmark.
+    results
+        Results folder, whose ``runs/`` has the blocks trained here.
+
+    Returns
+    -------
+    list of Repeated
+        In the order of the benchmark; empty if none of its blocks is trained here.
+
+    Raises
+    ------
+    DrugtailError
+        If a block's test molecules or finished seeds are not the published ones.
+    """
+    there = [block for block in published.planned if is_finished(block, results)]
+    table = read_parquet(published.folder / PREDICTIONS) if there else pd.DataFrame()
+    return [run for block in there for run in _of_block(block, published, table, results)]
+
+
 def _of_block(
     block: PlannedBlock, published: Published, table: pd.DataFrame, results: Path
 ) -> Iterator[Repeated]:
@@ -148,6 +154,12 @@ def _of_block(
     equal = file_digest(path) == entry["predictions_sha256"]
     here = predicted_classes([path])
     runs = here.columns.difference(MOLECULE, sort=False).tolist()
+    seeds = sorted(parse_run_name(run)[2] for run in runs)
+    if seeds != (finished := _finished_seeds(entry["status"])):
+        raise DrugtailError(
+            f"{folder}: its finished seeds are {seeds}, those published {finished}; a run that "
+            "diverged in one place alone is no repetition"
+        )
     kept = table[(table["dataset"] == block.dataset) & (table["split"] == block.split)]
     both = kept[["id", "label", *runs]].merge(
         here[["id", "label", *runs]], on=["id", "label"], how="outer", suffixes=("", " here"),
@@ -166,6 +178,10 @@ def _of_block(
             block.path, run, len(both), differing, equal, _balanced(kept, run),
             _balanced(here, run), conditions,
         )  # fmt: skip
+
+
+def _finished_seeds(status: dict[str, Any]) -> list[int]:
+    return sorted(int(seed) for seed, one in status.items() if one["status"] == "finished")
 
 
 def _other_conditions(there: dict[str, Any], here: dict[str, Any]) -> Iterator[str]:
