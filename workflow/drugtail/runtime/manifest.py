@@ -63,7 +63,7 @@ class Manifest:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "drugtail": __version__,
-            "command": _command(),
+            "command": command_line(),
             "settings": dict(settings),
             "inputs": {
                 name: {
@@ -86,9 +86,12 @@ class Manifest:
         }
 
 
-def _command() -> str:
-    """The command line, as a person can run it again: with the plan that it belongs to."""
-    command = shlex.join(["drugtail", *sys.argv[1:]])
+def command_line() -> str:
+    """Return the command line as a person can run it again: with the plan that it belongs to."""
+    path = Path(sys.argv[0])
+    # A script or a notebook may ask the package from Python.
+    ours = "drugtail" in (path.stem, path.parent.name)
+    command = shlex.join([*(["drugtail"] if ours else ["python", sys.argv[0]]), *sys.argv[1:]])
     plan = os.environ.get(PLAN_VARIABLE)
     return command if plan is None else f"{PLAN_VARIABLE}={shlex.quote(plan)} {command}"
 
