@@ -1108,7 +1108,7 @@ def test_an_ensemble_is_averaged_from_blocks_that_are_there_and_follows_them(
     (changeable.folder / config).write_text(yaml.safe_dump(values))
     snakemake = ("snakemake", "tables", "--cores", "2", "--configfile", config)
     log = changeable.run(*snakemake).stdout
-    assert log.count("Averaging both on tiny random-0") == len(values["seeds"])
+    assert log.count("Averaging both on gcn, tiny random-0") == len(values["seeds"])
     assert "Training" not in log
     assert "Fitting" not in log
     table = (changeable.folder / "results/tables/whole/head_tail.md").read_text()
