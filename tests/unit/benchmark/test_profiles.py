@@ -49,5 +49,5 @@ def test_a_misspelt_resource_is_refused_in_each_form(tmp_path: Path, text: str) 
 def test_without_slurm_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not answers()
-    # What a cluster refuses, an account that is a number among it.
+    # A cluster refuses all of these; an account may be a number.
     refuse(Request(12345, "anything", 10_000), "a profile")
