@@ -241,10 +241,7 @@ def get_megabytes(wildcards, attempt):
 
 def get_features():
     """What the blocks read: no features of a data set for an encoder that does not read it."""
-    found = {
-        (block.dataset, PLAN.inputs.folder(block.encoder)) for block in PLAN.blocks()
-    }
-    return [f"{SHARED}/features/{name}/{features}" for name, features in sorted(found)]
+    return [f"{SHARED}/features/{name}/{folder}" for name, folder in PLAN.features_read]
 
 
 def get_splits(extension):

@@ -16,7 +16,7 @@ from drugtail.runtime.manifest import command_line
     [
         (["/usr/bin/drugtail", "train", "--block", "a b"], "drugtail train --block 'a b'"),
         (["/lib/drugtail/__main__.py", "train"], "drugtail train"),
-        (["study/all.py", "one.yaml"], "python study/all.py one.yaml"),
+        (["drugtail/all.py", "one.yaml"], "python drugtail/all.py one.yaml"),
     ],
 )
 def test_it_is_the_one_that_a_person_can_run_again(

@@ -165,13 +165,12 @@ def _data_jobs(plan: Plan) -> list[int]:
     found = []
     for name in plan.datasets:
         lacking = sum(not split_size(name, split) for split in plan.benchmark.splits)
-        read = {e for method in plan.recipes for e in plan.pairs.encoders_of(name, method)}
-        folders = {plan.inputs.folder(encoder) for encoder in read}
-        unread = sum(not (SHARED / "features" / name / folder).is_dir() for folder in folders)
+        read = {folder: one for (of, folder), one in plan.features_read.items() if of == name}
+        unread = sum(not (SHARED / "features" / name / folder).is_dir() for folder in read)
         unprepared = not (SHARED / "data" / name / "molecules.parquet").is_file()
         steps = int(unprepared) + unread
         if steps or lacking:
-            own = any(plan.inputs.plugin(encoder) for encoder in read)
+            own = any(plan.inputs.plugin(encoder) for encoder in read.values())
             found.append(steps * data_minutes(plan, name, own=own) + lacking * SPLIT_MINUTES)
     return found
 

@@ -352,6 +352,14 @@ class Plan:
             for seeds in self.ensembles.seeds(names[-1])
         ]
 
+    @property
+    def features_read(self) -> dict[tuple[str, str], str]:
+        """Data set and folder of features that blocks read of it -> an encoder that reads them."""
+        return {
+            (block.dataset, self.inputs.folder(block.encoder)): block.encoder
+            for block in self.blocks()
+        }
+
     def _planned(
         self, dataset: str, split: str, encoder: str, method: str, seeds: str
     ) -> PlannedBlock:

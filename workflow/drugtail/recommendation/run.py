@@ -133,10 +133,7 @@ def _splits(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _features(plan: Plan) -> Iterator[tuple[str, str]]:
-    wanted = {
-        (block.dataset, plan.inputs.folder(block.encoder)): block.encoder for block in plan.blocks()
-    }
-    for (dataset, _), encoder in wanted.items():
+    for (dataset, _), encoder in plan.features_read.items():
         if not (_features_of(plan, dataset, encoder) / "features.json").is_file():
             yield dataset, encoder
 

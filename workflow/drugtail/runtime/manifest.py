@@ -90,7 +90,7 @@ def command_line() -> str:
     """Return the command line as a person can run it again: with the plan that it belongs to."""
     path = Path(sys.argv[0])
     # A script or a notebook may ask the package from Python.
-    ours = "drugtail" in (path.stem, path.parent.name)
+    ours = path.stem == "drugtail" or path.parts[-2:] == ("drugtail", "__main__.py")
     command = shlex.join([*(["drugtail"] if ours else ["python", sys.argv[0]]), *sys.argv[1:]])
     plan = os.environ.get(PLAN_VARIABLE)
     return command if plan is None else f"{PLAN_VARIABLE}={shlex.quote(plan)} {command}"
